@@ -1,0 +1,307 @@
+//! Shares: checked field by field as they arrive, hashed together, judged in order.
+//!
+//! The hot path. It takes no lock, logs nothing, and allocates nothing per share.
+
+use crate::{
+    coinbase::EXTRANONCE1_SIZE,
+    engine::Engine,
+    hash,
+    job::Claim,
+    jobs::{Novelty, Place},
+    reject::Reject,
+    session::{End, Session},
+    sink::Opened,
+    target::HashNumber,
+    wire::{self, Request, Submit},
+};
+use bitcoin::{BlockHash, hashes::Hash};
+use chain::SolvedBlock;
+use std::ops::Range;
+use units::Difficulty;
+
+/// How far ahead of our clock a share's time may be, seconds. Nodes refuse a block more than two hours
+/// ahead of theirs (consensus); ten minutes are left for clocks that differ.
+const MAX_AHEAD: u64 = 7200 - 600;
+/// Duplicates in a row after which a machine has lost its place in the search: it gets new room.
+const LOST: u32 = 8;
+/// Shares hashed together.
+const BATCH: usize = 64;
+
+/// Shares that have arrived and are not yet answered.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    shares: Vec<Share>,
+    /// Their ids as raw JSON, one after the other.
+    ids: String,
+    scratch: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Share {
+    key: usize,
+    id: Range<usize>,
+    checked: Result<Checked, Reject>,
+}
+
+/// A share whose fields are good; only its hash is unknown.
+#[derive(Debug, Clone, Copy)]
+struct Checked {
+    place: Place,
+    claim: Claim,
+    required: Difficulty,
+    /// Some firmware sends zero bits when it has not rolled any: the version to try then.
+    unrolled: Option<u32>,
+}
+
+impl Engine {
+    pub(crate) fn submit(&mut self, key: usize, request: &Request<'_>) {
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        let checked = self.check(session, request);
+        let start = self.batch.ids.len();
+        self.batch.ids.push_str(request.id);
+        let id = start..self.batch.ids.len();
+        self.batch.shares.push(Share { key, id, checked });
+        if self.batch.shares.len() == BATCH {
+            self.settle();
+        }
+    }
+
+    /// All that can be said of a share without hashing.
+    fn check(&self, session: &Session, request: &Request<'_>) -> Result<Checked, Reject> {
+        if session.worker.is_none() {
+            return Err(Reject::Unauthorized);
+        }
+        if !session.subscribed {
+            return Err(Reject::NotSubscribed);
+        }
+        let submit = Submit::parse(request.params)?;
+        let place = self.jobs.find(submit.job);
+        let job = match (self.jobs.at(place), place) {
+            (Some(job), _) => job,
+            _ if self.jobs.current().is_none() => return Err(Reject::NoWork),
+            (None, Place::Unknown) => return Err(Reject::UnknownJob),
+            (None, _) => return Err(Reject::Stale),
+        };
+        let required = session
+            .difficulty
+            .required(submit.generation)
+            .ok_or(Reject::UnknownJob)?;
+        if usize::from(submit.extranonce2_size) != self.shared.config.extranonce2_size {
+            return Err(Reject::Extranonce2);
+        }
+        if submit.time < job.template.min_time {
+            return Err(Reject::TimeTooOld);
+        }
+        if u64::from(submit.time) > self.now.unix + MAX_AHEAD {
+            return Err(Reject::TimeTooNew);
+        }
+        let (base, mask) = (job.template.version, session.version_mask);
+        let bits = submit.version_bits.unwrap_or(base & mask);
+        if bits & !mask != 0 {
+            return Err(Reject::VersionBits);
+        }
+        let version = (base & !mask) | bits;
+        Ok(Checked {
+            place,
+            claim: Claim {
+                extranonce1: session.extranonce1_for(submit.generation),
+                extranonce2: submit.extranonce2,
+                extranonce2_size: submit.extranonce2_size,
+                version,
+                time: submit.time,
+                nonce: submit.nonce,
+            },
+            required,
+            unrolled: (bits == 0 && version != base).then_some(base),
+        })
+    }
+
+    /// Hashes and answers every share that has arrived.
+    pub(crate) fn settle(&mut self) {
+        if self.batch.shares.is_empty() {
+            return;
+        }
+        let mut batch = std::mem::take(&mut self.batch);
+        for share in &batch.shares {
+            let id = &batch.ids[share.id.clone()];
+            let verdict = match share.checked {
+                Ok(checked) => self.judge(share.key, checked, &mut batch.scratch),
+                Err(reason) => Err(reason),
+            };
+            match verdict {
+                Ok((credit, reached)) => self.accept(share.key, id, credit, reached),
+                Err(reason) => self.refuse(share.key, id, reason),
+            }
+        }
+        batch.shares.clear();
+        batch.ids.clear();
+        self.batch = batch;
+    }
+
+    /// The difficulty to credit and the one reached.
+    fn judge(
+        &mut self,
+        key: usize,
+        checked: Checked,
+        scratch: &mut Vec<u8>,
+    ) -> Result<(Difficulty, f64), Reject> {
+        let session = self.sessions.get(key).ok_or(Reject::Unauthorized)?;
+        let payout = session.payout.as_ref().ok_or(Reject::Unauthorized)?;
+        let job = self.jobs.at(checked.place).ok_or(Reject::Stale)?;
+        let mut header = job.header(&checked.claim, payout, scratch);
+        let mut number = HashNumber::new(&hash::header_hash(&header));
+        let mut reached = number.difficulty();
+        if let Some(version) = checked.unrolled
+            && !number.reaches(reached, checked.required)
+        {
+            header[..4].copy_from_slice(&version.to_le_bytes());
+            number = HashNumber::new(&hash::header_hash(&header));
+            reached = number.difficulty();
+        }
+        // A block is a block, whatever the share target and however late.
+        let block =
+            reached >= job.network_difficulty.get() * 0.999 && number.meets(&job.template.target);
+        if !block && !number.reaches(reached, checked.required) {
+            return Err(Reject::LowDifficulty);
+        }
+        match self.jobs.remember(checked.place, number.fingerprint()) {
+            Novelty::New => {}
+            Novelty::Seen => return Err(Reject::Duplicate),
+            Novelty::Full if block => {}
+            Novelty::Full => return Err(Reject::TooMany),
+        }
+        if block {
+            self.solved(key, checked, header);
+        }
+        match checked.place {
+            Place::Live(_) => Ok((checked.required, reached)),
+            _ if self.jobs.current().is_none() => Err(Reject::NoWork),
+            _ => Err(Reject::Stale),
+        }
+    }
+
+    fn solved(&self, key: usize, checked: Checked, header: [u8; 80]) {
+        let (Some(session), Some(job)) = (self.sessions.get(key), self.jobs.at(checked.place))
+        else {
+            return;
+        };
+        let Some(payout) = &session.payout else {
+            return;
+        };
+        let name = session.worker.and_then(|worker| self.workers.name(worker));
+        let claim = &checked.claim;
+        let extranonce2 = &claim.extranonce2[..usize::from(claim.extranonce2_size)];
+        let block = SolvedBlock {
+            template: job.template.clone(),
+            hash: BlockHash::from_byte_array(hash::header_hash(&header)),
+            header,
+            coinbase: job
+                .coinbase
+                .serialize(claim.extranonce1, extranonce2, payout),
+            worker: name.map(|name| name.to_string()).unwrap_or_default(),
+            address: payout.address.to_string(),
+        };
+        let (hash, height) = (block.hash, job.template.height);
+        tracing::info!(%hash, height, worker = %block.worker, "block solved");
+        if let Err(error) = self.sink.solved(block) {
+            tracing::error!(%hash, %error, "the solved block could not be written to disk");
+        }
+    }
+
+    fn accept(&mut self, key: usize, id: &str, credit: Difficulty, reached: f64) {
+        wire::result(self.out.to(key), id, "true");
+        let now = self.now;
+        let per_ms = self.per_ms();
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        session.accepted += 1;
+        session.work += credit.work();
+        session.rejected_in_a_row = 0;
+        session.duplicates_in_a_row = 0;
+        let wanted = self.shared.config.ports[usize::from(session.port)]
+            .vardiff
+            .then(|| {
+                session
+                    .vardiff
+                    .share(now.ms, session.difficulty.current(), per_ms)
+            })
+            .flatten();
+        if let Some(worker) = session.worker {
+            self.workers
+                .accepted(worker, now.unix, credit.work(), reached);
+        }
+        if !session.reported {
+            self.report(key);
+        }
+        if let Some(wanted) = wanted {
+            self.change_difficulty(key, wanted, false);
+        }
+    }
+
+    fn report(&mut self, key: usize) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let (Some(worker), Some(payout)) = (session.worker, &session.payout) else {
+            return;
+        };
+        let Some(name) = self.workers.name(worker) else {
+            return;
+        };
+        session.reported = true;
+        self.sink.session_opened(Opened {
+            id: session.id,
+            worker: name.clone(),
+            address: payout.address.clone(),
+            peer: session.peer,
+            user_agent: session.user_agent.clone(),
+            at: self.now.unix - self.now.ms.saturating_sub(session.opened_ms) / 1000,
+        });
+    }
+
+    fn refuse(&mut self, key: usize, id: &str, reason: Reject) {
+        wire::error(self.out.to(key), id, reason.code(), reason.sentence());
+        let limit = self.shared.config.limits.invalid_shares;
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        match session.worker {
+            Some(worker) => self.workers.rejected(worker, reason),
+            None => self.anonymous_rejects[reason as usize] += 1,
+        }
+        if reason.is_fault() {
+            session.rejected_in_a_row += 1;
+        }
+        if reason == Reject::Duplicate {
+            session.duplicates_in_a_row += 1;
+        }
+        let lost = session.duplicates_in_a_row >= LOST && session.wants_extranonce;
+        if session.rejected_in_a_row >= limit && !session.ending {
+            // Not through `end`, which would settle the batch that is being settled.
+            session.ending = true;
+            session.partial = Vec::new();
+            self.ended.push((key, End::InvalidShares));
+        } else if lost {
+            self.renew_extranonce(key);
+        }
+    }
+
+    /// Gives a session another part of the search space, and a job to begin it with.
+    fn renew_extranonce(&mut self, key: usize) {
+        let size = self.shared.config.extranonce2_size;
+        let fresh: [u8; EXTRANONCE1_SIZE] = self.shared.extranonce1();
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        session.duplicates_in_a_row = 0;
+        session.difficulty.push(session.difficulty.current());
+        session.old_extranonce1 = Some((session.extranonce1, session.difficulty.generation()));
+        session.extranonce1 = fresh;
+        let params = format!("\"{}\",{size}", const_hex::encode(fresh));
+        wire::notification(self.out.to(key), "mining.set_extranonce", &params);
+        self.notify(key, true);
+    }
+}
