@@ -1,0 +1,206 @@
+//! The commented file that `hearth init` writes: the answers as keys, all other keys as comments
+//! with their defaults, so that a reader finds every key in the file itself.
+
+use super::{
+    LogFormat, default_url,
+    value::{show_duration, show_size},
+};
+use chain::{Auth, Network};
+use std::{fmt::Write as _, net::SocketAddr};
+use stratum::{Config as Stratum, Limits, Port};
+
+/// What differs from one home to the next.
+#[derive(Debug, Clone)]
+pub struct Answers {
+    /// The network to mine on.
+    pub network: Network,
+    /// Where the node answers.
+    pub url: String,
+    /// How the node knows us; `None` for the cookie in the node's usual folder.
+    pub auth: Option<Auth>,
+    /// Paid for miners whose user name is no address.
+    pub fallback_address: Option<String>,
+    /// Where miners connect.
+    pub listen: SocketAddr,
+    /// Where the page is served.
+    pub web: SocketAddr,
+}
+
+/// The file's text. Read back, it gives exactly the answers and defaults for everything else.
+pub fn commented(answers: &Answers) -> String {
+    let Answers {
+        network,
+        url,
+        auth,
+        fallback_address,
+        listen,
+        web,
+    } = answers;
+    let network = network.as_str();
+    let address = match fallback_address {
+        Some(address) => format!("fallback_address = {}", quoted(address)),
+        None => "#fallback_address = \"bc1…\"".into(),
+    };
+    let url = quoted(url);
+    let auth = match auth {
+        None => "#cookie = \"~/.bitcoin/.cookie\"".into(),
+        Some(Auth::Cookie(path)) => format!("cookie = {}", quoted(&path.to_string_lossy())),
+        Some(Auth::UserPass { user, password }) => {
+            format!("user = {}\npassword = {}", quoted(user), quoted(password))
+        }
+    };
+    let second_url = default_url(answers.network).replace("127.0.0.1", "192.168.1.20");
+    let chain = chain::Config::new(answers.network, Vec::new(), Default::default());
+    let mut text = format!(
+        r##"# hearth's configuration. A line that begins with # is a comment; "#key = value" shows a key's
+# default: remove the # to change it. All keys: docs/configuration.md.
+# After a change run `hearth doctor`, then start hearth again.
+
+# mainnet, testnet4, signet or regtest.
+network = "{network}"
+
+# Folder for the record of work and for solved blocks; relative to this file.
+#data_dir = "hearth-data"
+
+# Pays for blocks of miners whose user name is no Bitcoin address. Without it they are refused.
+{address}
+
+# Your Bitcoin node. Its cookie file holds a password that changes at each start of the node.
+# If the node has rpcauth, write user = "…" and password = "…" instead of cookie.
+[[node]]
+url = {url}
+{auth}
+
+# A second node takes over when the first is down. Any number, the best first.
+#[[node]]
+#url = "{second_url}"
+#user = "hearth"
+#password = "…"
+
+[template]
+# A node is asked for better paying transactions this often; new blocks are noticed at once.
+#refresh = "{refresh}"
+# Text in your blocks, at most 40 ASCII characters.
+#tag = {tag}
+# Weight units kept free for header and coinbase.
+#coinbase_reserve = {coinbase_reserve}
+# A block counts as yours for good when it is this deep.
+#confirmations = {confirmations}
+
+"##,
+        tag = quoted(&Stratum::default().tag),
+        refresh = show_duration(chain.refresh),
+        coinbase_reserve = chain.coinbase_reserve,
+        confirmations = chain.confirmations,
+    );
+    stratum(&mut text, *listen);
+    let json = log_name(LogFormat::Json);
+    let human = log_name(LogFormat::Human);
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        r##"[web]
+# The page, the API and the metrics. Nobody needs a password to look at them, so they are for this
+# machine only; "0.0.0.0:8080" shows them to your whole network.
+listen = "{web}"
+
+[log]
+# "{human}" or "{json}".
+#format = "{human}"
+# error, warn, info, debug or trace.
+#level = "info"
+"##
+    );
+    text
+}
+
+fn stratum(text: &mut String, listen: SocketAddr) {
+    let Stratum {
+        shares_per_minute,
+        version_mask,
+        extranonce2_size,
+        threads,
+        ..
+    } = Stratum::default();
+    let Port {
+        start_difficulty,
+        min_difficulty,
+        max_difficulty,
+        fractional,
+        vardiff,
+        ..
+    } = Port::default();
+    let Limits {
+        connections,
+        connections_per_address,
+        invalid_shares,
+        ban_after,
+        ..
+    } = Limits::default();
+    let limits = Limits::default();
+    let handshake = show_duration(limits.handshake);
+    let idle = show_duration(limits.idle);
+    let ban = show_duration(limits.ban);
+    let line = show_size(limits.line);
+    let send_buffer = show_size(limits.send_buffer);
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        r##"[stratum]
+# Shares that each machine should send; its difficulty follows from this.
+#shares_per_minute = {shares_per_minute}
+# Version bits that miners may roll (BIP 310), hex.
+#version_mask = "{version_mask:08x}"
+# Bytes of the coinbase that miners may roll, 4 to 8.
+#extranonce2_size = {extranonce2_size}
+# Threads that serve miners; 0 for one per core.
+#threads = {threads}
+
+# Where miners connect: stratum+tcp://<this machine>:<port>. Several ports are possible, for example
+# one for small and one for large machines.
+[[stratum.port]]
+listen = "{listen}"
+# Difficulty of a new machine's first job, and the range it may move in.
+#start_difficulty = {start_difficulty}
+#min_difficulty = {min_difficulty}
+#max_difficulty = {max_difficulty}
+# Difficulties between powers of two: some firmware rounds them and loses work.
+#fractional = {fractional}
+# false: the difficulty stays at start_difficulty.
+#vardiff = {vardiff}
+
+# What one peer may take before it is turned away.
+[stratum.limits]
+#connections = {connections}
+#connections_per_address = {connections_per_address}
+# Time to log in.
+#handshake = "{handshake}"
+# A miner that is silent for this long is taken for gone.
+#idle = "{idle}"
+# Longest line that a miner may send.
+#line = "{line}"
+# Answers kept for a miner that does not read them.
+#send_buffer = "{send_buffer}"
+# Rejected shares in a row that end a connection.
+#invalid_shares = {invalid_shares}
+# Connections of one address ended for misuse within an hour before the address is banned; 0: never.
+#ban_after = {ban_after}
+#ban = "{ban}"
+
+"##
+    );
+}
+
+fn log_name(format: LogFormat) -> &'static str {
+    match format {
+        LogFormat::Human => "human",
+        LogFormat::Json => "json",
+    }
+}
+
+/// A TOML basic string: JSON's escapes are a subset of TOML's, which also wants DEL escaped.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text)
+        .to_string()
+        .replace('\u{7f}', "\\u007F")
+}

@@ -1,0 +1,169 @@
+//! Everything that runs while miners are served, started and stopped in the right order.
+
+use crate::{bridge::Bridge, config::Config, status};
+use api::Status;
+use chain::Chain;
+use ledger::{Ledger, LedgerError};
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+use stratum::Server;
+use tokio::{
+    net::TcpListener,
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
+
+/// How often the status is made anew.
+const STATUS_EVERY: Duration = Duration::from_secs(2);
+
+/// Why a site does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SiteError {
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Stratum(#[from] stratum::StartError),
+    #[error(transparent)]
+    Chain(#[from] chain::StartError),
+    #[error(
+        "cannot listen on {listen} for the web page: {source}; stop what uses it or set listen under \
+         [web]"
+    )]
+    Web {
+        listen: SocketAddr,
+        source: io::Error,
+    },
+    #[error("cannot use the folder {}: {source}; make it one that this user may write to", folder.display())]
+    DataDir { folder: PathBuf, source: io::Error },
+}
+
+/// A running site.
+pub struct Site {
+    bridge: Arc<Bridge>,
+    ledger: Ledger,
+    status: watch::Receiver<Arc<Status>>,
+    web_address: SocketAddr,
+    stop_web: oneshot::Sender<()>,
+    web: JoinHandle<io::Result<()>>,
+    status_task: JoinHandle<()>,
+}
+
+impl Site {
+    /// Starts all of it. What can fail because of the configuration fails here, before any miner is
+    /// served; a node that is down does not: miners are told to wait for it.
+    pub async fn start(config: &Config) -> Result<Self, SiteError> {
+        let folder = || config.data_dir.clone();
+        std::fs::create_dir_all(&config.data_dir).map_err(|source| SiteError::DataDir {
+            folder: folder(),
+            source,
+        })?;
+        let web_error = |source| SiteError::Web {
+            listen: config.web,
+            source,
+        };
+        let listener = TcpListener::bind(config.web).await.map_err(web_error)?;
+        let web_address = listener.local_addr().map_err(web_error)?;
+        let (ledger, recorder) = Ledger::open(&config.ledger()).await?;
+        let bridge = Arc::new(Bridge::new(recorder));
+        let server = Server::start(config.stratum.clone(), bridge.clone())?;
+        // Just made, so it cannot be there already.
+        let _ = bridge.server.set(server);
+        let chain = Chain::start(config.chain.clone(), bridge.clone())?;
+        *bridge.chain.write().unwrap_or_else(PoisonError::into_inner) = Some(chain);
+
+        let mut maker = status::Maker::new(bridge.clone(), ledger.clone(), config.network());
+        let (publish, status) = watch::channel(Arc::new(maker.make().await));
+        let status_task = tokio::spawn(async move {
+            let mut every = tokio::time::interval(STATUS_EVERY);
+            every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            every.tick().await;
+            while !publish.is_closed() {
+                every.tick().await;
+                publish.send_replace(Arc::new(maker.make().await));
+            }
+        });
+        let (stop_web, web_stopped) = oneshot::channel();
+        let web = tokio::spawn(web::serve(listener, status.clone(), async {
+            // An error means that the site is gone, which ends the page as well.
+            let _ = web_stopped.await;
+        }));
+        Ok(Self {
+            bridge,
+            ledger,
+            status,
+            web_address,
+            stop_web,
+            web,
+            status_task,
+        })
+    }
+
+    /// Where miners connect, in the order of the configured ports.
+    pub fn miners_connect_to(&self) -> Vec<SocketAddr> {
+        self.bridge
+            .server
+            .get()
+            .map(|server| server.addresses().to_vec())
+            .unwrap_or_default()
+    }
+
+    /// Where the page is.
+    pub fn web_address(&self) -> SocketAddr {
+        self.web_address
+    }
+
+    /// The latest status; at most a few seconds old.
+    pub fn status(&self) -> Arc<Status> {
+        self.status.borrow().clone()
+    }
+
+    /// The next status that is made from now on.
+    pub async fn fresh_status(&self) -> Arc<Status> {
+        let mut status = self.status.clone();
+        status.mark_unchanged();
+        // An error means that no more are made: then the last one is as fresh as it gets.
+        let _ = status.changed().await;
+        self.status()
+    }
+
+    /// The record.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Stops everything: miners are asked to come back, what they did is on disk, blocks on their way
+    /// to a node arrive.
+    pub async fn stop(self) -> Result<(), LedgerError> {
+        let bridge = self.bridge.clone();
+        let stopped = tokio::task::spawn_blocking(move || {
+            if let Some(server) = bridge.server.get() {
+                server.stop();
+            }
+        });
+        // A panic in there has been logged; the rest is to be stopped all the same.
+        let _ = stopped.await;
+        let chain = self
+            .bridge
+            .chain
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(chain) = chain {
+            chain.stop().await;
+        }
+        self.status_task.abort();
+        let _ = self.stop_web.send(());
+        if tokio::time::timeout(Duration::from_secs(2), self.web)
+            .await
+            .is_err()
+        {
+            tracing::debug!("a page was still being read");
+        }
+        self.ledger.close().await
+    }
+}
