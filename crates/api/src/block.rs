@@ -44,13 +44,8 @@ pub enum BlockState {
 
 impl BlockState {
     /// Every state, in the order of a block's life.
-    pub const ALL: [Self; 5] = [
-        Self::Pending,
-        Self::Candidate,
-        Self::Confirmed,
-        Self::Orphaned,
-        Self::Rejected,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Pending, Self::Candidate, Self::Confirmed, Self::Orphaned, Self::Rejected];
 
     /// The word that JSON and metrics use.
     pub fn as_str(self) -> &'static str {

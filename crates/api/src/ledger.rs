@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 /// The health of the record on disk. Counts are since the program was started.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Ledger {
-    /// Batches that wait to be written now.
+    /// Sums of workers that wait to be written now.
     pub queue_len: u64,
-    /// The most batches that can wait; beyond that the server keeps adding up in memory.
+    /// The most that can wait; beyond that the server keeps adding up in memory.
     pub queue_capacity: u64,
     /// Transactions written.
     pub writes: u64,

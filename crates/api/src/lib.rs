@@ -16,7 +16,7 @@
 //! ├─ shares           accepted, and rejected by reason
 //! ├─ best_share
 //! ├─ workers[]
-//! ├─ blocks[]         latest first
+//! ├─ blocks[], blocks_found
 //! └─ ledger           the health of the record
 //! ```
 
@@ -28,6 +28,9 @@ mod node;
 pub use block::{Block, BlockState};
 pub use ledger::Ledger;
 pub use miner::{BestShare, Connections, Hashrate, Shares, Worker};
+/// How quantities are printed.
+pub use units;
+
 pub use node::{Latency, Node, Work, WorkKind};
 
 use serde::{Deserialize, Serialize};
@@ -63,6 +66,8 @@ pub struct Status {
     pub workers: Vec<Worker>,
     /// The last blocks found here, latest first.
     pub blocks: Vec<Block>,
+    /// How many blocks were ever found here, in any state, by the record on disk.
+    pub blocks_found: Option<u64>,
     /// The health of the record on disk.
     pub ledger: Ledger,
 }

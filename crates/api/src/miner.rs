@@ -70,3 +70,17 @@ pub struct Worker {
     /// What the miner program calls itself: `bmminer/2.0.0`.
     pub user_agent: Option<String>,
 }
+
+impl Hashrate {
+    /// The longest window watched in full is the steadiest; used to order workers.
+    pub fn steadiest_ths(&self) -> Option<f64> {
+        self.h1_ths.or(self.m10_ths).or(self.m1_ths)
+    }
+}
+
+impl Shares {
+    /// Rejected shares of all reasons.
+    pub fn rejected_count(&self) -> u64 {
+        self.rejected.values().sum()
+    }
+}

@@ -2,20 +2,13 @@ use super::*;
 use std::collections::BTreeMap;
 
 fn full_tree() -> Status {
-    let hashrate = Hashrate {
-        m1_ths: Some(1.25),
-        m10_ths: Some(1.0),
-        h1_ths: None,
-    };
+    let hashrate = Hashrate { m1_ths: Some(1.25), m10_ths: Some(1.0), h1_ths: None };
     let shares = Shares {
         accepted: 12,
         work_hashes: 12.0 * 4_295_032_833.0,
         rejected: BTreeMap::from([("stale".into(), 2)]),
     };
-    let best_share = BestShare {
-        ever: Some(4096.5),
-        since_block: Some(0.001),
-    };
+    let best_share = BestShare { ever: Some(4096.5), since_block: Some(0.001) };
     Status {
         version: "0.1.0".into(),
         network: "signet".into(),
@@ -78,11 +71,8 @@ fn full_tree() -> Status {
             confirmations: 0,
             reject_reason: Some("high-hash".into()),
         }],
-        ledger: Ledger {
-            queue_len: 1,
-            trouble: Some("disk full".into()),
-            ..Ledger::default()
-        },
+        blocks_found: Some(1),
+        ledger: Ledger { queue_len: 1, trouble: Some("disk full".into()), ..Ledger::default() },
     }
 }
 
@@ -97,17 +87,8 @@ fn every_field_survives_json() {
 #[test]
 fn unknown_is_null_and_not_zero() {
     let tree = serde_json::to_value(Status::default()).unwrap();
-    for pointer in [
-        "/work",
-        "/hashrate/m1_ths",
-        "/best_share/ever",
-        "/tip_to_job_ms/last",
-    ] {
-        assert!(
-            tree.pointer(pointer)
-                .is_some_and(serde_json::Value::is_null),
-            "{pointer}"
-        );
+    for pointer in ["/work", "/hashrate/m1_ths", "/best_share/ever", "/tip_to_job_ms/last"] {
+        assert!(tree.pointer(pointer).is_some_and(serde_json::Value::is_null), "{pointer}");
     }
 }
 

@@ -91,10 +91,8 @@ impl Chain {
     /// down is no error here: the listener is told.
     pub fn start(config: Config, listener: Arc<dyn Listener>) -> Result<Self, StartError> {
         refuse_nonsense(&config)?;
-        let blocks_dir = |source| StartError::BlocksDir {
-            folder: config.blocks_dir.clone(),
-            source,
-        };
+        let blocks_dir =
+            |source| StartError::BlocksDir { folder: config.blocks_dir.clone(), source };
         let store = Store::open(&config.blocks_dir).map_err(blocks_dir)?;
         let found = store.load().map_err(blocks_dir)?;
 
@@ -126,24 +124,11 @@ impl Chain {
             watching.spawn(supervised("node", move || node.clone().run()));
         }
         let (orders, inbox) = tokio::sync::mpsc::unbounded_channel();
-        let tracker = Tracker::new(
-            nodes,
-            store.clone(),
-            listener,
-            config.confirmations,
-            moved,
-            found,
-        );
+        let tracker =
+            Tracker::new(nodes, store.clone(), listener, config.confirmations, moved, found);
         let mut tracking = JoinSet::new();
         tracking.spawn(tracker.run(inbox));
-        Ok(Self {
-            store,
-            orders,
-            statuses,
-            watching,
-            tracking,
-            desk: Some(desk),
-        })
+        Ok(Self { store, orders, statuses, watching, tracking, desk: Some(desk) })
     }
 
     /// Writes a solved block to disk, safe from a power cut when this returns, and sends it to
@@ -162,11 +147,7 @@ impl Chain {
                 facts.hash
             );
         }
-        let order = Order::Submit {
-            facts,
-            block: bytes.into(),
-            on_disk: written.is_ok(),
-        };
+        let order = Order::Submit { facts, block: bytes.into(), on_disk: written.is_ok() };
         // After a stop nobody takes it; the next start finds it on disk.
         match self.orders.send(order) {
             Ok(()) => written,
@@ -178,10 +159,7 @@ impl Chain {
 
     /// How each node does, in the order of the configuration.
     pub fn nodes(&self) -> Vec<NodeStatus> {
-        self.statuses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.statuses.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Ends everything, after blocks that are being submitted have arrived or five seconds.
@@ -209,9 +187,7 @@ fn refuse_nonsense(config: &Config) -> Result<(), StartError> {
         }
     }
     if config.refresh < Duration::from_secs(1) {
-        return Err(StartError::OutOfRange(
-            "the template refresh must be at least 1 s",
-        ));
+        return Err(StartError::OutOfRange("the template refresh must be at least 1 s"));
     }
     if !(1000..=1_000_000).contains(&config.coinbase_reserve) {
         return Err(StartError::OutOfRange(

@@ -69,10 +69,7 @@ pub(crate) async fn look(rpc: &Rpc, network: Network) -> Result<Tip, Trouble> {
     }
     let method = "getblockchaininfo";
     let trouble = |error| Trouble::of_call(rpc.url(), method, error);
-    let said: Blockchain = rpc
-        .ask(method, json!([]), PATIENCE)
-        .await
-        .map_err(trouble)?;
+    let said: Blockchain = rpc.ask(method, json!([]), PATIENCE).await.map_err(trouble)?;
     if said.chain != network.core_chain_name() {
         return Err(Trouble::WrongNetwork {
             url: rpc.url().into(),
@@ -95,10 +92,7 @@ pub(crate) async fn look(rpc: &Rpc, network: Network) -> Result<Tip, Trouble> {
         .bestblockhash
         .parse()
         .map_err(|error| trouble(RpcError::Answer(format!("bestblockhash: {error}"))))?;
-    Ok(Tip {
-        hash,
-        height: said.blocks,
-    })
+    Ok(Tip { hash, height: said.blocks })
 }
 
 /// What a node says of its program and its peers.
@@ -141,10 +135,9 @@ pub(crate) async fn fetch(
         .map_err(|error| trouble(RpcError::Answer(error.to_string())))?
         .map_err(trouble)?;
     match clock_offset(&offer, unix_now()) {
-        Some(seconds) if seconds.abs() > CLOCK_TOLERANCE => Err(Trouble::ClockOff {
-            url: rpc.url().into(),
-            seconds,
-        }),
+        Some(seconds) if seconds.abs() > CLOCK_TOLERANCE => {
+            Err(Trouble::ClockOff { url: rpc.url().into(), seconds })
+        }
         _ => Ok(offer),
     }
 }
@@ -154,10 +147,7 @@ pub(crate) async fn header(rpc: &Rpc, block: BlockHash) -> Result<Option<Header>
     let body = request_body("getblockheader", &json!([block.to_string(), true]));
     let answer = rpc.post(body, PATIENCE).await?;
     match read_result(&answer) {
-        Err(RpcError::Node {
-            code: RpcError::NOT_FOUND,
-            ..
-        }) => Ok(None),
+        Err(RpcError::Node { code: RpcError::NOT_FOUND, .. }) => Ok(None),
         other => other.map(Some),
     }
 }
@@ -180,7 +170,5 @@ pub(crate) fn clock_offset(offer: &Offer, now: u64) -> Option<i64> {
 
 /// Seconds since 1970.
 pub(crate) fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

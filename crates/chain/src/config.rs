@@ -62,10 +62,9 @@ impl fmt::Debug for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cookie(path) => f.debug_tuple("Cookie").field(path).finish(),
-            Self::UserPass { user, .. } => f
-                .debug_struct("UserPass")
-                .field("user", user)
-                .finish_non_exhaustive(),
+            Self::UserPass { user, .. } => {
+                f.debug_struct("UserPass").field("user", user).finish_non_exhaustive()
+            }
         }
     }
 }

@@ -139,36 +139,23 @@ impl Desk {
     /// Takes in one piece of news.
     pub(crate) fn hear(&mut self, news: News, now: Instant) -> Vec<Say> {
         let node = news.node();
-        let Some(seat) = self.seats.get_mut(node) else {
-            return Vec::new();
-        };
+        let Some(seat) = self.seats.get_mut(node) else { return Vec::new() };
         let mut fresh = None;
         match news {
             News::Up { tip, version, .. } => {
                 seat.version = version;
-                seat.standing = Standing::Up {
-                    since: now,
-                    tip,
-                    behind: None,
-                };
+                seat.standing = Standing::Up { since: now, tip, behind: None };
             }
             News::Tip { tip: new, .. } => {
                 if let Standing::Up { tip, .. } = &mut seat.standing {
                     *tip = new;
                 }
             }
-            News::Work {
-                template,
-                complete,
-                clock_offset,
-                ..
-            } => {
-                let better = seat
-                    .work
-                    .as_ref()
-                    .is_none_or(|old| old.prev_hash != template.prev_hash)
-                    || complete
-                    || !seat.complete;
+            News::Work { template, complete, clock_offset, .. } => {
+                let better =
+                    seat.work.as_ref().is_none_or(|old| old.prev_hash != template.prev_hash)
+                        || complete
+                        || !seat.complete;
                 if better {
                     seat.complete = complete;
                     seat.work = Some(template.clone());
@@ -220,10 +207,7 @@ impl Desk {
             url: seat.url.clone(),
             state: match &seat.standing {
                 Standing::Unknown => NodeState::Connecting,
-                Standing::Up { tip, .. } => NodeState::Up {
-                    height: tip.height,
-                    tip: tip.hash,
-                },
+                Standing::Up { tip, .. } => NodeState::Up { height: tip.height, tip: tip.hash },
                 Standing::Down(trouble) => NodeState::Down(trouble.clone()),
             },
             active: self.active == Some(index),
@@ -242,12 +226,7 @@ impl Desk {
     }
 
     fn time_the_laggards(&mut self, now: Instant) {
-        let highest = self
-            .seats
-            .iter()
-            .filter(|seat| seat.ready())
-            .filter_map(Seat::height)
-            .max();
+        let highest = self.seats.iter().filter(|seat| seat.ready()).filter_map(Seat::height).max();
         for seat in &mut self.seats {
             if let Standing::Up { tip, behind, .. } = &mut seat.standing {
                 if Some(tip.height) >= highest {
@@ -275,9 +254,9 @@ impl Desk {
         let best = self.highest()?;
         let settled = match self.lost {
             // At the start, let the preferred nodes say how they are first.
-            None => self.seats[..best]
-                .iter()
-                .all(|seat| !matches!(seat.standing, Standing::Unknown)),
+            None => {
+                self.seats[..best].iter().all(|seat| !matches!(seat.standing, Standing::Unknown))
+            }
             Some((when, height)) => {
                 self.seats[best].height() >= Some(height)
                     || now.saturating_duration_since(when) >= GRACE
@@ -294,9 +273,7 @@ impl Desk {
     }
 
     fn wait(&mut self, now: Instant) -> Option<Say> {
-        let recent = self
-            .lost
-            .is_some_and(|(when, _)| now.saturating_duration_since(when) < GRACE);
+        let recent = self.lost.is_some_and(|(when, _)| now.saturating_duration_since(when) < GRACE);
         if self.active.is_some() || recent {
             return None;
         }
@@ -309,11 +286,7 @@ impl Desk {
             }
         }
         let trouble = (*troubles.first()?).clone();
-        if self
-            .waiting
-            .as_ref()
-            .is_some_and(|told| told.same_kind(&trouble))
-        {
+        if self.waiting.as_ref().is_some_and(|told| told.same_kind(&trouble)) {
             return None;
         }
         self.announced = None;
@@ -348,10 +321,7 @@ impl Seat {
 
     fn behind_for(&self, now: Instant) -> Duration {
         match self.standing {
-            Standing::Up {
-                behind: Some(since),
-                ..
-            } => now.saturating_duration_since(since),
+            Standing::Up { behind: Some(since), .. } => now.saturating_duration_since(since),
             _ => Duration::ZERO,
         }
     }

@@ -35,10 +35,7 @@ impl Ground {
     pub(crate) fn new(network: Network, template: &Template) -> Self {
         Self {
             network,
-            tip: Tip {
-                hash: template.prev_hash,
-                height: template.height.saturating_sub(1),
-            },
+            tip: Tip { hash: template.prev_hash, height: template.height.saturating_sub(1) },
             bits: template.bits,
             version: template.version,
             times: VecDeque::new(),
@@ -108,15 +105,7 @@ impl Ground {
             min_time = min_time.max(now);
         }
         let version = self.version;
-        empty(
-            self.network,
-            tip,
-            version,
-            said.bits,
-            min_time,
-            now,
-            learned,
-        )
+        empty(self.network, tip, version, said.bits, min_time, now, learned)
     }
 
     /// The highest value that the new tip's median time past can have, whatever the new tip's own
@@ -194,10 +183,7 @@ mod tests {
     fn tip(height: u32) -> Tip {
         let mut hash = [0; 32];
         hash[..4].copy_from_slice(&height.to_le_bytes());
-        Tip {
-            hash: BlockHash::from_byte_array(hash),
-            height,
-        }
+        Tip { hash: BlockHash::from_byte_array(hash), height }
     }
 
     fn ground(network: Network, height: u32, times: &[u32]) -> Ground {
@@ -238,13 +224,7 @@ mod tests {
     #[test]
     fn where_anything_could_be_wrong_the_node_is_asked() {
         for (why, network, height, times, next) in [
-            (
-                "two blocks at once",
-                Network::Mainnet,
-                100,
-                &STEADY[..],
-                102,
-            ),
+            ("two blocks at once", Network::Mainnet, 100, &STEADY[..], 102),
             ("same height", Network::Mainnet, 100, &STEADY[..], 100),
             ("lower", Network::Mainnet, 100, &STEADY[..], 99),
             ("retarget", Network::Mainnet, 2014, &STEADY[..], 2015),
@@ -253,10 +233,7 @@ mod tests {
             ("too few times", Network::Regtest, 100, &STEADY[..9], 101),
         ] {
             let mut ground = ground(network, height, times);
-            assert!(
-                ground.advance(tip(next), NOW, Instant::now()).is_none(),
-                "{why}"
-            );
+            assert!(ground.advance(tip(next), NOW, Instant::now()).is_none(), "{why}");
             assert_eq!(ground.tip(), tip(height), "{why}");
         }
         let mut regtest = ground(Network::Regtest, 2014, &STEADY[..10]);
@@ -266,11 +243,7 @@ mod tests {
     #[test]
     fn times_of_another_tip_are_not_used() {
         let old = ground(Network::Mainnet, 100, &STEADY);
-        let mut new = Ground {
-            tip: tip(101),
-            times: VecDeque::new(),
-            ..old.clone()
-        };
+        let mut new = Ground { tip: tip(101), times: VecDeque::new(), ..old.clone() };
         new.keep_times(&old);
         assert!(new.clone().advance(tip(102), NOW, Instant::now()).is_none());
         new.learn_times(tip(100).hash, std::iter::empty());

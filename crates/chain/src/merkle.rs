@@ -19,9 +19,7 @@ pub(crate) fn branch(mut ids: Vec<[u8; 32]>) -> Vec<[u8; 32]> {
 
 /// The root of the tree whose first leaf is `coinbase`.
 pub(crate) fn root(coinbase: [u8; 32], branch: &[[u8; 32]]) -> [u8; 32] {
-    branch
-        .iter()
-        .fold(coinbase, |node, sibling| parent(&node, sibling))
+    branch.iter().fold(coinbase, |node, sibling| parent(&node, sibling))
 }
 
 /// scriptPubKey of the output that commits to all witnesses (BIP 141), for the usual reserved

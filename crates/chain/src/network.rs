@@ -59,11 +59,7 @@ impl Network {
             Self::Regtest => 150,
             _ => 210_000,
         };
-        Sats(
-            5_000_000_000_u64
-                .checked_shr(height / halving_interval)
-                .unwrap_or(0),
-        )
+        Sats(5_000_000_000_u64.checked_shr(height / halving_interval).unwrap_or(0))
     }
 
     /// Whether the block at `height` has the same target as the one before it, whatever its time.

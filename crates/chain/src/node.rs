@@ -118,10 +118,7 @@ impl Node {
 
     /// Height of its best block, if it is up.
     pub(crate) fn height(&self) -> Option<u32> {
-        self.view()
-            .tip
-            .filter(|_| self.is_up())
-            .map(|tip| tip.height)
+        self.view().tip.filter(|_| self.is_up()).map(|tip| tip.height)
     }
 
     /// Connects, serves and connects again, for ever.
@@ -165,11 +162,7 @@ impl Node {
         view.tip = Some(tip);
         view.changes += 1;
         self.up.store(true, Ordering::Relaxed);
-        self.tell(News::Up {
-            node: self.index,
-            tip,
-            version,
-        });
+        self.tell(News::Up { node: self.index, tip, version });
         self.put_up(&mut view, offer);
         drop(view);
         self.moved.notify_one();
@@ -187,23 +180,14 @@ impl Node {
             Some(Err(error)) => error.to_string(),
             None => "no task".into(),
         };
-        Trouble::Other {
-            url: self.url().into(),
-            what,
-        }
+        Trouble::Other { url: self.url().into(), what }
     }
 
     fn go_down(&self, trouble: Trouble) {
         let mut view = self.view();
         self.up.store(false, Ordering::Relaxed);
-        *view = View {
-            changes: view.changes + 1,
-            ..View::default()
-        };
-        self.tell(News::Down {
-            node: self.index,
-            trouble,
-        });
+        *view = View { changes: view.changes + 1, ..View::default() };
+        self.tell(News::Down { node: self.index, trouble });
     }
 
     /// Waits for each next tip.
@@ -229,19 +213,12 @@ impl Node {
                 Ok(block) => block,
                 // Bitcoin Core before version 30 knows no second parameter. A tip that comes
                 // between two calls is then seen at the end of the wait.
-                Err(RpcError::Node {
-                    code: RpcError::MISC,
-                    ..
-                }) if from_tip => {
+                Err(RpcError::Node { code: RpcError::MISC, .. }) if from_tip => {
                     from_tip = false;
                     continue;
                 }
                 Err(
-                    RpcError::Forbidden
-                    | RpcError::Node {
-                        code: RpcError::NO_SUCH_METHOD,
-                        ..
-                    },
+                    RpcError::Forbidden | RpcError::Node { code: RpcError::NO_SUCH_METHOD, .. },
                 ) => return self.long_poll().await,
                 Err(error) => return Trouble::of_call(self.url(), method, error),
             };
@@ -249,10 +226,7 @@ impl Node {
                 let error = RpcError::Answer("its hash is not one".into());
                 return Trouble::of_call(self.url(), method, error);
             };
-            let tip = Tip {
-                hash,
-                height: block.height,
-            };
+            let tip = Tip { hash, height: block.height };
             if known != Some(tip) {
                 known = Some(tip);
                 self.hear_tip(tip, learned);
@@ -340,9 +314,7 @@ impl Node {
             return;
         }
         self.change_tip(&mut view, tip);
-        let Some(ground) = &mut view.ground else {
-            return;
-        };
+        let Some(ground) = &mut view.ground else { return };
         if let Some(template) = ground.advance(tip, now(), learned) {
             self.tell_early(template);
         } else {
@@ -355,10 +327,7 @@ impl Node {
     fn change_tip(&self, view: &mut View, tip: Tip) {
         view.tip = Some(tip);
         view.changes += 1;
-        self.tell(News::Tip {
-            node: self.index,
-            tip,
-        });
+        self.tell(News::Tip { node: self.index, tip });
         self.renew.notify_one();
         self.moved.notify_one();
     }
@@ -378,23 +347,11 @@ impl Node {
         let mining = self.rpc.ask::<Mining>("getmininginfo", json!([]), PATIENCE);
         let (mining, header) = tokio::join!(mining, check::header(&self.rpc, tip.hash));
         // Bitcoin Core before version 29 does not say; then the complete template is the first.
-        let (
-            Ok(Mining {
-                next: Some(next), ..
-            }),
-            Ok(Some(header)),
-        ) = (mining, header)
-        else {
+        let (Ok(Mining { next: Some(next), .. }), Ok(Some(header))) = (mining, header) else {
             return;
         };
-        let Ok(bits) = CompactTarget::from_unprefixed_hex(&next.bits) else {
-            return;
-        };
-        let said = Said {
-            bits,
-            time: header.time,
-            median_time: header.mediantime,
-        };
+        let Ok(bits) = CompactTarget::from_unprefixed_hex(&next.bits) else { return };
+        let said = Said { bits, time: header.time, median_time: header.mediantime };
         let view = self.view();
         let current = view.changes == changes && view.complete != Some(tip.hash);
         if current
@@ -465,9 +422,7 @@ impl Node {
                 known.truncate(at + 1);
                 break;
             }
-            let Some(header) = check::header(&self.rpc, hash).await? else {
-                return Ok(());
-            };
+            let Some(header) = check::header(&self.rpc, hash).await? else { return Ok(()) };
             fresh.push_front((hash, header.time));
             next = header.previousblockhash.and_then(|hash| hash.parse().ok());
         }
@@ -490,10 +445,7 @@ impl Node {
 }
 
 fn tip_of(template: &Template) -> Tip {
-    Tip {
-        hash: template.prev_hash,
-        height: template.height.saturating_sub(1),
-    }
+    Tip { hash: template.prev_hash, height: template.height.saturating_sub(1) }
 }
 
 fn now() -> u32 {

@@ -93,10 +93,8 @@ impl Answer<'_> {
         };
         let bits =
             CompactTarget::from_unprefixed_hex(self.bits).map_err(|error| odd("bits", &error))?;
-        let prev_hash: BlockHash = self
-            .previousblockhash
-            .parse()
-            .map_err(|error| odd("previousblockhash", &error))?;
+        let prev_hash: BlockHash =
+            self.previousblockhash.parse().map_err(|error| odd("previousblockhash", &error))?;
         let template = Template {
             height: self.height,
             prev_hash,
@@ -125,10 +123,8 @@ impl Answer<'_> {
     /// after it, so what is left is still a valid block.
     fn make_room(&mut self, coinbase_reserve: u64) -> Result<bool, RpcError> {
         let limit = self.weightlimit.unwrap_or(WEIGHT_LIMIT);
-        let mut weight: u64 = self
-            .transactions
-            .iter()
-            .fold(coinbase_reserve, |sum, t| sum.saturating_add(t.weight));
+        let mut weight: u64 =
+            self.transactions.iter().fold(coinbase_reserve, |sum, t| sum.saturating_add(t.weight));
         let mut dropped = false;
         while weight > limit
             && let Some(last) = self.transactions.pop()

@@ -174,9 +174,7 @@ impl Rpc {
     pub(crate) async fn post(&self, body: Bytes, timeout: Duration) -> Result<Bytes, RpcError> {
         tokio::time::timeout(timeout, self.exchange(body))
             .await
-            .unwrap_or(Err(RpcError::Timeout {
-                seconds: timeout.as_secs(),
-            }))
+            .unwrap_or(Err(RpcError::Timeout { seconds: timeout.as_secs() }))
     }
 
     async fn exchange(&self, body: Bytes) -> Result<Bytes, RpcError> {
@@ -216,10 +214,7 @@ impl Rpc {
         if let Some(login) = login {
             headers.insert(AUTHORIZATION, login.clone());
         }
-        self.client
-            .request(request)
-            .await
-            .map_err(|error| self.unreachable(&error))
+        self.client.request(request).await.map_err(|error| self.unreachable(&error))
     }
 
     async fn finish(&self, answer: hyper::Response<Incoming>) -> Result<Bytes, RpcError> {
@@ -251,17 +246,11 @@ impl Rpc {
         while let Some(source) = innermost.source() {
             innermost = source;
         }
-        RpcError::Unreachable {
-            url: self.url.clone(),
-            why: innermost.to_string(),
-        }
+        RpcError::Unreachable { url: self.url.clone(), why: innermost.to_string() }
     }
 
     fn known_login(&self) -> Option<HeaderValue> {
-        self.login
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.login.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn forget_login(&self) {
@@ -272,10 +261,8 @@ impl Rpc {
         let secret = match &self.auth {
             Auth::UserPass { user, password } => format!("{user}:{password}"),
             Auth::Cookie(path) => {
-                let unreadable = |why: String| RpcError::CookieUnreadable {
-                    path: path.clone(),
-                    why,
-                };
+                let unreadable =
+                    |why: String| RpcError::CookieUnreadable { path: path.clone(), why };
                 let cookie = fs::read_to_string(path).map_err(|e| unreadable(e.to_string()))?;
                 let cookie = cookie.trim();
                 if !cookie.contains(':') || cookie.len() > LARGEST_COOKIE {
@@ -305,9 +292,7 @@ impl fmt::Debug for Rpc {
 
 /// A request as Bitcoin Core's dialect of JSON-RPC 1 wants it.
 pub(crate) fn request_body(method: &str, params: &Value) -> Bytes {
-    json!({"jsonrpc": "1.0", "id": 0, "method": method, "params": params})
-        .to_string()
-        .into()
+    json!({"jsonrpc": "1.0", "id": 0, "method": method, "params": params}).to_string().into()
 }
 
 /// The result in the body of an answer, borrowed from it where the type allows.
@@ -328,24 +313,16 @@ pub(crate) fn read_result<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, R
     let nonsense = |error: serde_json::Error| RpcError::Answer(error.to_string());
     // A refusal's result is null, which T may allow: so the short answers are looked at first.
     if body.len() < 4096
-        && let Some(refusal) = serde_json::from_slice::<Refused>(body)
-            .map_err(nonsense)?
-            .error
+        && let Some(refusal) = serde_json::from_slice::<Refused>(body).map_err(nonsense)?.error
     {
-        return Err(RpcError::Node {
-            code: refusal.code,
-            message: refusal.message,
-        });
+        return Err(RpcError::Node { code: refusal.code, message: refusal.message });
     }
     match serde_json::from_slice::<Answer<T>>(body) {
         Ok(answer) => Ok(answer.result),
         Err(error) => match serde_json::from_slice::<Refused>(body) {
-            Ok(Refused {
-                error: Some(refusal),
-            }) => Err(RpcError::Node {
-                code: refusal.code,
-                message: refusal.message,
-            }),
+            Ok(Refused { error: Some(refusal) }) => {
+                Err(RpcError::Node { code: refusal.code, message: refusal.message })
+            }
             _ => Err(nonsense(error)),
         },
     }

@@ -39,9 +39,7 @@ const LARGEST_FILE: u64 = 8 << 20;
 impl Store {
     /// Makes the folder if it is not there.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
-        let store = Self {
-            folder: folder.into(),
-        };
+        let store = Self { folder: folder.into() };
         fs::create_dir_all(store.settled())?;
         // Shows now, not when a block is found, that the folder can be written to.
         let probe = folder.join(".probe");
@@ -203,10 +201,7 @@ fn read(path: &Path) -> io::Result<(Facts, Vec<u8>)> {
     if block.len() != line.bytes {
         return Err(wrong("it is cut short"));
     }
-    let hash: BlockHash = line
-        .hash
-        .parse()
-        .map_err(|_| wrong("its hash is not one"))?;
+    let hash: BlockHash = line.hash.parse().map_err(|_| wrong("its hash is not one"))?;
     let header: Header = block
         .get(..80)
         .and_then(|header| bitcoin::consensus::deserialize(header).ok())

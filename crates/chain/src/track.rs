@@ -25,11 +25,7 @@ use tracing::{debug, error, info, warn};
 
 /// What [`crate::Chain`] asks for.
 pub(crate) enum Order {
-    Submit {
-        facts: Facts,
-        block: Bytes,
-        on_disk: bool,
-    },
+    Submit { facts: Facts, block: Bytes, on_disk: bool },
     Stop,
 }
 
@@ -109,10 +105,8 @@ impl Tracker {
         found: Vec<Facts>,
     ) -> Self {
         let count = nodes.len();
-        let blocks = found
-            .into_iter()
-            .map(|facts| (facts.hash, Tracked::new(facts, None, count)))
-            .collect();
+        let blocks =
+            found.into_iter().map(|facts| (facts.hash, Tracked::new(facts, None, count))).collect();
         Self {
             nodes,
             store,
@@ -167,10 +161,7 @@ impl Tracker {
 
     fn adopt(&mut self, facts: Facts, block: Bytes, on_disk: bool) {
         let hash = facts.hash;
-        info!(
-            "block {hash} solved at height {} by {}",
-            facts.height, facts.worker
-        );
+        info!("block {hash} solved at height {} by {}", facts.height, facts.worker);
         let body = submit_body(&block);
         let kept = (!on_disk).then_some(block);
         let mut tracked = Tracked::new(facts, kept, self.nodes.len());
@@ -188,9 +179,7 @@ impl Tracker {
         for (hash, tracked) in &mut self.blocks {
             let hash = *hash;
             for (index, node) in self.nodes.iter().enumerate() {
-                let Verdict::Due { again } = tracked.verdicts[index] else {
-                    continue;
-                };
+                let Verdict::Due { again } = tracked.verdicts[index] else { continue };
                 if !node.is_up() {
                     continue;
                 }
@@ -253,9 +242,7 @@ impl Tracker {
         let up: Vec<bool> = self.nodes.iter().map(|node| node.is_up()).collect();
         let height = self.nodes.iter().filter_map(|node| node.height()).max();
         for (hash, sight) in sights {
-            let Some(mut tracked) = self.blocks.remove(&hash) else {
-                continue;
-            };
+            let Some(mut tracked) = self.blocks.remove(&hash) else { continue };
             for node in &sight.unknown_to {
                 // It has lost the block, maybe in a crash of its own.
                 if tracked.verdicts[*node] == Verdict::Taken {
@@ -284,10 +271,7 @@ impl Tracker {
         if tracked.block.is_none()
             && let Err(error) = self.store.settle(tracked.facts.hash)
         {
-            warn!(
-                "the settled block {} stays where it is: {error}",
-                tracked.facts.hash
-            );
+            warn!("the settled block {} stays where it is: {error}", tracked.facts.hash);
         }
         true
     }
@@ -319,10 +303,7 @@ impl Tracker {
     }
 
     fn tell(&self, tracked: &Tracked) {
-        let Standing {
-            state,
-            confirmations,
-        } = tracked.standing.clone();
+        let Standing { state, confirmations } = tracked.standing.clone();
         let report = tracked.facts.report(state, confirmations);
         // A bug of the listener must not stop the submissions.
         if catch_unwind(AssertUnwindSafe(|| self.listener.block(report))).is_err() {
@@ -337,11 +318,7 @@ impl Tracker {
                 .into_iter()
                 .any(|(verdict, node)| matches!(verdict, Verdict::Due { .. }) && node.is_up())
         };
-        if self.blocks.values().any(waits) {
-            RETRY_INTERVAL
-        } else {
-            SURVEY_INTERVAL
-        }
+        if self.blocks.values().any(waits) { RETRY_INTERVAL } else { SURVEY_INTERVAL }
     }
 }
 
@@ -351,10 +328,7 @@ impl Tracked {
             facts,
             block,
             verdicts: vec![Verdict::Due { again: false }; nodes],
-            standing: Standing {
-                state: BlockState::Pending,
-                confirmations: 0,
-            },
+            standing: Standing { state: BlockState::Pending, confirmations: 0 },
             reported: None,
             final_since: None,
         }
@@ -362,10 +336,7 @@ impl Tracked {
 
     /// Where it stands by what the chain and the nodes' answers say.
     fn judged(&self, seen: Option<i64>, enough: u32, up: &[bool]) -> Standing {
-        let none = |state| Standing {
-            state,
-            confirmations: 0,
-        };
+        let none = |state| Standing { state, confirmations: 0 };
         match seen.map(u32::try_from) {
             Some(Ok(confirmations)) if confirmations >= 1 => Standing {
                 state: if confirmations >= enough {
@@ -407,10 +378,9 @@ impl Tracked {
             BlockState::Orphaned => {
                 height.is_some_and(|height| height.saturating_sub(self.facts.height) > BURIED)
             }
-            BlockState::Rejected(_) => self
-                .verdicts
-                .iter()
-                .all(|verdict| matches!(verdict, Verdict::Refused(_))),
+            BlockState::Rejected(_) => {
+                self.verdicts.iter().all(|verdict| matches!(verdict, Verdict::Refused(_)))
+            }
             BlockState::Pending | BlockState::Candidate => false,
         }
     }
@@ -478,10 +448,7 @@ fn judge_answer(answer: &Result<Option<String>, RpcError>) -> Verdict {
             "prev-blk-not-found" => Verdict::Due { again: true },
             reason => Verdict::Refused(reason.into()),
         },
-        Err(RpcError::Node {
-            code: NO_BLOCK,
-            message,
-        }) => Verdict::Refused(message.clone()),
+        Err(RpcError::Node { code: NO_BLOCK, message }) => Verdict::Refused(message.clone()),
         Err(_) => Verdict::Due { again: true },
     }
 }

@@ -116,31 +116,21 @@ impl Trouble {
         let url = url.to_owned();
         match error {
             RpcError::Unreachable { why, .. } => Self::Unreachable { url, why },
-            RpcError::Timeout { seconds } => Self::Unreachable {
-                url,
-                why: format!("no answer to {method} in {seconds} s"),
-            },
+            RpcError::Timeout { seconds } => {
+                Self::Unreachable { url, why: format!("no answer to {method} in {seconds} s") }
+            }
             RpcError::WrongCredentials => Self::WrongCredentials { url },
             RpcError::CookieUnreadable { path, why } => Self::CookieUnreadable { url, path, why },
-            RpcError::Forbidden => Self::Forbidden {
-                url,
-                method: method.into(),
-            },
-            RpcError::Node {
-                code: RpcError::IN_WARMUP,
-                message,
-            } => Self::WarmingUp {
-                url,
-                doing: message,
-            },
-            RpcError::Node {
-                code: RpcError::NOT_CONNECTED,
-                message,
-            } if message.contains("not connected") => Self::NoPeers { url },
-            other => Self::Other {
-                url,
-                what: format!("{method}: {other}"),
-            },
+            RpcError::Forbidden => Self::Forbidden { url, method: method.into() },
+            RpcError::Node { code: RpcError::IN_WARMUP, message } => {
+                Self::WarmingUp { url, doing: message }
+            }
+            RpcError::Node { code: RpcError::NOT_CONNECTED, message }
+                if message.contains("not connected") =>
+            {
+                Self::NoPeers { url }
+            }
+            other => Self::Other { url, what: format!("{method}: {other}") },
         }
     }
 
@@ -191,10 +181,7 @@ mod tests {
         let url = String::from("http://127.0.0.1:8332");
         for (trouble, text) in [
             (
-                Trouble::Unreachable {
-                    url: url.clone(),
-                    why: "connection refused".into(),
-                },
+                Trouble::Unreachable { url: url.clone(), why: "connection refused".into() },
                 "Bitcoin Core at http://127.0.0.1:8332 cannot be reached (connection refused): start it, or correct the node's url",
             ),
             (
@@ -207,18 +194,11 @@ mod tests {
                 "Bitcoin Core at http://127.0.0.1:8332 is still syncing (block 10 of 900000, 1.2 %): wait, work resumes by itself",
             ),
             (
-                Trouble::ClockOff {
-                    url: url.clone(),
-                    seconds: -7260,
-                },
+                Trouble::ClockOff { url: url.clone(), seconds: -7260 },
                 "the clock of Bitcoin Core at http://127.0.0.1:8332 is 121 minutes behind that of this machine's: set both clocks right (NTP)",
             ),
             (
-                Trouble::WrongNetwork {
-                    url,
-                    found: "main".into(),
-                    wanted: Network::Signet,
-                },
+                Trouble::WrongNetwork { url, found: "main".into(), wanted: Network::Signet },
                 "Bitcoin Core at http://127.0.0.1:8332 is on the network \"main\", not on signet: correct `network`, or the node's url",
             ),
         ] {

@@ -53,10 +53,7 @@ impl Listener for Bridge {
             let (height, previous) = (template.height, template.prev_hash);
             tracing::info!(height, %previous, "new tip");
         }
-        *self.now() = Work {
-            template: Some(template),
-            waiting: None,
-        };
+        *self.now() = Work { template: Some(template), waiting: None };
     }
 
     fn wait(&self, trouble: &Trouble) {
@@ -64,23 +61,12 @@ impl Listener for Bridge {
             server.wait(&trouble.to_string());
         }
         tracing::warn!("miners wait: {trouble}");
-        *self.now() = Work {
-            template: None,
-            waiting: Some(trouble.to_string()),
-        };
+        *self.now() = Work { template: None, waiting: Some(trouble.to_string()) };
     }
 
     fn block(&self, report: BlockReport) {
-        let BlockReport {
-            hash,
-            height,
-            worker,
-            address,
-            value,
-            found_at,
-            state,
-            confirmations,
-        } = report;
+        let BlockReport { hash, height, worker, address, value, found_at, state, confirmations } =
+            report;
         let (state, reject_reason) = match state {
             chain::BlockState::Pending => (ledger::BlockState::Pending, None),
             chain::BlockState::Candidate => (ledger::BlockState::Candidate, None),
@@ -115,10 +101,7 @@ impl Sink for Bridge {
     fn work(&self, batch: Vec<Delta>) -> Result<(), Vec<Delta>> {
         let rejects = |delta: &Delta| {
             let counted = Reject::ALL.iter().zip(delta.rejected);
-            counted
-                .filter(|(_, count)| *count > 0)
-                .map(|(r, count)| (r.name(), count))
-                .collect()
+            counted.filter(|(_, count)| *count > 0).map(|(r, count)| (r.name(), count)).collect()
         };
         let rows = batch.iter().map(|delta| WorkDelta {
             worker: delta.worker.clone(),
@@ -146,11 +129,8 @@ impl Sink for Bridge {
     fn session_closed(&self, session: Closed) {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(id) = sessions.remove(&session.id) {
-            let Closed {
-                at, accepted, work, ..
-            } = session;
-            self.recorder
-                .session_closed(id, SessionClosed { at, accepted, work });
+            let Closed { at, accepted, work, .. } = session;
+            self.recorder.session_closed(id, SessionClosed { at, accepted, work });
         }
     }
 }

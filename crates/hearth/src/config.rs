@@ -70,10 +70,7 @@ pub enum LogFormat {
 
 impl Default for Log {
     fn default() -> Self {
-        Self {
-            format: LogFormat::Human,
-            level: "info".into(),
-        }
+        Self { format: LogFormat::Human, level: "info".into() }
     }
 }
 
@@ -96,21 +93,12 @@ impl Config {
             _ => ConfigError::Unreadable(path.into(), error),
         };
         let invalid = |problems| ConfigError::Invalid(path.into(), problems);
-        let whole = |sentence: &str| {
-            invalid(vec![Problem {
-                line: 0,
-                sentence: sentence.into(),
-            }])
-        };
+        let whole = |sentence: &str| invalid(vec![Problem { line: 0, sentence: sentence.into() }]);
         let mut bytes = Vec::new();
         let file = fs::File::open(path).map_err(unreadable)?;
-        file.take(MAX_FILE + 1)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
+        file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         if bytes.len() as u64 > MAX_FILE {
-            return Err(whole(
-                "this is no configuration file: it is larger than 1 MiB",
-            ));
+            return Err(whole("this is no configuration file: it is larger than 1 MiB"));
         }
         let text = String::from_utf8(bytes)
             .map_err(|_| whole("this is not a text in UTF-8: save it as UTF-8"))?;
@@ -198,45 +186,26 @@ fn read(mut root: Section<'_, '_>, folder: &Path) -> Config {
     let mut template = root.section("template");
     let default = chain::Config::new(network, nodes, data_dir.join("blocks"));
     let chain = chain::Config {
-        refresh: template.or(
-            "refresh",
-            default.refresh,
-            value::duration(SECOND, 10 * MINUTE),
-        ),
+        refresh: template.or("refresh", default.refresh, value::duration(SECOND, 10 * MINUTE)),
         // Below 2000 the coinbase and the header no longer fit beside a full template.
         coinbase_reserve: template.or(
             "coinbase_reserve",
             default.coinbase_reserve,
             value::count(2000, 400_000),
         ),
-        confirmations: template.or(
-            "confirmations",
-            default.confirmations,
-            value::count(1, 1000),
-        ),
+        confirmations: template.or("confirmations", default.confirmations, value::count(1, 1000)),
         ..default
     };
     let tag = template.or("tag", stratum::Config::default().tag, value::tag);
     drop(template);
 
-    let stratum = stratum::Config {
-        network,
-        fallback_address,
-        tag,
-        ..read_stratum(root.section("stratum"))
-    };
+    let stratum =
+        stratum::Config { network, fallback_address, tag, ..read_stratum(root.section("stratum")) };
 
     let mut web = root.section("web");
-    let listen = web.or(
-        "listen",
-        SocketAddr::from(([127, 0, 0, 1], 8080)),
-        value::socket("127.0.0.1:8080"),
-    );
-    if let Some(port) = stratum
-        .ports
-        .iter()
-        .find(|port| collide(port.listen, listen))
-    {
+    let listen =
+        web.or("listen", SocketAddr::from(([127, 0, 0, 1], 8080)), value::socket("127.0.0.1:8080"));
+    if let Some(port) = stratum.ports.iter().find(|port| collide(port.listen, listen)) {
         let words = format!(
             "takes the port that [[stratum.port]] listens on ({}): give it another",
             port.listen
@@ -245,13 +214,8 @@ fn read(mut root: Section<'_, '_>, folder: &Path) -> Config {
     }
     drop(web);
 
-    let config = Config {
-        data_dir,
-        chain,
-        stratum,
-        web: listen,
-        log: read_log(root.section("log")),
-    };
+    let config =
+        Config { data_dir, chain, stratum, web: listen, log: read_log(root.section("log")) };
     drop(root);
     config
 }
@@ -295,10 +259,7 @@ fn read_port(section: &mut Section<'_, '_>) -> Port {
     let min_difficulty = section.or("min_difficulty", default.min_difficulty, difficulty());
     let max_difficulty = section.or("max_difficulty", default.max_difficulty, difficulty());
     // A range that was set moves the start that was not.
-    let start = default
-        .start_difficulty
-        .min(max_difficulty)
-        .max(min_difficulty);
+    let start = default.start_difficulty.min(max_difficulty).max(min_difficulty);
     let port = Port {
         listen: section.or("listen", default.listen, value::socket("0.0.0.0:3333")),
         start_difficulty: section.or("start_difficulty", start, difficulty()),
@@ -308,11 +269,7 @@ fn read_port(section: &mut Section<'_, '_>) -> Port {
         vardiff: section.or("vardiff", default.vardiff, value::flag),
     };
     if min_difficulty > max_difficulty {
-        let key = if section.has("min_difficulty") {
-            "min_difficulty"
-        } else {
-            "max_difficulty"
-        };
+        let key = if section.has("min_difficulty") { "min_difficulty" } else { "max_difficulty" };
         let words = format!(
             "leaves no range: {min_difficulty} is the lowest, {max_difficulty} the highest"
         );
@@ -320,10 +277,7 @@ fn read_port(section: &mut Section<'_, '_>) -> Port {
     } else if !(min_difficulty..=max_difficulty).contains(&port.start_difficulty) {
         let words = format!("must lie from min_difficulty {min_difficulty} to max_difficulty");
         let given = port.start_difficulty;
-        section.fault(
-            "start_difficulty",
-            &format!("{words} {max_difficulty}, not at {given}"),
-        );
+        section.fault("start_difficulty", &format!("{words} {max_difficulty}, not at {given}"));
     }
     if !port.fractional {
         for (key, given) in [
@@ -334,10 +288,7 @@ fn read_port(section: &mut Section<'_, '_>) -> Port {
             let near = Difficulty::new(given).map(|given| given.nearest_power_of_two().get());
             if let Some(near) = near.ok().filter(|near| section.has(key) && *near != given) {
                 let words = format!("must be a power of two, not {given}: write {near}");
-                section.fault(
-                    key,
-                    &format!("{words}, or set fractional = true for this port"),
-                );
+                section.fault(key, &format!("{words}, or set fractional = true for this port"));
             }
         }
     }
@@ -346,11 +297,7 @@ fn read_port(section: &mut Section<'_, '_>) -> Port {
 
 fn read_limits(mut section: Section<'_, '_>) -> Limits {
     let default = Limits::default();
-    let connections = section.or(
-        "connections",
-        default.connections,
-        value::count(1, 1_000_000),
-    );
+    let connections = section.or("connections", default.connections, value::count(1, 1_000_000));
     let limits = Limits {
         connections,
         connections_per_address: section.or(
@@ -358,18 +305,10 @@ fn read_limits(mut section: Section<'_, '_>) -> Limits {
             default.connections_per_address.min(connections),
             value::count(1, 1_000_000),
         ),
-        handshake: section.or(
-            "handshake",
-            default.handshake,
-            value::duration(SECOND, 10 * MINUTE),
-        ),
+        handshake: section.or("handshake", default.handshake, value::duration(SECOND, 10 * MINUTE)),
         idle: section.or("idle", default.idle, value::duration(10 * SECOND, 7 * DAY)),
         line: section.or("line", default.line, value::size(512, 64 << 10)),
-        send_buffer: section.or(
-            "send_buffer",
-            default.send_buffer,
-            value::size(4 << 10, 16 << 20),
-        ),
+        send_buffer: section.or("send_buffer", default.send_buffer, value::size(4 << 10, 16 << 20)),
         invalid_shares: section.or(
             "invalid_shares",
             default.invalid_shares,

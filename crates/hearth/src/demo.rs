@@ -28,12 +28,8 @@ use twin::{
 use units::{Hashrate, Sats};
 
 /// Who mines, and how fast at most, in hashes per second: a block takes about five million.
-const MINERS: [(&str, f64); 4] = [
-    ("heater", 6e6),
-    ("garage", 3e6),
-    ("attic", 1.5e6),
-    ("windowsill", 0.5e6),
-];
+const MINERS: [(&str, f64); 4] =
+    [("heater", 6e6), ("garage", 3e6), ("attic", 1.5e6), ("windowsill", 0.5e6)];
 /// Blocks shown as they are found; the rest is in the sum.
 const SHOWN: usize = 20;
 
@@ -93,14 +89,9 @@ pub async fn run(args: Args) -> Outcome {
     let private = PrivateSite::start(|_: &mut Config| ()).await?;
     let server = private.site.miners_connect_to()[0];
     say(format!("Miners connect to stratum+tcp://{server}"));
-    say(format!(
-        "The page is at       http://{}",
-        private.site.web_address()
-    ));
+    say(format!("The page is at       http://{}", private.site.web_address()));
     let seconds = args.time.as_secs();
-    say(format!(
-        "Four miners of different speeds mine for {seconds} s; Ctrl-C ends it sooner.\n"
-    ));
+    say(format!("Four miners of different speeds mine for {seconds} s; Ctrl-C ends it sooner.\n"));
 
     let started = Instant::now();
     let miners: Vec<(&str, String, Miner)> = MINERS
@@ -130,10 +121,7 @@ pub async fn run(args: Args) -> Outcome {
     }
     let took = started.elapsed();
     let stopping = tokio::task::spawn_blocking(|| {
-        miners
-            .into_iter()
-            .map(|(name, address, miner)| (name, address, miner.stop()))
-            .collect()
+        miners.into_iter().map(|(name, address, miner)| (name, address, miner.stop())).collect()
     });
     let miners: Vec<(&str, String, MinerStats)> = stopping.await?;
     // The last block's state and the last batch of shares need a moment.
@@ -151,11 +139,7 @@ pub async fn run(args: Args) -> Outcome {
     } else {
         print(&report);
     }
-    Ok(if report.blocks_found == 0 {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(if report.blocks_found == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn show_new_blocks(blocks: &[BlockRow], shown: &mut HashSet<String>) {
@@ -190,9 +174,7 @@ async fn check_payments(
                 continue;
             };
             let output = &found["tx"][0]["vout"][0];
-            let sats = output["value"]
-                .as_f64()
-                .map(|btc| (btc * 1e8).round() as u64);
+            let sats = output["value"].as_f64().map(|btc| (btc * 1e8).round() as u64);
             let right = output["scriptPubKey"]["address"] == block.address.as_str()
                 && sats == Some(block.value.0)
                 && found["confirmations"].as_i64() > Some(0);
@@ -213,20 +195,12 @@ fn report(
     status: &Arc<api::Status>,
 ) -> Report {
     let taken = |block: &&BlockRow| {
-        !matches!(
-            block.state,
-            ledger::BlockState::Pending | ledger::BlockState::Rejected
-        )
+        !matches!(block.state, ledger::BlockState::Pending | ledger::BlockState::Rejected)
     };
     let miners = miners
         .iter()
         .map(|(name, address, stats)| {
-            let own = || {
-                blocks
-                    .iter()
-                    .filter(taken)
-                    .filter(|block| block.address == *address)
-            };
+            let own = || blocks.iter().filter(taken).filter(|block| block.address == *address);
             MinerReport {
                 name,
                 address: address.clone(),
@@ -241,10 +215,7 @@ fn report(
     Report {
         seconds: took.as_secs_f64(),
         blocks_found: blocks.iter().filter(taken).count() as u64,
-        blocks_in_chain: blocks
-            .iter()
-            .filter(|block| block.confirmations > 0)
-            .count() as u64,
+        blocks_in_chain: blocks.iter().filter(|block| block.confirmations > 0).count() as u64,
         payments_checked: paid.len() as u64,
         paid_sats: paid.values().sum(),
         shares_accepted: status.shares.accepted,
@@ -286,15 +257,8 @@ fn print(report: &Report) {
         .iter()
         .map(|(reason, count)| format!("{count} {reason}"))
         .collect();
-    let reasons = if reasons.is_empty() {
-        "none".to_string()
-    } else {
-        reasons.join(", ")
-    };
-    println!(
-        "{} shares accepted; rejected: {reasons}.",
-        report.shares_accepted
-    );
+    let reasons = if reasons.is_empty() { "none".to_string() } else { reasons.join(", ") };
+    println!("{} shares accepted; rejected: {reasons}.", report.shares_accepted);
     if let (Some(p50), Some(p99)) = (report.tip_to_job_ms_p50, report.tip_to_job_ms_p99) {
         println!(
             "New block to the last miner's new job: median {p50:.2} ms, 99th percentile {p99:.2} ms."

@@ -45,27 +45,15 @@ enum State {
 
 impl Finding {
     fn ok(check: &'static str, says: impl Into<String>) -> Self {
-        Self {
-            check,
-            state: State::Ok,
-            says: says.into(),
-        }
+        Self { check, state: State::Ok, says: says.into() }
     }
 
     fn warn(check: &'static str, says: impl Into<String>) -> Self {
-        Self {
-            check,
-            state: State::Warn,
-            says: says.into(),
-        }
+        Self { check, state: State::Warn, says: says.into() }
     }
 
     fn fail(check: &'static str, says: impl Into<String>) -> Self {
-        Self {
-            check,
-            state: State::Fail,
-            says: says.into(),
-        }
+        Self { check, state: State::Fail, says: says.into() }
     }
 }
 
@@ -86,11 +74,7 @@ pub async fn run(path: &Path, json: bool) -> Outcome {
         true => println!("{}", serde_json::to_string(&report)?),
         false => print!("{}", text(&report)),
     }
-    Ok(if ok {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn examine(path: &Path) -> Vec<Finding> {
@@ -112,10 +96,7 @@ async fn examine(path: &Path) -> Vec<Finding> {
         }
         Err(error) => return vec![Finding::fail("configuration", error.to_string())],
     };
-    findings.push(Finding::ok(
-        "configuration",
-        format!("{} is in order", path.display()),
-    ));
+    findings.push(Finding::ok("configuration", format!("{} is in order", path.display())));
     findings.push(address(&config));
     findings.push(system_time(SystemTime::now()));
     findings.extend(nodes(&config).await);
@@ -139,9 +120,7 @@ fn address(config: &Config) -> Finding {
 }
 
 fn system_time(now: SystemTime) -> Finding {
-    let seconds = now
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+    let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     match seconds < EARLIEST {
         true => Finding::fail(
             "clock",
@@ -164,10 +143,7 @@ async fn nodes(config: &Config) -> Vec<Finding> {
     let mut results = tasks.join_all().await;
     results.sort_by_key(|(index, ..)| *index);
     let working = results.iter().filter(|(.., result)| result.is_ok()).count();
-    results
-        .into_iter()
-        .flat_map(|(_, url, result)| node(&url, result, working > 0))
-        .collect()
+    results.into_iter().flat_map(|(_, url, result)| node(&url, result, working > 0)).collect()
 }
 
 fn node(url: &str, result: Result<NodeFacts, Trouble>, another_works: bool) -> Vec<Finding> {
@@ -219,27 +195,15 @@ fn text(report: &Report) -> String {
         };
         text += &format!("{state}  {check:<14} {says}\n");
     }
-    let count = |wanted| {
-        report
-            .checks
-            .iter()
-            .filter(|finding| finding.state == wanted)
-            .count()
-    };
+    let count = |wanted| report.checks.iter().filter(|finding| finding.state == wanted).count();
     let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let warnings = plural(count(State::Warn), "warning");
     text += &match (count(State::Fail), count(State::Warn)) {
         (0, 0) => "All is well: `hearth serve` can mine.\n".to_string(),
         (0, _) => format!("{warnings}; `hearth serve` can mine.\n"),
-        (faults, 0) => format!(
-            "{}: hearth cannot mine like this.\n",
-            plural(faults, "fault")
-        ),
+        (faults, 0) => format!("{}: hearth cannot mine like this.\n", plural(faults, "fault")),
         (faults, _) => {
-            format!(
-                "{}, {warnings}: hearth cannot mine like this.\n",
-                plural(faults, "fault")
-            )
+            format!("{}, {warnings}: hearth cannot mine like this.\n", plural(faults, "fault"))
         }
     };
     text

@@ -144,10 +144,7 @@ impl<I: BufRead, O: Write> Asker<'_, I, O> {
                 .and_then(|()| self.output.flush())
                 .map_err(InitError::Terminal)?;
             let mut line = String::new();
-            let read_bytes = self
-                .input
-                .read_line(&mut line)
-                .map_err(InitError::Terminal)?;
+            let read_bytes = self.input.read_line(&mut line).map_err(InitError::Terminal)?;
             if read_bytes == 0 {
                 self.tell("")?;
                 return Err(InitError::EndOfInput(question.into()));
@@ -168,15 +165,10 @@ fn answers<I: BufRead, O: Write>(
     cookies: &[(Network, PathBuf)],
 ) -> Result<Answers, InitError> {
     for (network, cookie) in cookies {
-        asker.tell(&format!(
-            "Found the cookie of a {network} node: {}",
-            cookie.display()
-        ))?;
+        asker.tell(&format!("Found the cookie of a {network} node: {}", cookie.display()))?;
     }
     // Somebody who runs one node wants to mine with it, whatever its network.
-    let running = cookies
-        .first()
-        .map_or(Network::Mainnet, |(network, _)| *network);
+    let running = cookies.first().map_or(Network::Mainnet, |(network, _)| *network);
     let network = asker.answer(
         args.network.map(|network| network.to_string()),
         "Network (mainnet, testnet4, signet or regtest)",
@@ -190,10 +182,7 @@ fn answers<I: BufRead, O: Write>(
         |text| config::check_url(text, network).map_err(|words| format!("the node's url {words}")),
     )?;
 
-    let found = cookies
-        .iter()
-        .find(|(of, _)| *of == network)
-        .map(|(_, cookie)| cookie.clone());
+    let found = cookies.iter().find(|(of, _)| *of == network).map(|(_, cookie)| cookie.clone());
     let local = url == config::default_url(network);
     let likely = found.or_else(|| config::usual_cookie(network).filter(|_| local));
     let given = match (args.cookie, args.user, args.password) {
@@ -234,14 +223,7 @@ fn answers<I: BufRead, O: Write>(
         "127.0.0.1:8080",
         |text| socket(text, [127, 0, 0, 1]),
     )?;
-    Ok(Answers {
-        network,
-        url,
-        auth,
-        fallback_address,
-        listen,
-        web,
-    })
+    Ok(Answers { network, url, auth, fallback_address, listen, web })
 }
 
 /// A path, or a user and a password with a colon between them.
@@ -249,21 +231,16 @@ fn credentials(text: &str) -> Result<Auth, String> {
     let path = text.starts_with(['/', '~', '.']) || text.ends_with(".cookie");
     match text.split_once(':') {
         _ if path => Ok(Auth::Cookie(whole(Path::new(text)))),
-        Some((user, password)) if !user.is_empty() && !password.is_empty() => Ok(Auth::UserPass {
-            user: user.into(),
-            password: password.into(),
-        }),
+        Some((user, password)) if !user.is_empty() && !password.is_empty() => {
+            Ok(Auth::UserPass { user: user.into(), password: password.into() })
+        }
         _ => Err("give the path of the node's .cookie file, or user:password".into()),
     }
 }
 
 /// A port alone, on the address that suits it, or an address with a port.
 fn socket(text: &str, host: [u8; 4]) -> Result<SocketAddr, String> {
-    let port = || {
-        text.parse::<u16>()
-            .ok()
-            .map(|port| SocketAddr::from((host, port)))
-    };
+    let port = || text.parse::<u16>().ok().map(|port| SocketAddr::from((host, port)));
     text.parse().ok().or_else(port).ok_or_else(|| {
         format!("\"{text}\" is no port: write one such as 3333, or an IP address and a port")
     })
@@ -285,25 +262,16 @@ fn write(path: &Path, answers: &Answers, force: bool) -> Result<(), InitError> {
     };
     let text = config::commented(answers);
     Config::parse(&text, folder).map_err(InitError::Unfit)?;
-    let failed = |why| InitError::Write {
-        path: path.into(),
-        why,
-    };
+    let failed = |why| InitError::Write { path: path.into(), why };
     let mut file = NamedTempFile::new_in(folder).map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
     // A temporary file is its owner's alone, which a password in it should stay.
     if !matches!(answers.auth, Some(Auth::UserPass { .. })) {
         let all_may_read = fs::Permissions::from_mode(0o644);
-        file.as_file()
-            .set_permissions(all_may_read)
-            .map_err(failed)?;
+        file.as_file().set_permissions(all_may_read).map_err(failed)?;
     }
     file.as_file().sync_all().map_err(failed)?;
-    let done = if force {
-        file.persist(path)
-    } else {
-        file.persist_noclobber(path)
-    };
+    let done = if force { file.persist(path) } else { file.persist_noclobber(path) };
     match done {
         Ok(_) => Ok(()),
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
@@ -314,11 +282,7 @@ fn write(path: &Path, answers: &Answers, force: bool) -> Result<(), InitError> {
 }
 
 fn sentences(problems: &[Problem]) -> String {
-    problems
-        .iter()
-        .map(|problem| problem.sentence.as_str())
-        .collect::<Vec<_>>()
-        .join("; ")
+    problems.iter().map(|problem| problem.sentence.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

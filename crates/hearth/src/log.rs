@@ -1,7 +1,10 @@
 //! Log lines on standard error, so that a command's output stays its own.
 
 use crate::config::{Log, LogFormat};
-use std::{env, io};
+use std::{
+    env,
+    io::{self, IsTerminal},
+};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Overrides the configured level for one run.
@@ -32,7 +35,9 @@ pub fn start(log: &Log) -> Result<(), LogError> {
         }
     };
     let registry = tracing_subscriber::registry().with(EnvFilter::new(level));
-    let lines = fmt::layer().with_writer(io::stderr);
+    let colours =
+        io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+    let lines = fmt::layer().with_writer(io::stderr).with_ansi(colours);
     // An error means that a subscriber is there already.
     let _ = match log.format {
         LogFormat::Human => registry.with(lines.with_target(false)).try_init(),
@@ -46,13 +51,26 @@ pub fn start(log: &Log) -> Result<(), LogError> {
 pub fn is_filter(text: &str) -> bool {
     let level = |level: &str| LEVELS.contains(&level.trim().to_ascii_lowercase().as_str());
     let module = |name: &str| {
-        !name.is_empty()
-            && name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "_:".contains(c))
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_:".contains(c))
     };
     text.split(',').all(|part| match part.split_once('=') {
         Some((name, wanted)) => module(name.trim()) && level(wanted),
         None => level(part),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_a_level_or_levels_by_module() {
+        for good in ["info", "WARN", "off", "info,stratum=debug", "chain::rpc=trace, warn"] {
+            assert!(is_filter(good), "{good}");
+        }
+        for bad in ["", "infoo", "info,", "stratum", "stratum=", "=info", "a b=info", "info;debug"]
+        {
+            assert!(!is_filter(bad), "{bad}");
+        }
+    }
 }

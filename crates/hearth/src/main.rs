@@ -38,12 +38,7 @@ const NOT_STARTED: u8 = 2;
 /// it and your node, `hearth serve` mines. Nothing at hand? `hearth demo` finds real blocks on a
 /// private chain.
 #[derive(Parser)]
-#[command(
-    name = "hearth",
-    version,
-    max_term_width = 100,
-    subcommand_required = true
-)]
+#[command(name = "hearth", version, max_term_width = 100, subcommand_required = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -92,26 +87,17 @@ struct DoctorArgs {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     open_files::raise();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            return say(
-                &format!("the system refused threads: {error}; free some memory"),
-                FAILED,
-            );
+            return say(&format!("the system refused threads: {error}; free some memory"), FAILED);
         }
     };
     match runtime.block_on(run(cli.command)) {
         Ok(code) => code,
         Err(error) => {
             let not_started = error.is::<ConfigError>() || error.is::<log::LogError>();
-            say(
-                &error.to_string(),
-                if not_started { NOT_STARTED } else { FAILED },
-            )
+            say(&error.to_string(), if not_started { NOT_STARTED } else { FAILED })
         }
     }
 }
@@ -153,10 +139,7 @@ fn load(path: &Path) -> Result<Config, Box<dyn Error + Send + Sync>> {
 
 /// For commands that print their results themselves.
 fn quiet_log() -> Result<(), log::LogError> {
-    log::start(&Log {
-        level: "warn".into(),
-        ..Log::default()
-    })
+    log::start(&Log { level: "warn".into(), ..Log::default() })
 }
 
 fn say(sentence: &str, code: u8) -> ExitCode {

@@ -90,9 +90,7 @@ pub async fn run(args: Args) -> Outcome {
         println!("{}", summary(&stats, time));
     }
     if stats.jobs == 0 {
-        let why = stats
-            .trouble
-            .unwrap_or_else(|| "there was not enough time".into());
+        let why = stats.trouble.unwrap_or_else(|| "there was not enough time".into());
         return Err(format!("the miner was never given work: {why}").into());
     }
     Ok(ExitCode::SUCCESS)
@@ -107,9 +105,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn difficulty(text: &str) -> Result<Difficulty, String> {
-    let number = text
-        .parse()
-        .map_err(|_| "write a number such as 8 or 0.001".to_string())?;
+    let number = text.parse().map_err(|_| "write a number such as 8 or 0.001".to_string())?;
     Difficulty::new(number).map_err(|error| error.to_string())
 }
 
@@ -124,10 +120,7 @@ fn line(stats: &MinerStats, rate: Hashrate) -> String {
         stats.rejected_total(),
         best(stats)
     );
-    if let Some(difficulty) = stats
-        .difficulty
-        .and_then(|value| Difficulty::new(value).ok())
-    {
+    if let Some(difficulty) = stats.difficulty.and_then(|value| Difficulty::new(value).ok()) {
         line += &format!(", difficulty {difficulty}");
     }
     if stats.blocks > 0 {

@@ -7,13 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 pub fn raise() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     // Refused only where a sandbox forbids it; `hearth doctor` shows what there is.
-    let _ = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum,
-            maximum,
-        },
-    );
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 /// The limit that [`raise`] can reach; `None` for no limit.

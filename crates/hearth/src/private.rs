@@ -42,11 +42,7 @@ impl PrivateSite {
         let mut config = config_for(&node, folder.path());
         adjust(&mut config);
         let site = Site::start(&config).await?;
-        Ok(Self {
-            site,
-            node,
-            _folder: folder,
-        })
+        Ok(Self { site, node, _folder: folder })
     }
 
     /// The node outlives the site, so that it can be asked when all is over.
@@ -58,10 +54,7 @@ impl PrivateSite {
 /// A configuration for miners of a few megahashes on free ports of this machine.
 fn config_for(node: &PrivateNode, folder: &Path) -> Config {
     let auth = Auth::Cookie(node.cookie_path().to_path_buf());
-    let node = NodeConfig {
-        url: node.rpc_url().to_string(),
-        auth,
-    };
+    let node = NodeConfig { url: node.rpc_url().to_string(), auth };
     let free = SocketAddr::from(([127, 0, 0, 1], 0));
     let chain = chain::Config::new(Network::Signet, vec![node], folder.join("blocks"));
     let port = Port {
@@ -77,13 +70,7 @@ fn config_for(node: &PrivateNode, folder: &Path) -> Config {
         shares_per_minute: 600.0,
         ..stratum::Config::default()
     };
-    Config {
-        data_dir: folder.to_path_buf(),
-        chain,
-        stratum,
-        web: free,
-        log: Log::default(),
-    }
+    Config { data_dir: folder.to_path_buf(), chain, stratum, web: free, log: Log::default() }
 }
 
 /// A signet address that belongs to a name: a witness program nobody has a key for.

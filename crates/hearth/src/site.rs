@@ -34,10 +34,7 @@ pub enum SiteError {
         "cannot listen on {listen} for the web page: {source}; stop what uses it or set listen under \
          [web]"
     )]
-    Web {
-        listen: SocketAddr,
-        source: io::Error,
-    },
+    Web { listen: SocketAddr, source: io::Error },
     #[error("cannot use the folder {}: {source}; make it one that this user may write to", folder.display())]
     DataDir { folder: PathBuf, source: io::Error },
 }
@@ -58,14 +55,9 @@ impl Site {
     /// served; a node that is down does not: miners are told to wait for it.
     pub async fn start(config: &Config) -> Result<Self, SiteError> {
         let folder = || config.data_dir.clone();
-        std::fs::create_dir_all(&config.data_dir).map_err(|source| SiteError::DataDir {
-            folder: folder(),
-            source,
-        })?;
-        let web_error = |source| SiteError::Web {
-            listen: config.web,
-            source,
-        };
+        std::fs::create_dir_all(&config.data_dir)
+            .map_err(|source| SiteError::DataDir { folder: folder(), source })?;
+        let web_error = |source| SiteError::Web { listen: config.web, source };
         let listener = TcpListener::bind(config.web).await.map_err(web_error)?;
         let web_address = listener.local_addr().map_err(web_error)?;
         let (ledger, recorder) = Ledger::open(&config.ledger()).await?;
@@ -92,24 +84,12 @@ impl Site {
             // An error means that the site is gone, which ends the page as well.
             let _ = web_stopped.await;
         }));
-        Ok(Self {
-            bridge,
-            ledger,
-            status,
-            web_address,
-            stop_web,
-            web,
-            status_task,
-        })
+        Ok(Self { bridge, ledger, status, web_address, stop_web, web, status_task })
     }
 
     /// Where miners connect, in the order of the configured ports.
     pub fn miners_connect_to(&self) -> Vec<SocketAddr> {
-        self.bridge
-            .server
-            .get()
-            .map(|server| server.addresses().to_vec())
-            .unwrap_or_default()
+        self.bridge.server.get().map(|server| server.addresses().to_vec()).unwrap_or_default()
     }
 
     /// Where the page is.
@@ -147,21 +127,13 @@ impl Site {
         });
         // A panic in there has been logged; the rest is to be stopped all the same.
         let _ = stopped.await;
-        let chain = self
-            .bridge
-            .chain
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let chain = self.bridge.chain.write().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(chain) = chain {
             chain.stop().await;
         }
         self.status_task.abort();
         let _ = self.stop_web.send(());
-        if tokio::time::timeout(Duration::from_secs(2), self.web)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(Duration::from_secs(2), self.web).await.is_err() {
             tracing::debug!("a page was still being read");
         }
         self.ledger.close().await

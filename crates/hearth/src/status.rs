@@ -41,6 +41,7 @@ struct Record {
     asked: Option<Instant>,
     blocks: Vec<BlockRow>,
     best: BestShare,
+    blocks_found: Option<u64>,
     workers: HashMap<String, WorkerRow>,
 }
 
@@ -78,15 +79,12 @@ impl Maker {
             nodes: self.nodes(),
             best_share: self.record.best,
             blocks: self.record.blocks.iter().map(block).collect(),
+            blocks_found: self.record.blocks_found,
             ledger: self.health(),
             ..Status::default()
         };
         {
-            let held = self
-                .bridge
-                .now
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let held = self.bridge.now.lock().unwrap_or_else(PoisonError::into_inner);
             status.work = held.template.as_deref().map(work);
             status.waiting = held.waiting.clone();
         }
@@ -98,17 +96,11 @@ impl Maker {
 
     fn fill_in(&mut self, status: &mut Status, snapshot: &Snapshot, now: Instant) {
         let total: Work = snapshot.workers.iter().map(|worker| worker.work).sum();
-        if self
-            .noted
-            .is_none_or(|noted| now.duration_since(noted) >= NOTE_EVERY)
-        {
+        if self.noted.is_none_or(|noted| now.duration_since(noted) >= NOTE_EVERY) {
             self.noted = Some(now);
             self.total.note(now, total);
             for worker in &snapshot.workers {
-                self.workers
-                    .entry(worker.name.clone())
-                    .or_default()
-                    .note(now, worker.work);
+                self.workers.entry(worker.name.clone()).or_default().note(now, worker.work);
             }
             if self.workers.len() > snapshot.workers.len() {
                 let known: std::collections::HashSet<_> =
@@ -118,19 +110,12 @@ impl Maker {
         }
         status.hashrate = self.total.hashrate(now, total);
         let rejected = |counts: &[u64; Reject::COUNT]| -> BTreeMap<String, u64> {
-            let counted = Reject::ALL
-                .iter()
-                .zip(counts)
-                .filter(|(_, count)| **count > 0);
-            counted
-                .map(|(reason, count)| (reason.name().to_string(), *count))
-                .collect()
+            let counted = Reject::ALL.iter().zip(counts).filter(|(_, count)| **count > 0);
+            counted.map(|(reason, count)| (reason.name().to_string(), *count)).collect()
         };
         let mut all = snapshot.anonymous_rejects;
         for worker in &snapshot.workers {
-            all.iter_mut()
-                .zip(worker.rejected)
-                .for_each(|(sum, more)| *sum += more);
+            all.iter_mut().zip(worker.rejected).for_each(|(sum, more)| *sum += more);
         }
         status.shares = Shares {
             accepted: snapshot.workers.iter().map(|worker| worker.accepted).sum(),
@@ -155,10 +140,7 @@ impl Maker {
                 .get(&state.name)
                 .map(|history| history.hashrate(now, state.work))
                 .unwrap_or_default(),
-            difficulty: state
-                .difficulty
-                .filter(|_| state.connections > 0)
-                .map(Difficulty::get),
+            difficulty: state.difficulty.filter(|_| state.connections > 0).map(Difficulty::get),
             connections: u64::from(state.connections),
             shares: Shares {
                 accepted: state.accepted,
@@ -177,22 +159,13 @@ impl Maker {
     fn best_of(&self, state: &WorkerState) -> BestShare {
         let row = self.record.workers.get(&*state.name);
         let ever = row.and_then(|row| row.best).map(|(best, _)| best.get());
-        let since = row
-            .and_then(|row| row.best_since_block)
-            .map(|(best, _)| best.get());
+        let since = row.and_then(|row| row.best_since_block).map(|(best, _)| best.get());
         let fresh = state.best.map(Difficulty::get);
-        BestShare {
-            ever: ever.max_of(fresh),
-            since_block: since,
-        }
+        BestShare { ever: ever.max_of(fresh), since_block: since }
     }
 
     async fn ask_the_record(&mut self, now: Instant) {
-        if self
-            .record
-            .asked
-            .is_some_and(|asked| now.duration_since(asked) < RECORD_EVERY)
-        {
+        if self.record.asked.is_some_and(|asked| now.duration_since(asked) < RECORD_EVERY) {
             // Blocks are few and people wait for them.
             if let Ok(blocks) = self.ledger.blocks(BLOCKS).await {
                 self.record.blocks = blocks;
@@ -214,10 +187,8 @@ impl Maker {
                         ever: totals.best.map(Difficulty::get),
                         since_block: totals.best_since_block.map(Difficulty::get),
                     },
-                    workers: workers
-                        .into_iter()
-                        .map(|row| (row.name.clone(), row))
-                        .collect(),
+                    blocks_found: Some(totals.blocks),
+                    workers: workers.into_iter().map(|row| (row.name.clone(), row)).collect(),
                 };
             }
             Err(error) => tracing::warn!("the record cannot be read: {error}"),
@@ -225,15 +196,8 @@ impl Maker {
     }
 
     fn nodes(&self) -> Vec<api::Node> {
-        let chain = self
-            .bridge
-            .chain
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        let nodes = chain
-            .as_ref()
-            .map(|chain| chain.nodes())
-            .unwrap_or_default();
+        let chain = self.bridge.chain.read().unwrap_or_else(PoisonError::into_inner);
+        let nodes = chain.as_ref().map(|chain| chain.nodes()).unwrap_or_default();
         let node = |node: chain::NodeStatus| {
             let (state, message, height) = match &node.state {
                 NodeState::Connecting => ("connecting".to_string(), None, None),
@@ -279,14 +243,9 @@ impl History {
     fn hashrate(&self, now: Instant, work: Work) -> Hashrate {
         let over = |window: Duration| {
             // The youngest note that is at least as old as the window.
-            let old = self
-                .0
-                .iter()
-                .rev()
-                .find(|(at, _)| now.duration_since(*at) >= window)?;
+            let old = self.0.iter().rev().find(|(at, _)| now.duration_since(*at) >= window)?;
             let done = Work::from_hashes(work.hashes() - old.1.hashes());
-            done.over(now.duration_since(old.0))
-                .map(|rate| rate.terahashes_per_second())
+            done.over(now.duration_since(old.0)).map(|rate| rate.terahashes_per_second())
         };
         Hashrate {
             m1_ths: over(Duration::from_secs(60)),
@@ -313,11 +272,7 @@ fn work(template: &Template) -> api::Work {
     api::Work {
         height: template.height,
         prev_hash: template.prev_hash.to_string(),
-        kind: if template.is_empty() {
-            WorkKind::Empty
-        } else {
-            WorkKind::Full
-        },
+        kind: if template.is_empty() { WorkKind::Empty } else { WorkKind::Full },
         transactions: template.transaction_count as u64,
         coinbase_value_sats: template.coinbase_value.0,
         age_s: template.learned.elapsed().as_secs(),
@@ -348,25 +303,18 @@ fn block(row: &BlockRow) -> api::Block {
 /// Percentiles by the nearest rank.
 pub fn latency(all: &[Duration]) -> Latency {
     let mut ms: Vec<f64> = all.iter().map(|took| took.as_secs_f64() * 1000.0).collect();
-    let (last, sum) = (ms.last().copied(), ms.iter().sum());
+    // Not `sum`, whose empty sum is -0.
+    let (last, sum) = (ms.last().copied(), ms.iter().fold(0.0, |sum, ms| sum + ms));
     ms.sort_by(f64::total_cmp);
     let rank = |share: f64| {
         let at = (ms.len() as f64 * share).ceil().max(1.0) as usize - 1;
         ms.get(at).copied()
     };
-    Latency {
-        last,
-        p50: rank(0.5),
-        p99: rank(0.99),
-        sum,
-        count: ms.len() as u64,
-    }
+    Latency { last, p50: rank(0.5), p99: rank(0.99), sum, count: ms.len() as u64 }
 }
 
 fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]
@@ -377,10 +325,7 @@ mod tests {
     fn percentiles_are_by_nearest_rank_and_absent_without_measurements() {
         let ms = |n: u64| Duration::from_millis(n);
         let spread = latency(&(1..=200).map(ms).collect::<Vec<_>>());
-        assert_eq!(
-            (spread.p50, spread.p99, spread.last),
-            (Some(100.0), Some(198.0), Some(200.0))
-        );
+        assert_eq!((spread.p50, spread.p99, spread.last), (Some(100.0), Some(198.0), Some(200.0)));
         assert_eq!(latency(&[]), Latency::default());
     }
 

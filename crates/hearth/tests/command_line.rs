@@ -47,16 +47,7 @@ fn a_wrong_configuration_or_command_line_starts_nothing_and_exits_with_2() {
         &[][..],
         &["mine"],
         &["twin", "miner", "--url", "127.0.0.1:1"],
-        &[
-            "twin",
-            "miner",
-            "--url",
-            "127.0.0.1:1",
-            "--user",
-            "x",
-            "--limit",
-            "fast",
-        ],
+        &["twin", "miner", "--url", "127.0.0.1:1", "--user", "x", "--limit", "fast"],
         &["init", "--network", "bitcoin"],
     ] {
         let output = hearth(folder.path(), arguments);
@@ -68,24 +59,8 @@ fn a_wrong_configuration_or_command_line_starts_nothing_and_exits_with_2() {
 #[test]
 fn init_writes_a_file_that_doctor_takes_and_does_not_overwrite_it() {
     let folder = tempfile::tempdir().unwrap();
-    let init = [
-        "init",
-        "--yes",
-        "--network",
-        "regtest",
-        "--node",
-        "http://127.0.0.1:1",
-    ];
-    let more = [
-        "--user",
-        "a",
-        "--password",
-        "b",
-        "--listen",
-        "127.0.0.1:0",
-        "--web",
-        "0",
-    ];
+    let init = ["init", "--yes", "--network", "regtest", "--node", "http://127.0.0.1:1"];
+    let more = ["--user", "a", "--password", "b", "--listen", "127.0.0.1:0", "--web", "0"];
     let output = hearth(folder.path(), &[&init[..], &more[..]].concat());
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
 
@@ -101,10 +76,7 @@ fn init_writes_a_file_that_doctor_takes_and_does_not_overwrite_it() {
     assert_eq!(report["checks"][0]["check"], "configuration");
     assert_eq!(report["checks"][0]["state"], "ok");
     let checks = report["checks"].as_array().unwrap();
-    let failed: Vec<_> = checks
-        .iter()
-        .filter(|check| check["state"] == "fail")
-        .collect();
+    let failed: Vec<_> = checks.iter().filter(|check| check["state"] == "fail").collect();
     assert_eq!(failed.len(), 1, "{failed:?}");
     assert_eq!(failed[0]["check"], "node");
 }
@@ -114,26 +86,13 @@ fn questions_without_anybody_to_answer_end_with_a_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let output = hearth(folder.path(), &["init"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        said(&output).contains("give --yes and the answers as options"),
-        "{}",
-        said(&output)
-    );
+    assert!(said(&output).contains("give --yes and the answers as options"), "{}", said(&output));
 }
 
 #[test]
 fn a_miner_without_a_server_says_why_it_did_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let miner = [
-        "twin",
-        "miner",
-        "--url",
-        "127.0.0.1:1",
-        "--user",
-        "x",
-        "--for",
-        "500ms",
-    ];
+    let miner = ["twin", "miner", "--url", "127.0.0.1:1", "--user", "x", "--for", "500ms"];
     let output = hearth(folder.path(), &miner);
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).starts_with("hearth: the miner was never given work: 127.0.0.1:1"));

@@ -34,15 +34,11 @@ impl Payout {
             text: text.chars().take(100).collect(),
             truncated: text.len() >= 63,
         })?;
-        let network = network.to_bitcoin();
-        if !address.is_valid_for_network(network) {
-            let other = [
-                bitcoin::Network::Bitcoin,
-                bitcoin::Network::Testnet4,
-                bitcoin::Network::Regtest,
-            ]
-            .into_iter()
-            .find(|other| address.is_valid_for_network(*other));
+        if !address.is_valid_for_network(network.to_bitcoin()) {
+            let other =
+                [bitcoin::Network::Bitcoin, bitcoin::Network::Testnet4, bitcoin::Network::Regtest]
+                    .into_iter()
+                    .find(|other| address.is_valid_for_network(*other));
             return Err(PayoutError::WrongNetwork {
                 text: text.to_string(),
                 theirs: match other {
@@ -57,11 +53,7 @@ impl Payout {
         let mut bytes = vec![script.len() as u8];
         bytes.extend_from_slice(script.as_bytes());
         let script_hex = const_hex::encode(&bytes);
-        Ok(Arc::new(Self {
-            address: text.into(),
-            script: bytes,
-            script_hex,
-        }))
+        Ok(Arc::new(Self { address: text.into(), script: bytes, script_hex }))
     }
 
     /// The output script with its length byte, in hex, as a notify carries it.
@@ -150,13 +142,7 @@ impl Coinbase {
 
         let mut midstate = Midstate::default();
         let pending = midstate.absorb(&prefix).to_vec();
-        Self {
-            prefix,
-            midstate,
-            pending,
-            before_script,
-            after_script,
-        }
+        Self { prefix, midstate, pending, before_script, after_script }
     }
 
     /// The coinbase's id. `scratch` is overwritten; it spares an allocation per share.

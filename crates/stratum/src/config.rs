@@ -90,11 +90,7 @@ impl Port {
 
     /// This difficulty, moved into the port's range and onto a power of two where the port wants it.
     pub(crate) fn fit(&self, wanted: Difficulty) -> Difficulty {
-        let rounded = if self.fractional {
-            wanted
-        } else {
-            wanted.nearest_power_of_two()
-        };
+        let rounded = if self.fractional { wanted } else { wanted.nearest_power_of_two() };
         let bound = |value| Difficulty::new(value).unwrap_or(Difficulty::ONE);
         rounded.clamp(bound(self.min_difficulty), bound(self.max_difficulty))
     }

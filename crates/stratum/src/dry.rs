@@ -31,15 +31,14 @@ impl Dry {
         let config = &self.engine.shared.config;
         let extranonce = EXTRANONCE1_SIZE + config.extranonce2_size;
         let coinbase = Coinbase::new(&template, &config.tag, [0; 8], extranonce);
-        self.engine
-            .take_job(Arc::new(Job::new(self.number, template, coinbase)), new_tip);
+        self.engine.take_job(Arc::new(Job::new(self.number, template, coinbase)), new_tip);
     }
 
     /// Tells every session the current job, as a reactor does; gives the bytes to be sent.
-    pub fn announce(&mut self, new_tip: bool) -> usize {
+    pub fn announce(&mut self) -> usize {
         let mut sent = 0;
         for key in 0..self.engine.sessions.capacity() {
-            self.engine.announce(key, new_tip);
+            self.engine.announce(key);
             if self.engine.out.bytes.len() > 128 * 1024 {
                 sent += self.engine.out.bytes.len();
                 self.engine.out.clear();

@@ -57,9 +57,7 @@ impl Shared {
     /// Counts up, so that a machine that reconnects never repeats its own work; two sessions share
     /// one only if four billion others come between.
     pub(crate) fn extranonce1(&self) -> [u8; 4] {
-        self.next_extranonce1
-            .fetch_add(1, Ordering::Relaxed)
-            .to_be_bytes()
+        self.next_extranonce1.fetch_add(1, Ordering::Relaxed).to_be_bytes()
     }
 }
 
@@ -92,10 +90,7 @@ impl Outbox {
     /// Every part with its receiver.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &[u8])> {
         self.parts.iter().enumerate().map(|(i, (key, start))| {
-            let end = self
-                .parts
-                .get(i + 1)
-                .map_or(self.bytes.len(), |(_, next)| *next);
+            let end = self.parts.get(i + 1).map_or(self.bytes.len(), |(_, next)| *next);
             (*key, &self.bytes[*start..end])
         })
     }
@@ -148,21 +143,14 @@ impl Engine {
     pub(crate) fn open(&mut self, peer: SocketAddr, port: u16) -> usize {
         let id = self.shared.next_session.fetch_add(1, Ordering::Relaxed);
         let settings = self.port(port);
-        let session = Session::new(
-            id,
-            peer,
-            (port, &settings),
-            self.shared.extranonce1(),
-            self.now.ms,
-        );
+        let session =
+            Session::new(id, peer, (port, &settings), self.shared.extranonce1(), self.now.ms);
         self.sessions.insert(session)
     }
 
     /// A connection is gone.
     pub(crate) fn close(&mut self, key: usize) {
-        let Some(session) = self.sessions.try_remove(key) else {
-            return;
-        };
+        let Some(session) = self.sessions.try_remove(key) else { return };
         if let Some(worker) = session.worker {
             self.workers.leave(worker);
         }
@@ -179,9 +167,7 @@ impl Engine {
     /// Bytes have arrived. Shares may be left in the batch until [`Engine::settle`].
     pub(crate) fn receive(&mut self, key: usize, mut data: &[u8]) {
         let limit = self.shared.config.limits.line;
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         session.heard_ms = self.now.ms;
         if !session.partial.is_empty() {
             let mut line = std::mem::take(&mut session.partial);
@@ -212,9 +198,7 @@ impl Engine {
             self.line(key, &data[..end]);
             data = &data[end + 1..];
         }
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         if data.len() > limit {
             self.end(key, End::LineTooLong);
         } else if !data.is_empty() && !session.ending {
@@ -277,10 +261,8 @@ impl Engine {
     }
 
     /// Tells a session what there is to do now: the current job, or why there is none.
-    pub(crate) fn announce(&mut self, key: usize, new_tip: bool) {
-        let Some(session) = self.sessions.get(key) else {
-            return;
-        };
+    pub(crate) fn announce(&mut self, key: usize) {
+        let Some(session) = self.sessions.get(key) else { return };
         if session.ending {
             return;
         }
@@ -296,33 +278,24 @@ impl Engine {
             // Firmware sends only what meets its own target: above the network's it would keep blocks
             // to itself.
             if network.is_some_and(|network| network < current) {
-                self.change_difficulty(key, current, new_tip);
+                self.change_difficulty(key, current);
             } else {
-                self.notify(key, new_tip);
+                self.notify(key, false);
             }
         }
     }
 
     /// The first job, as soon as a session is subscribed, authorized, and there is one.
     pub(crate) fn first_job(&mut self, key: usize) {
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         if session.ready || !session.subscribed || session.worker.is_none() {
             return;
         }
-        let Some(job) = self.jobs.current() else {
-            return self.explain_waiting(key);
-        };
+        let Some(job) = self.jobs.current() else { return self.explain_waiting(key) };
         session.ready = true;
         session.vardiff.restart(self.now.ms);
         let settings = &self.shared.config.ports[usize::from(session.port)];
-        let start = fit(
-            settings,
-            session,
-            session.difficulty.current(),
-            job.network_difficulty,
-        );
+        let start = fit(settings, session, session.difficulty.current(), job.network_difficulty);
         session.difficulty.replace(start);
         let mask = session.version_mask;
         let out = self.out.to(key);
@@ -335,14 +308,9 @@ impl Engine {
     }
 
     /// Moves a session to a difficulty near `wanted`, if that is a change. Work in flight stays good.
-    pub(crate) fn change_difficulty(&mut self, key: usize, wanted: Difficulty, new_tip: bool) {
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
-        let network = self
-            .jobs
-            .current()
-            .map_or(Difficulty::MAX, |job| job.network_difficulty);
+    pub(crate) fn change_difficulty(&mut self, key: usize, wanted: Difficulty) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let network = self.jobs.current().map_or(Difficulty::MAX, |job| job.network_difficulty);
         let settings = &self.shared.config.ports[usize::from(session.port)];
         let next = fit(settings, session, wanted, network);
         session.vardiff.restart(self.now.ms);
@@ -354,27 +322,21 @@ impl Engine {
             return;
         }
         session.difficulty.push(next);
-        wire::notification(
-            self.out.to(key),
-            "mining.set_difficulty",
-            &next.get().to_string(),
-        );
+        wire::notification(self.out.to(key), "mining.set_difficulty", &next.get().to_string());
         self.describe(key);
         // NerdQAxe applies a difficulty only with the next job.
-        self.notify(key, new_tip);
+        self.notify(key, false);
     }
 
+    /// Sends the current job. Older work is void if it was for an older tip, or if `clean` says so.
     pub(crate) fn notify(&mut self, key: usize, clean: bool) {
-        let (Some(session), Some(job)) = (self.sessions.get(key), self.jobs.current()) else {
+        let (Some(session), Some(job)) = (self.sessions.get_mut(key), self.jobs.current()) else {
             return;
         };
+        let clean = clean || self.jobs.is_behind(session.last_job);
+        session.last_job = job.number;
         if let Some(payout) = &session.payout {
-            job.notify(
-                session.difficulty.generation(),
-                payout,
-                clean,
-                self.out.to(key),
-            );
+            job.notify(session.difficulty.generation(), payout, clean, self.out.to(key));
         }
     }
 
@@ -390,15 +352,9 @@ impl Engine {
     /// Once a second: what time alone decides.
     pub(crate) fn tick(&mut self) {
         let now = self.now.ms;
-        if self
-            .waiting
-            .as_ref()
-            .is_some_and(|(_, since)| now - since > GRACE_MS)
-        {
+        if self.waiting.as_ref().is_some_and(|(_, since)| now - since > GRACE_MS) {
             self.jobs.end();
-            self.sessions
-                .iter_mut()
-                .for_each(|(_, session)| session.ready = false);
+            self.sessions.iter_mut().for_each(|(_, session)| session.ready = false);
         }
         let limits = &self.shared.config.limits;
         let (handshake, idle) = (limits.handshake.as_millis(), limits.idle.as_millis());
@@ -417,11 +373,8 @@ impl Engine {
                 if let Some(wanted) = session.vardiff.tick(now, current, per_ms) {
                     let booting = !session.vardiff.has_shares()
                         && now.saturating_sub(session.opened_ms) < BOOT_MS;
-                    let lowest = if booting {
-                        current.min(Difficulty::ONE)
-                    } else {
-                        Difficulty::MIN
-                    };
+                    let lowest =
+                        if booting { current.min(Difficulty::ONE) } else { Difficulty::MIN };
                     changes.push((key, wanted.max(lowest)));
                 }
             }
@@ -430,7 +383,7 @@ impl Engine {
             self.end(key, why);
         }
         for (key, wanted) in changes {
-            self.change_difficulty(key, wanted, false);
+            self.change_difficulty(key, wanted);
         }
         self.workers.prune();
         self.payouts.retain(|_, payout| payout.strong_count() > 0);
@@ -438,10 +391,8 @@ impl Engine {
 
     /// When accepted work must next be handed over: `None` if there is none.
     pub(crate) fn hand_over_in(&self) -> Option<u64> {
-        let due = self.handed_over_ms + HAND_OVER_MS;
-        self.workers
-            .is_dirty()
-            .then(|| due.saturating_sub(self.now.ms))
+        let due = (self.handed_over_ms / HAND_OVER_MS + 1) * HAND_OVER_MS;
+        self.workers.is_dirty().then(|| due.saturating_sub(self.now.ms))
     }
 
     /// Hands accepted work to the sink if it is time.
@@ -465,20 +416,18 @@ impl Engine {
                 "the user name must begin with a bitcoin address, like bc1q….worker1".to_string()
             });
         }
-        let payout =
-            Payout::parse(address, self.shared.config.network).or_else(|error| {
-                match (&self.shared.fallback, &error) {
-                    // A user name that never meant to be an address mines to the owner of the server.
-                    (Some(fallback), crate::PayoutError::NotAnAddress { .. })
-                        if !looks_like_an_address(address) =>
-                    {
-                        Ok(fallback.clone())
-                    }
-                    _ => Err(error.to_string()),
+        let payout = Payout::parse(address, self.shared.config.network).or_else(|error| {
+            match (&self.shared.fallback, &error) {
+                // A user name that never meant to be an address mines to the owner of the server.
+                (Some(fallback), crate::PayoutError::NotAnAddress { .. })
+                    if !looks_like_an_address(address) =>
+                {
+                    Ok(fallback.clone())
                 }
-            })?;
-        self.payouts
-            .insert(address.to_string(), Arc::downgrade(&payout));
+                _ => Err(error.to_string()),
+            }
+        })?;
+        self.payouts.insert(address.to_string(), Arc::downgrade(&payout));
         Ok(payout)
     }
 
@@ -487,8 +436,7 @@ impl Engine {
             && let Some(worker) = session.worker
         {
             let agent = session.user_agent.as_ref();
-            self.workers
-                .describe(worker, session.difficulty.current(), agent);
+            self.workers.describe(worker, session.difficulty.current(), agent);
         }
     }
 
@@ -513,19 +461,13 @@ fn fit(port: &Port, session: &Session, wanted: Difficulty, network: Difficulty) 
         return network;
     }
     let below = network.nearest_power_of_two();
-    if below <= network {
-        below
-    } else {
-        below.half()
-    }
+    if below <= network { below } else { below.half() }
 }
 
 /// A mistyped address must not mine to somebody else: only a name that cannot be one may.
 fn looks_like_an_address(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    let prefixed = ["bc1", "tb1", "bcrt1"]
-        .iter()
-        .any(|prefix| lower.starts_with(prefix));
+    let prefixed = ["bc1", "tb1", "bcrt1"].iter().any(|prefix| lower.starts_with(prefix));
     let base58 = name.len() >= 25
         && name.bytes().all(|b| b.is_ascii_alphanumeric())
         && name.starts_with(['1', '3', 'm', 'n', '2']);

@@ -66,10 +66,7 @@ struct Address {
 
 impl Gate {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            state: Mutex::default(),
-        }
+        Self { limits, state: Mutex::default() }
     }
 
     /// Counts a new connection in, or says why it is not taken.
@@ -105,15 +102,10 @@ impl Gate {
             *counts.refused.entry(why.name()).or_default() += 1;
         }
         let remembered = addresses.len() <= MAX_REMEMBERED;
-        let Some(known) = addresses.get_mut(&address) else {
-            return;
-        };
+        let Some(known) = addresses.get_mut(&address) else { return };
         known.open = known.open.saturating_sub(1);
         if self.limits.ban_after > 0 && why.is_some_and(End::is_abuse) {
-            if known
-                .last_strike
-                .is_some_and(|last| now - last > STRIKE_MEMORY)
-            {
+            if known.last_strike.is_some_and(|last| now - last > STRIKE_MEMORY) {
                 known.strikes = 0;
             }
             known.strikes += 1;
@@ -134,18 +126,12 @@ impl Gate {
         state.addresses.retain(|_, known| {
             known.open > 0
                 || known.banned_until.is_some_and(|until| now < until)
-                || known
-                    .last_strike
-                    .is_some_and(|last| now - last <= STRIKE_MEMORY)
+                || known.last_strike.is_some_and(|last| now - last <= STRIKE_MEMORY)
         });
     }
 
     pub(crate) fn counts(&self) -> Connections {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .counts
-            .clone()
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).counts.clone()
     }
 }
 
@@ -154,19 +140,12 @@ mod tests {
     use super::*;
 
     fn gate(limits: Limits) -> (Gate, IpAddr, Instant) {
-        (
-            Gate::new(limits),
-            IpAddr::from([127, 0, 0, 1]),
-            Instant::now(),
-        )
+        (Gate::new(limits), IpAddr::from([127, 0, 0, 1]), Instant::now())
     }
 
     #[test]
     fn an_address_may_hold_so_many_connections_and_no_more() {
-        let (gate, a, now) = gate(Limits {
-            connections_per_address: 2,
-            ..Limits::default()
-        });
+        let (gate, a, now) = gate(Limits { connections_per_address: 2, ..Limits::default() });
         assert_eq!(gate.enter(a, now), Ok(()));
         assert_eq!(gate.enter(a, now), Ok(()));
         assert_eq!(gate.enter(a, now), Err(Refusal::AddressLimit));
@@ -174,10 +153,7 @@ mod tests {
         gate.leave(a, None, now);
         assert_eq!(gate.enter(a, now), Ok(()));
         let counts = gate.counts();
-        assert_eq!(
-            (counts.open, counts.peak, counts.refused["address_limit"]),
-            (3, 3, 1)
-        );
+        assert_eq!((counts.open, counts.peak, counts.refused["address_limit"]), (3, 3, 1));
     }
 
     #[test]
@@ -188,11 +164,7 @@ mod tests {
             gate1.leave(a, Some(End::InvalidShares), now);
         }
         let ban = Duration::from_secs(60);
-        let (gate2, a, now) = gate(Limits {
-            ban_after: 2,
-            ban,
-            ..Limits::default()
-        });
+        let (gate2, a, now) = gate(Limits { ban_after: 2, ban, ..Limits::default() });
         for _ in 0..2 {
             assert_eq!(gate2.enter(a, now), Ok(()));
             gate2.leave(a, Some(End::Garbage), now);

@@ -48,9 +48,7 @@ impl Engine {
             .first()
             .and_then(Value::as_array)
             .is_some_and(|names| names.iter().any(|name| name == "version-rolling"));
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         if !asked {
             return wire::result(self.out.to(key), request.id, "{}");
         }
@@ -59,10 +57,9 @@ impl Engine {
             Some(Value::String(hex)) => {
                 u32::from_str_radix(hex.trim_start_matches("0x"), 16).unwrap_or(u32::MAX)
             }
-            Some(Value::Number(number)) => number
-                .as_u64()
-                .and_then(|n| n.try_into().ok())
-                .unwrap_or(u32::MAX),
+            Some(Value::Number(number)) => {
+                number.as_u64().and_then(|n| n.try_into().ok()).unwrap_or(u32::MAX)
+            }
             _ => u32::MAX,
         };
         // min-bit-count is read by nobody here: we always give all the bits there are in common.
@@ -82,18 +79,12 @@ impl Engine {
     }
 
     fn subscribe(&mut self, key: usize, request: &Request<'_>) {
-        let agent = request
-            .values()
-            .first()
-            .and_then(Value::as_str)
-            .map(|agent| {
-                let shown: String = agent.chars().filter(|c| !c.is_control()).collect();
-                shown[..shown.floor_char_boundary(MAX_AGENT)].to_string()
-            });
+        let agent = request.values().first().and_then(Value::as_str).map(|agent| {
+            let shown: String = agent.chars().filter(|c| !c.is_control()).collect();
+            shown[..shown.floor_char_boundary(MAX_AGENT)].to_string()
+        });
         let size = self.shared.config.extranonce2_size;
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         if let Some(agent) = agent.filter(|agent| !agent.is_empty()) {
             if agent.to_ascii_lowercase().starts_with("nicehash") {
                 session.floor = Difficulty::new(NICEHASH_FIRST).ok();
@@ -118,9 +109,7 @@ impl Engine {
             Ok(payout) => payout,
             Err(why) => return wire::error(self.out.to(key), request.id, 24, &why),
         };
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         if let Some(held) = &session.payout {
             // A proxy may authorize many workers; their work is one session's.
             if held.address == payout.address {
@@ -172,15 +161,13 @@ impl Engine {
                 None => wire::error(out, request.id, 20, "a difficulty is a positive number"),
             }
         }
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         if let Some(wish) = wish
             && session.suggested != Some(wish)
             && self.shared.config.ports[usize::from(session.port)].vardiff
         {
             session.suggested = Some(wish);
-            self.change_difficulty(key, wish, false);
+            self.change_difficulty(key, wish);
         }
     }
 }

@@ -28,9 +28,7 @@ pub fn merkle_step(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
 
 /// Root of a merkle tree from its first leaf and that leaf's siblings, bottom up.
 pub fn merkle_root(leaf: [u8; 32], branch: &[[u8; 32]]) -> [u8; 32] {
-    branch
-        .iter()
-        .fold(leaf, |node, sibling| merkle_step(&node, sibling))
+    branch.iter().fold(leaf, |node, sibling| merkle_step(&node, sibling))
 }
 
 /// SHA-256d of a block header.
@@ -54,10 +52,7 @@ pub struct Midstate {
 
 impl Default for Midstate {
     fn default() -> Self {
-        Self {
-            state: INITIAL,
-            length: 0,
-        }
+        Self { state: INITIAL, length: 0 }
     }
 }
 

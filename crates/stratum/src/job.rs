@@ -52,15 +52,7 @@ impl Job {
         );
         let network_difficulty =
             Difficulty::new(template.target.difficulty_float()).unwrap_or(Difficulty::ONE);
-        Self {
-            number,
-            template,
-            coinbase,
-            network_difficulty,
-            head,
-            body,
-            tail,
-        }
+        Self { number, template, coinbase, network_difficulty, head, body, tail }
     }
 
     /// Appends the `mining.notify` line for one session.
@@ -78,9 +70,7 @@ impl Job {
     /// The header that a share claims to have hashed.
     pub(crate) fn header(&self, share: &Claim, payout: &Payout, scratch: &mut Vec<u8>) -> [u8; 80] {
         let extranonce2 = &share.extranonce2[..usize::from(share.extranonce2_size)];
-        let txid = self
-            .coinbase
-            .txid(share.extranonce1, extranonce2, payout, scratch);
+        let txid = self.coinbase.txid(share.extranonce1, extranonce2, payout, scratch);
         let root = hash::merkle_root(txid, &self.template.merkle_branch);
         self.header_over(share, &root)
     }

@@ -43,6 +43,8 @@ pub(crate) struct Jobs {
     live: VecDeque<(Arc<Job>, Fingerprints)>,
     stale: VecDeque<Arc<Job>>,
     newest: u32,
+    /// Number of the first job on the present tip.
+    first_on_tip: u32,
     seen: usize,
 }
 
@@ -51,6 +53,7 @@ impl Jobs {
     pub(crate) fn push(&mut self, job: Arc<Job>, new_tip: bool) {
         if new_tip {
             self.end();
+            self.first_on_tip = job.number;
         } else if self.live.len() == MAX_LIVE
             && let Some((_, seen)) = self.live.pop_front()
         {
@@ -66,6 +69,11 @@ impl Jobs {
         let surplus = self.stale.len().saturating_sub(MAX_STALE);
         self.stale.drain(..surplus);
         self.seen = 0;
+    }
+
+    /// Whether a session whose last job had this number still works on an older tip.
+    pub(crate) fn is_behind(&self, last_job: u32) -> bool {
+        last_job < self.first_on_tip
     }
 
     /// The job to hand out.
@@ -101,18 +109,10 @@ impl Jobs {
 
     /// Remembers a share that met its target.
     pub(crate) fn remember(&mut self, place: Place, fingerprint: u64) -> Novelty {
-        let Place::Live(at) = place else {
-            return Novelty::New;
-        };
-        let Some((_, seen)) = self.live.get_mut(at as usize) else {
-            return Novelty::New;
-        };
+        let Place::Live(at) = place else { return Novelty::New };
+        let Some((_, seen)) = self.live.get_mut(at as usize) else { return Novelty::New };
         if self.seen >= MAX_SEEN {
-            return if seen.contains(&fingerprint) {
-                Novelty::Seen
-            } else {
-                Novelty::Full
-            };
+            return if seen.contains(&fingerprint) { Novelty::Seen } else { Novelty::Full };
         }
         if !seen.insert(fingerprint) {
             return Novelty::Seen;

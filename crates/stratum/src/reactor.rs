@@ -14,7 +14,7 @@ use crate::{
     workers::WorkerState,
 };
 use rustix::{
-    event::{Timespec, epoll},
+    event::{PollFd, PollFlags, Timespec, epoll},
     fd::{AsFd, OwnedFd},
     io::Errno,
     net::{RecvFlags, SendFlags, SocketFlags},
@@ -37,9 +37,17 @@ const EVENTS: usize = 256;
 /// Connections taken in one wake, so that a storm of them does not hold up shares.
 const ACCEPTS: usize = 64;
 /// Bytes that may gather before they are sent, while a job goes out to all.
-const GATHER: usize = 128 * 1024;
-/// A reactor this many connections ahead of the emptiest gives new ones away.
-const IMBALANCE: usize = 16;
+const GATHER: usize = 64 * 1024;
+/// Connections that one reactor takes before the next one gets any: a small site is served by one
+/// thread, whose wakes then bring several shares.
+const FILL: usize = 256;
+/// Between these rates of ready sockets a second, a reactor takes naps: enough come for several to
+/// gather, and not so many that they gather by themselves.
+const NAP_RATES: std::ops::Range<u32> = 300..8000;
+/// A nap: nothing next to a miner's network, and it saves most wake-ups.
+const NAP: Timespec = Timespec { tv_sec: 0, tv_nsec: 3_000_000 };
+/// How often the rate is judged, milliseconds.
+const RATE_WINDOW_MS: u64 = 64;
 const WAKE: u64 = u64::MAX;
 /// Tokens of listeners: this and below; connections count up from 0.
 const LISTENER: u64 = u64::MAX - 1;
@@ -73,17 +81,18 @@ impl Mailbox {
     pub(crate) fn new() -> io::Result<Self> {
         let flags = rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK;
         let bell = rustix::event::eventfd(0, flags)?;
-        Ok(Self {
-            mail: Mutex::default(),
-            bell,
-            connections: AtomicUsize::new(0),
-        })
+        Ok(Self { mail: Mutex::default(), bell, connections: AtomicUsize::new(0) })
     }
 
     pub(crate) fn post(&self, write: impl FnOnce(&mut Mail)) {
         write(&mut self.mail.lock().unwrap_or_else(PoisonError::into_inner));
         // The bell's counter cannot overflow: it is read whenever it is not zero.
         let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
+    }
+
+    /// The job alone, while an older one is being given out.
+    fn newer_job(&self) -> Option<(Arc<Job>, bool)> {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner).job.take()
     }
 
     fn take(&self) -> Mail {
@@ -113,6 +122,8 @@ pub(crate) struct Reactor {
     latency: Arc<Latency>,
     started: Instant,
     buffer: Vec<u8>,
+    /// The session that was last given a job, so that nobody is always the last.
+    cursor: usize,
     gone: Vec<(usize, Option<End>)>,
 }
 
@@ -128,12 +139,7 @@ impl Reactor {
     ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let bell = mailboxes[index].bell.as_fd();
-        epoll::add(
-            &epoll,
-            bell,
-            epoll::EventData::new_u64(WAKE),
-            epoll::EventFlags::IN,
-        )?;
+        epoll::add(&epoll, bell, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
         let mut reactor = Self {
             epoll,
             listeners,
@@ -146,6 +152,7 @@ impl Reactor {
             latency,
             started,
             buffer: vec![0; READ],
+            cursor: 0,
             gone: Vec::new(),
         };
         reactor.listen()?;
@@ -156,12 +163,13 @@ impl Reactor {
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(EVENTS);
         let mut next_tick = 1000;
+        let mut pace = Pace::default();
         loop {
+            if pace.wants_nap(self.engine.now.ms) {
+                self.nap();
+            }
             let wait = self.sleep_ms(next_tick);
-            let timeout = Timespec {
-                tv_sec: 0,
-                tv_nsec: wait as i64 * 1_000_000,
-            };
+            let timeout = Timespec { tv_sec: 0, tv_nsec: wait as i64 * 1_000_000 };
             events.clear();
             match epoll::wait(
                 &self.epoll,
@@ -172,6 +180,7 @@ impl Reactor {
                 Err(error) => return Err(error.into()),
             }
             self.engine.now = self.now();
+            pace.count(events.len());
             let (mut mail, mut accept) = (false, false);
             for event in &events {
                 match event.data.u64() {
@@ -204,19 +213,21 @@ impl Reactor {
         }
     }
 
+    /// Lets shares gather. Mail ends it at once: a new block waits for nobody.
+    fn nap(&self) {
+        let bell = &self.mailboxes[self.index].bell;
+        let mut fds = [PollFd::new(bell, PollFlags::IN)];
+        // Whatever ends it, the sockets are looked at next.
+        let _ = rustix::event::poll(&mut fds, Some(&NAP));
+    }
+
     fn sleep_ms(&self, next_tick: u64) -> u64 {
         let until_tick = next_tick.saturating_sub(self.engine.now.ms);
-        self.engine
-            .hand_over_in()
-            .map_or(until_tick, |due| due.min(until_tick))
-            .min(999)
+        self.engine.hand_over_in().map_or(until_tick, |due| due.min(until_tick)).min(999)
     }
 
     fn now(&self) -> Now {
-        Now {
-            ms: self.started.elapsed().as_millis() as u64,
-            unix: unix_now(),
-        }
+        Now { ms: self.started.elapsed().as_millis() as u64, unix: unix_now() }
     }
 
     /// A socket has something for us, or room again.
@@ -225,9 +236,7 @@ impl Reactor {
         if flags.contains(epoll::EventFlags::OUT) && !broken {
             return self.resume(key);
         }
-        let Some(Some(conn)) = self.conns.get(key) else {
-            return;
-        };
+        let Some(Some(conn)) = self.conns.get(key) else { return };
         match rustix::net::recv(&conn.stream, &mut self.buffer[..], RecvFlags::empty()) {
             Ok((_, 0)) => self.gone.push((key, None)),
             Ok((_, size)) => self.engine.receive(key, &self.buffer[..size]),
@@ -239,9 +248,7 @@ impl Reactor {
     /// Sends everything that the engine has for its sessions, then ends those it wants ended.
     fn flush(&mut self) {
         for (key, bytes) in self.engine.out.iter() {
-            let Some(Some(conn)) = self.conns.get_mut(key) else {
-                continue;
-            };
+            let Some(Some(conn)) = self.conns.get_mut(key) else { continue };
             let mut rest = bytes;
             if conn.unsent.is_empty() {
                 match rustix::net::send(&conn.stream, rest, SendFlags::NOSIGNAL) {
@@ -270,9 +277,7 @@ impl Reactor {
 
     /// A slow reader has room: sends what waited for it.
     fn resume(&mut self, key: usize) {
-        let Some(Some(conn)) = self.conns.get_mut(key) else {
-            return;
-        };
+        let Some(Some(conn)) = self.conns.get_mut(key) else { return };
         match rustix::net::send(&conn.stream, &conn.unsent[conn.sent..], SendFlags::NOSIGNAL) {
             Ok(size) => conn.sent += size,
             Err(Errno::AGAIN | Errno::INTR) => {}
@@ -288,13 +293,9 @@ impl Reactor {
     fn bury(&mut self) {
         let now = Instant::now();
         for (key, why) in self.gone.drain(..) {
-            let Some(conn) = self.conns.get_mut(key).and_then(Option::take) else {
-                continue;
-            };
+            let Some(conn) = self.conns.get_mut(key).and_then(Option::take) else { continue };
             self.gate.leave(conn.address, why, now);
-            self.mailboxes[self.index]
-                .connections
-                .fetch_sub(1, Ordering::Relaxed);
+            self.mailboxes[self.index].connections.fetch_sub(1, Ordering::Relaxed);
             self.engine.close(key);
             // Dropping the socket takes it out of the epoll set.
         }
@@ -307,16 +308,11 @@ impl Reactor {
             self.take_in(stream, peer, port);
         }
         if let Some((job, new_tip)) = mail.job {
-            let template = job.template.clone();
-            self.engine.take_job(job, new_tip);
-            let told = self.announce(new_tip);
-            if new_tip && told > 0 {
-                self.latency.record(template.learned.elapsed());
-            }
+            self.give_out(job, new_tip);
         }
         if let Some(why) = mail.wait {
             self.engine.wait(&why);
-            self.announce(false);
+            self.tell_all();
         }
         for answer in mail.ask {
             // Whoever asked may have given up; that is no concern of ours.
@@ -328,21 +324,50 @@ impl Reactor {
         mail.stop
     }
 
-    /// Tells all sessions what there is to do; gives their number.
-    fn announce(&mut self, new_tip: bool) -> usize {
-        let mut told = 0;
-        for key in 0..self.conns.len() {
-            if self.conns[key].is_none() {
+    /// Gives a job to all sessions. If a newer one arrives meanwhile, as the full template does while
+    /// the empty one goes out, those who still wait get that one at once.
+    fn give_out(&mut self, mut job: Arc<Job>, mut new_tip: bool) {
+        let learned = job.template.learned;
+        let count = self.conns.len();
+        let (mut on_old_tip, mut left) = (if new_tip { count } else { 0 }, count);
+        self.engine.take_job(job, new_tip);
+        while left > 0 {
+            self.cursor = (self.cursor + 1) % count;
+            left -= 1;
+            if self.conns[self.cursor].is_some() {
+                self.engine.announce(self.cursor);
+            }
+            on_old_tip = on_old_tip.saturating_sub(1);
+            let told = new_tip && on_old_tip == 0;
+            if self.engine.out.bytes.len() < GATHER && left > 0 && !told {
                 continue;
             }
-            told += 1;
-            self.engine.announce(key, new_tip);
+            self.flush();
+            if told {
+                new_tip = false;
+                if !self.engine.sessions.is_empty() {
+                    self.latency.record(learned.elapsed());
+                }
+            }
+            let Some(newer) = self.mailboxes[self.index].newer_job() else { continue };
+            (job, left) = (newer.0, count);
+            if newer.1 {
+                (new_tip, on_old_tip) = (true, count);
+            }
+            self.engine.take_job(job, newer.1);
+        }
+    }
+
+    fn tell_all(&mut self) {
+        for key in 0..self.conns.len() {
+            if self.conns[key].is_some() {
+                self.engine.announce(key);
+            }
             if self.engine.out.bytes.len() >= GATHER {
                 self.flush();
             }
         }
         self.flush();
-        told
     }
 
     fn report(&self) -> Report {
@@ -350,9 +375,7 @@ impl Reactor {
         Report {
             workers: self.engine.workers.states().cloned().collect(),
             anonymous_rejects: self.engine.anonymous_rejects,
-            authorized: sessions
-                .filter(|(_, session)| session.worker.is_some())
-                .count(),
+            authorized: sessions.filter(|(_, session)| session.worker.is_some()).count(),
         }
     }
 
@@ -402,9 +425,7 @@ impl Reactor {
             for _ in 0..ACCEPTS {
                 match rustix::net::acceptfrom_with(&*self.listeners[port], flags) {
                     Ok((stream, Some(peer))) => {
-                        let Ok(peer) = SocketAddr::try_from(peer) else {
-                            continue;
-                        };
+                        let Ok(peer) = SocketAddr::try_from(peer) else { continue };
                         if self.gate.enter(peer.ip(), Instant::now()).is_ok() {
                             self.place(stream, peer, port as u16);
                         }
@@ -425,22 +446,18 @@ impl Reactor {
         }
     }
 
-    /// Keeps a new connection, or gives it to a reactor that has far fewer.
+    /// Keeps a new connection, or gives it to the reactor that should have it: the first that is not
+    /// full, then the emptiest.
     fn place(&mut self, stream: OwnedFd, peer: SocketAddr, port: u16) {
-        let load = |mailbox: &Mailbox| mailbox.connections.load(Ordering::Relaxed);
-        let own = load(&self.mailboxes[self.index]);
-        let emptiest = self.mailboxes.iter().min_by_key(|mailbox| load(mailbox));
-        match emptiest {
-            Some(other) if load(other) + IMBALANCE < own => {
-                other.connections.fetch_add(1, Ordering::Relaxed);
-                other.post(|mail| mail.adopted.push((stream, peer, port)));
-            }
-            _ => {
-                self.mailboxes[self.index]
-                    .connections
-                    .fetch_add(1, Ordering::Relaxed);
-                self.take_in(stream, peer, port);
-            }
+        let load = |index: &usize| self.mailboxes[*index].connections.load(Ordering::Relaxed);
+        let all = 0..self.mailboxes.len();
+        let first = all.clone().find(|index| load(index) < FILL);
+        let index = first.or_else(|| all.min_by_key(load)).unwrap_or(self.index);
+        self.mailboxes[index].connections.fetch_add(1, Ordering::Relaxed);
+        if index == self.index {
+            self.take_in(stream, peer, port);
+        } else {
+            self.mailboxes[index].post(|mail| mail.adopted.push((stream, peer, port)));
         }
     }
 
@@ -451,30 +468,42 @@ impl Reactor {
         if self.conns.len() <= key {
             self.conns.resize_with(key + 1, || None);
         }
-        self.conns[key] = Some(Conn {
-            stream,
-            address: peer.ip(),
-            unsent: Vec::new(),
-            sent: 0,
-        });
+        self.conns[key] = Some(Conn { stream, address: peer.ip(), unsent: Vec::new(), sent: 0 });
         if added.is_err() {
             self.gone.push((key, None));
         }
     }
 }
 
+/// How many sockets become ready a second, judged window by window.
+#[derive(Default)]
+struct Pace {
+    since_ms: u64,
+    events: u32,
+    naps: bool,
+}
+
+impl Pace {
+    fn count(&mut self, events: usize) {
+        self.events += events as u32;
+    }
+
+    fn wants_nap(&mut self, now_ms: u64) -> bool {
+        let passed = now_ms.saturating_sub(self.since_ms);
+        if passed >= RATE_WINDOW_MS {
+            let rate = u64::from(self.events) * 1000 / passed;
+            self.naps = NAP_RATES.contains(&(rate.min(u64::from(u32::MAX)) as u32));
+            (self.since_ms, self.events) = (now_ms, 0);
+        }
+        self.naps
+    }
+}
+
 fn watch(epoll: &OwnedFd, conn: &Conn, key: usize, flags: epoll::EventFlags) {
     // Fails only for a descriptor that is not in the set; ours is until it is dropped.
-    let _ = epoll::modify(
-        epoll,
-        &conn.stream,
-        epoll::EventData::new_u64(key as u64),
-        flags,
-    );
+    let _ = epoll::modify(epoll, &conn.stream, epoll::EventData::new_u64(key as u64), flags);
 }
 
 fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

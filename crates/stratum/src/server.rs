@@ -91,33 +91,24 @@ impl Server {
     /// Binds all ports and starts the reactors. Miners may connect at once and wait for work.
     pub fn start(config: Config, sink: Arc<dyn Sink>) -> Result<Self, StartError> {
         let fallback = config.fallback_address.as_deref();
-        let fallback = fallback
-            .map(|text| Payout::parse(text, config.network))
-            .transpose()?;
+        let fallback = fallback.map(|text| Payout::parse(text, config.network)).transpose()?;
         let listeners: Vec<Arc<TcpListener>> = config
             .ports
             .iter()
             .map(|port| listen(port.listen).map(Arc::new))
             .collect::<Result<_, _>>()?;
-        let addresses = listeners
-            .iter()
-            .map(|listener| listener.local_addr())
-            .collect::<Result<_, _>>()?;
+        let addresses =
+            listeners.iter().map(|listener| listener.local_addr()).collect::<Result<_, _>>()?;
         let count = match config.threads {
             0 => std::thread::available_parallelism().map_or(1, |cores| cores.get()),
             threads => threads,
         };
         let random = RandomState::new();
-        let shared = Arc::new(Shared::new(
-            config.clone(),
-            fallback,
-            random.hash_one(0u8) as u32,
-        ));
+        let shared = Arc::new(Shared::new(config.clone(), fallback, random.hash_one(0u8) as u32));
         let gate = Arc::new(Gate::new(config.limits.clone()));
         let latency = Arc::new(Latency::default());
-        let mailboxes: Vec<Mailbox> = (0..count)
-            .map(|_| Mailbox::new())
-            .collect::<Result<_, _>>()?;
+        let mailboxes: Vec<Mailbox> =
+            (0..count).map(|_| Mailbox::new()).collect::<Result<_, _>>()?;
         let mailboxes = Arc::new(mailboxes);
         let started = Instant::now();
         let threads = (0..count)
@@ -132,16 +123,14 @@ impl Server {
                     latency.clone(),
                     started,
                 )?;
-                std::thread::Builder::new()
-                    .name(format!("stratum-{index}"))
-                    .spawn(move || {
-                        let _guard = AbortOnPanic;
-                        if let Err(error) = reactor.run() {
-                            // Its miners would hang for ever: better that all reconnect to a fresh start.
-                            tracing::error!(%error, "a reactor failed");
-                            std::process::abort();
-                        }
-                    })
+                std::thread::Builder::new().name(format!("stratum-{index}")).spawn(move || {
+                    let _guard = AbortOnPanic;
+                    if let Err(error) = reactor.run() {
+                        // Its miners would hang for ever: better that all reconnect to a fresh start.
+                        tracing::error!(%error, "a reactor failed");
+                        std::process::abort();
+                    }
+                })
             })
             .collect::<io::Result<_>>()?;
         Ok(Self {
@@ -211,11 +200,7 @@ impl Server {
             answers.recv_timeout(deadline.saturating_duration_since(Instant::now()))
         {
             snapshot.authorized += report.authorized;
-            for (sum, more) in snapshot
-                .anonymous_rejects
-                .iter_mut()
-                .zip(report.anonymous_rejects)
-            {
+            for (sum, more) in snapshot.anonymous_rejects.iter_mut().zip(report.anonymous_rejects) {
                 *sum += more;
             }
             for worker in report.workers {
@@ -269,11 +254,7 @@ impl Latency {
     }
 
     fn all(&self) -> Vec<Duration> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
-            .clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 }
 
@@ -297,14 +278,14 @@ fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
         sockopt::set_tcp_keepcnt(&socket, 3)?;
         // What is sent and never acknowledged ends a half-open connection, too.
         sockopt::set_tcp_user_timeout(&socket, 2 * KEEPALIVE.as_millis() as u32)?;
+        // BBR, where it is the system's choice, sets a timer for every message; ours are too small and
+        // too few for any congestion control to matter. Without this one the system's stays.
+        let _ = sockopt::set_tcp_congestion(&socket, "cubic");
         rustix::net::bind(&socket, &address)?;
         rustix::net::listen(&socket, BACKLOG)?;
         Ok(TcpListener::from(socket))
     };
-    bind().map_err(|source| StartError::Listen {
-        listen: address,
-        source,
-    })
+    bind().map_err(|source| StartError::Listen { listen: address, source })
 }
 
 struct AbortOnPanic;

@@ -53,10 +53,7 @@ impl End {
 
     /// Whether it counts towards a ban of the address, where the configuration wants bans.
     pub(crate) fn is_abuse(self) -> bool {
-        matches!(
-            self,
-            Self::LineTooLong | Self::Garbage | Self::InvalidShares
-        )
+        matches!(self, Self::LineTooLong | Self::Garbage | Self::InvalidShares)
     }
 }
 
@@ -72,6 +69,8 @@ pub(crate) struct Session {
     pub(crate) wants_extranonce: bool,
     /// Has its first job.
     pub(crate) ready: bool,
+    /// Number of the last job it was sent; 0 before the first.
+    pub(crate) last_job: u32,
     /// Has been reported to the sink.
     pub(crate) reported: bool,
     pub(crate) ending: bool,
@@ -115,6 +114,7 @@ impl Session {
             subscribed: false,
             wants_extranonce: false,
             ready: false,
+            last_job: 0,
             reported: false,
             ending: false,
             bad_lines: 0,
@@ -156,10 +156,7 @@ pub(crate) struct Ladder {
 
 impl Ladder {
     pub(crate) fn new(start: Difficulty) -> Self {
-        Self {
-            steps: [start; GENERATIONS],
-            generation: 0,
-        }
+        Self { steps: [start; GENERATIONS], generation: 0 }
     }
 
     pub(crate) fn current(&self) -> Difficulty {
@@ -178,10 +175,7 @@ impl Ladder {
 
     /// The difficulty before any job was sent.
     pub(crate) fn replace(&mut self, start: Difficulty) {
-        *self = Self {
-            generation: self.generation,
-            ..Self::new(start)
-        };
+        *self = Self { generation: self.generation, ..Self::new(start) };
     }
 
     /// What a share for a job of this generation must meet and is credited with: the lower of then
@@ -192,10 +186,9 @@ impl Ladder {
         match usize::from(age) {
             0 => Some(self.current()),
             128.. => None,
-            age if age < GENERATIONS => Some(
-                self.current()
-                    .min(self.steps[usize::from(generation) % GENERATIONS]),
-            ),
+            age if age < GENERATIONS => {
+                Some(self.current().min(self.steps[usize::from(generation) % GENERATIONS]))
+            }
             _ => Some(self.steps.into_iter().fold(self.current(), Difficulty::min)),
         }
     }

@@ -55,9 +55,7 @@ struct Checked {
 
 impl Engine {
     pub(crate) fn submit(&mut self, key: usize, request: &Request<'_>) {
-        let Some(session) = self.sessions.get(key) else {
-            return;
-        };
+        let Some(session) = self.sessions.get(key) else { return };
         let checked = self.check(session, request);
         let start = self.batch.ids.len();
         self.batch.ids.push_str(request.id);
@@ -84,10 +82,7 @@ impl Engine {
             (None, Place::Unknown) => return Err(Reject::UnknownJob),
             (None, _) => return Err(Reject::Stale),
         };
-        let required = session
-            .difficulty
-            .required(submit.generation)
-            .ok_or(Reject::UnknownJob)?;
+        let required = session.difficulty.required(submit.generation).ok_or(Reject::UnknownJob)?;
         if usize::from(submit.extranonce2_size) != self.shared.config.extranonce2_size {
             return Err(Reject::Extranonce2);
         }
@@ -187,9 +182,7 @@ impl Engine {
         else {
             return;
         };
-        let Some(payout) = &session.payout else {
-            return;
-        };
+        let Some(payout) = &session.payout else { return };
         let name = session.worker.and_then(|worker| self.workers.name(worker));
         let claim = &checked.claim;
         let extranonce2 = &claim.extranonce2[..usize::from(claim.extranonce2_size)];
@@ -197,9 +190,7 @@ impl Engine {
             template: job.template.clone(),
             hash: BlockHash::from_byte_array(hash::header_hash(&header)),
             header,
-            coinbase: job
-                .coinbase
-                .serialize(claim.extranonce1, extranonce2, payout),
+            coinbase: job.coinbase.serialize(claim.extranonce1, extranonce2, payout),
             worker: name.map(|name| name.to_string()).unwrap_or_default(),
             address: payout.address.to_string(),
         };
@@ -214,43 +205,30 @@ impl Engine {
         wire::result(self.out.to(key), id, "true");
         let now = self.now;
         let per_ms = self.per_ms();
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         session.accepted += 1;
         session.work += credit.work();
         session.rejected_in_a_row = 0;
         session.duplicates_in_a_row = 0;
         let wanted = self.shared.config.ports[usize::from(session.port)]
             .vardiff
-            .then(|| {
-                session
-                    .vardiff
-                    .share(now.ms, session.difficulty.current(), per_ms)
-            })
+            .then(|| session.vardiff.share(now.ms, session.difficulty.current(), per_ms))
             .flatten();
         if let Some(worker) = session.worker {
-            self.workers
-                .accepted(worker, now.unix, credit.work(), reached);
+            self.workers.accepted(worker, now.unix, credit.work(), reached);
         }
         if !session.reported {
             self.report(key);
         }
         if let Some(wanted) = wanted {
-            self.change_difficulty(key, wanted, false);
+            self.change_difficulty(key, wanted);
         }
     }
 
     fn report(&mut self, key: usize) {
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
-        let (Some(worker), Some(payout)) = (session.worker, &session.payout) else {
-            return;
-        };
-        let Some(name) = self.workers.name(worker) else {
-            return;
-        };
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let (Some(worker), Some(payout)) = (session.worker, &session.payout) else { return };
+        let Some(name) = self.workers.name(worker) else { return };
         session.reported = true;
         self.sink.session_opened(Opened {
             id: session.id,
@@ -265,9 +243,7 @@ impl Engine {
     fn refuse(&mut self, key: usize, id: &str, reason: Reject) {
         wire::error(self.out.to(key), id, reason.code(), reason.sentence());
         let limit = self.shared.config.limits.invalid_shares;
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         match session.worker {
             Some(worker) => self.workers.rejected(worker, reason),
             None => self.anonymous_rejects[reason as usize] += 1,
@@ -293,9 +269,7 @@ impl Engine {
     fn renew_extranonce(&mut self, key: usize) {
         let size = self.shared.config.extranonce2_size;
         let fresh: [u8; EXTRANONCE1_SIZE] = self.shared.extranonce1();
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         session.duplicates_in_a_row = 0;
         session.difficulty.push(session.difficulty.current());
         session.old_extranonce1 = Some((session.extranonce1, session.difficulty.generation()));

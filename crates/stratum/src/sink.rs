@@ -23,8 +23,9 @@ pub trait Sink: Send + Sync + 'static {
     fn session_closed(&self, session: Closed);
 }
 
-/// Longest time that accepted work stays with a reactor, milliseconds.
-pub const HAND_OVER_MS: u64 = 15;
+/// Longest time that accepted work stays with a reactor, milliseconds. All reactors hand over at the
+/// same moments, so that the ledger commits once for all of them.
+pub const HAND_OVER_MS: u64 = 40;
 
 /// A connection that has proved work.
 #[derive(Debug, Clone)]

@@ -28,10 +28,7 @@ impl HashNumber {
 
     /// The hardest difficulty this hash meets, rounded to an `f64`.
     pub(crate) fn difficulty(&self) -> f64 {
-        let number = self
-            .0
-            .iter()
-            .fold(0.0, |sum, limb| sum * TWO_TO_64 + *limb as f64);
+        let number = self.0.iter().fold(0.0, |sum, limb| sum * TWO_TO_64 + *limb as f64);
         DIFFICULTY_ONE / number.max(1.0)
     }
 
@@ -123,11 +120,7 @@ mod tests {
     #[test]
     fn an_absurdly_easy_difficulty_takes_every_hash_and_an_absurdly_hard_one_none() {
         for easy in [1e-10, 1e-20, 1e-300, f64::MIN_POSITIVE, 5e-324] {
-            assert_eq!(
-                target_of(difficulty(easy)).to_be_bytes(),
-                [255; 32],
-                "{easy}"
-            );
+            assert_eq!(target_of(difficulty(easy)).to_be_bytes(), [255; 32], "{easy}");
         }
         for hard in [1e70, 1e300, f64::MAX] {
             assert_eq!(target_of(difficulty(hard)).to_be_bytes(), [0; 32], "{hard}");

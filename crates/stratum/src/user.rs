@@ -17,31 +17,18 @@ pub(crate) struct User {
 impl User {
     /// Percent-escapes are undone, white space and control characters dropped, `NULL` is no name.
     pub(crate) fn parse(name: &str) -> Self {
-        let name: String = unescape(name)
-            .chars()
-            .filter(|c| !c.is_control() && !c.is_whitespace())
-            .collect();
+        let name: String =
+            unescape(name).chars().filter(|c| !c.is_control() && !c.is_whitespace()).collect();
         let end = name.floor_char_boundary(MAX_NAME);
         let name = &name[..end];
         let (address, worker) = name.split_once('.').unwrap_or((name, ""));
-        let address = if matches!(address, "NULL" | "null" | "(null)") {
-            ""
-        } else {
-            address
-        };
-        Self {
-            address: address.into(),
-            worker: worker.into(),
-        }
+        let address = if matches!(address, "NULL" | "null" | "(null)") { "" } else { address };
+        Self { address: address.into(), worker: worker.into() }
     }
 
     /// `address.worker`, or the address alone; what the work is booked under.
     pub(crate) fn full_name(&self, address: &str) -> String {
-        if self.worker.is_empty() {
-            address.into()
-        } else {
-            format!("{address}.{}", self.worker)
-        }
+        if self.worker.is_empty() { address.into() } else { format!("{address}.{}", self.worker) }
     }
 }
 
@@ -108,11 +95,7 @@ mod tests {
             ("bc1q\u{0}abc", "bc1qabc", ""),
         ] {
             let user = User::parse(name);
-            assert_eq!(
-                (user.address.as_str(), user.worker.as_str()),
-                (address, worker),
-                "{name}"
-            );
+            assert_eq!((user.address.as_str(), user.worker.as_str()), (address, worker), "{name}");
         }
         assert_eq!(User::parse(&"ä".repeat(300)).address.len(), 128);
     }
@@ -128,10 +111,7 @@ mod tests {
             ("d=NaN", None),
             ("d=-1", None),
             ("d=0,diff=8", difficulty(8.0)),
-            (
-                "th=0.5",
-                Some(Hint::Rate(Hashrate::from_hashes_per_second(0.5e12))),
-            ),
+            ("th=0.5", Some(Hint::Rate(Hashrate::from_hashes_per_second(0.5e12)))),
             ("th=-3", None),
             ("=,d=,==", None),
         ] {

@@ -34,12 +34,7 @@ pub(crate) struct Vardiff {
 impl Vardiff {
     /// A window that begins now; nothing is known of the machine.
     pub(crate) fn new(now_ms: u64) -> Self {
-        Self {
-            since_ms: now_ms,
-            count: 0,
-            ever: false,
-            calm: 0,
-        }
+        Self { since_ms: now_ms, count: 0, ever: false, calm: 0 }
     }
 
     /// Starts over, because the difficulty changed.
@@ -142,9 +137,7 @@ mod tests {
         let (mut now, mut credited, mut ratios) = (0.0, 0.0, Vec::new());
         let change =
             |wanted: Option<Difficulty>, vardiff: &mut Vardiff, d: &mut Difficulty, now| {
-                let Some(wanted) = wanted.map(|wanted| port.fit(wanted)) else {
-                    return;
-                };
+                let Some(wanted) = wanted.map(|wanted| port.fit(wanted)) else { return };
                 if wanted != *d {
                     *d = wanted;
                     vardiff.restart(now as u64);
@@ -172,20 +165,14 @@ mod tests {
 
     #[test]
     fn half_a_terahash_and_five_hundred_reach_the_wanted_rate_within_three_minutes() {
-        for (rate, start) in [
-            (0.5e12, 1024.0),
-            (500e12, 1024.0),
-            (0.5e12, 1.0),
-            (500e12, 1.0),
-            (500e12, 1e9),
-        ] {
+        for (rate, start) in
+            [(0.5e12, 1024.0), (500e12, 1024.0), (0.5e12, 1.0), (500e12, 1.0), (500e12, 1e9)]
+        {
             let runs = 200;
             let late = (0..runs)
                 .filter(|seed| {
                     let (ratios, ..) = run(rate, start, 200, *seed);
-                    ratios[180..]
-                        .iter()
-                        .any(|ratio| !(0.45..=2.2).contains(ratio))
+                    ratios[180..].iter().any(|ratio| !(0.45..=2.2).contains(ratio))
                 })
                 .count();
             assert!(
@@ -206,15 +193,9 @@ mod tests {
         for rate in [0.5e12, 500e12, 3.3e12] {
             let (credited, done) = (0..40)
                 .map(|seed| run(rate, 1024.0, 3600, seed))
-                .fold((0.0, 0.0), |sum, (_, credited, done)| {
-                    (sum.0 + credited, sum.1 + done)
-                });
+                .fold((0.0, 0.0), |sum, (_, credited, done)| (sum.0 + credited, sum.1 + done));
             // 40 hours of about 1200 shares: 0.5 % standard deviation; a rounding loss would be 20 %.
-            assert!(
-                (credited / done - 1.0).abs() < 0.02,
-                "{rate}: {}",
-                credited / done
-            );
+            assert!((credited / done - 1.0).abs() < 0.02, "{rate}: {}", credited / done);
         }
     }
 
@@ -223,10 +204,7 @@ mod tests {
         let changes: usize = (0..50)
             .map(|seed| {
                 let (ratios, ..) = run(1e12, 512.0, 3600, seed);
-                ratios[200..]
-                    .windows(2)
-                    .filter(|pair| pair[0] != pair[1])
-                    .count()
+                ratios[200..].windows(2).filter(|pair| pair[0] != pair[1]).count()
             })
             .sum();
         assert!(changes <= 100, "{changes} changes in 50 hours");
@@ -239,9 +217,7 @@ mod tests {
         assert_eq!(vardiff.tick(11_000, start, PER_MS), None);
         assert_eq!(vardiff.tick(12_000, start, PER_MS).unwrap().get(), 64.0);
         let mut vardiff = Vardiff::new(0);
-        let raised = (0..8)
-            .find_map(|_| vardiff.share(0, start, PER_MS))
-            .unwrap();
+        let raised = (0..8).find_map(|_| vardiff.share(0, start, PER_MS)).unwrap();
         assert_eq!(raised.get(), 1024.0 * 8.0 / PER_MS);
     }
 }

@@ -24,12 +24,7 @@ impl<'a> Request<'a> {
         let text = std::str::from_utf8(line).ok()?;
         let mut scan = Scan { bytes: line, at: 0 };
         scan.expect(b'{')?;
-        let mut request = Self {
-            id: "null",
-            has_id: false,
-            method: "",
-            params: "[]",
-        };
+        let mut request = Self { id: "null", has_id: false, method: "", params: "[]" };
         if scan.peek()? == b'}' {
             return Some(request);
         }
@@ -270,28 +265,15 @@ pub(crate) fn result(out: &mut Vec<u8>, id: &str, result: &str) {
 pub(crate) fn error(out: &mut Vec<u8>, id: &str, code: i32, message: &str) {
     let message = serde_json::Value::from(message).to_string();
     let code = code.to_string();
-    for part in [
-        "{\"id\":",
-        id,
-        ",\"result\":null,\"error\":[",
-        &code,
-        ",",
-        &message,
-        ",null]}\n",
-    ] {
+    for part in ["{\"id\":", id, ",\"result\":null,\"error\":[", &code, ",", &message, ",null]}\n"]
+    {
         out.extend_from_slice(part.as_bytes());
     }
 }
 
 /// Appends a message that wants no answer; `params` is raw JSON between the brackets.
 pub(crate) fn notification(out: &mut Vec<u8>, method: &str, params: &str) {
-    for part in [
-        "{\"id\":null,\"method\":\"",
-        method,
-        "\",\"params\":[",
-        params,
-        "]}\n",
-    ] {
+    for part in ["{\"id\":null,\"method\":\"", method, "\",\"params\":[", params, "]}\n"] {
         out.extend_from_slice(part.as_bytes());
     }
 }

@@ -112,9 +112,7 @@ impl Workers {
     }
 
     pub(crate) fn accepted(&mut self, key: u32, at: u64, work: Work, reached: f64) {
-        let Some(slot) = self.slots.get_mut(key as usize).and_then(Option::as_mut) else {
-            return;
-        };
+        let Some(slot) = self.slots.get_mut(key as usize).and_then(Option::as_mut) else { return };
         let reached = Difficulty::new(reached).ok();
         slot.state.accepted += 1;
         slot.state.work += work;
@@ -127,9 +125,7 @@ impl Workers {
     }
 
     pub(crate) fn rejected(&mut self, key: u32, reason: Reject) {
-        let Some(slot) = self.slots.get_mut(key as usize).and_then(Option::as_mut) else {
-            return;
-        };
+        let Some(slot) = self.slots.get_mut(key as usize).and_then(Option::as_mut) else { return };
         slot.state.rejected[reason as usize] += 1;
         slot.delta.rejected[reason as usize] += 1;
         mark(slot, key, &mut self.dirty);
@@ -145,10 +141,7 @@ impl Workers {
     }
 
     pub(crate) fn name(&self, key: u32) -> Option<&Arc<str>> {
-        self.slots
-            .get(key as usize)?
-            .as_ref()
-            .map(|slot| &slot.state.name)
+        self.slots.get(key as usize)?.as_ref().map(|slot| &slot.state.name)
     }
 
     /// Whether anything waits to be handed over.
@@ -163,10 +156,7 @@ impl Workers {
             let slot = self.slots.get_mut(*key as usize)?.as_mut()?;
             slot.dirty = false;
             let fresh = empty(&slot.state.name, &slot.state.address);
-            Some(Delta {
-                at,
-                ..std::mem::replace(&mut slot.delta, fresh)
-            })
+            Some(Delta { at, ..std::mem::replace(&mut slot.delta, fresh) })
         });
         let batch = batch.collect();
         self.dirty = dirty;

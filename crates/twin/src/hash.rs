@@ -35,11 +35,7 @@ impl HeaderScan {
         let mut second = [0; 64];
         second[32] = 0x80;
         second[62..].copy_from_slice(&(32u16 * 8).to_be_bytes());
-        Self {
-            midstate,
-            tail,
-            second,
-        }
+        Self { midstate, tail, second }
     }
 
     /// The header's hash in digest order with this nonce.

@@ -41,11 +41,7 @@ impl Job {
     /// Reads the parameters of `mining.notify`.
     pub fn from_params(params: &[Value]) -> Result<Self, BadJob> {
         let text = |i: usize, what| {
-            params
-                .get(i)
-                .and_then(Value::as_str)
-                .map(str::trim)
-                .ok_or(BadJob(what))
+            params.get(i).and_then(Value::as_str).map(str::trim).ok_or(BadJob(what))
         };
         let bytes = |i, what| {
             let hex = text(i, what)?;
@@ -93,21 +89,14 @@ impl Job {
 
     /// The merkle root, in header order, of this job's block with these extranonces.
     pub fn merkle_root(&self, extranonce1: &[u8], extranonce2: &[u8]) -> [u8; 32] {
-        let coinbase = [
-            self.coinbase1.as_slice(),
-            extranonce1,
-            extranonce2,
-            &self.coinbase2,
-        ]
-        .concat();
-        self.branches
-            .iter()
-            .fold(sha256d(&coinbase), |node, branch| {
-                let mut pair = [0; 64];
-                pair[..32].copy_from_slice(&node);
-                pair[32..].copy_from_slice(branch);
-                sha256d(&pair)
-            })
+        let coinbase =
+            [self.coinbase1.as_slice(), extranonce1, extranonce2, &self.coinbase2].concat();
+        self.branches.iter().fold(sha256d(&coinbase), |node, branch| {
+            let mut pair = [0; 64];
+            pair[..32].copy_from_slice(&node);
+            pair[32..].copy_from_slice(branch);
+            sha256d(&pair)
+        })
     }
 
     /// The 80-byte header with a nonce of zero.
@@ -126,9 +115,7 @@ impl Job {
 pub fn hex_u32(text: &str) -> Option<u32> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
     let plain = digits.bytes().all(|b| b.is_ascii_hexdigit());
-    (plain && !digits.is_empty())
-        .then(|| u32::from_str_radix(digits, 16).ok())
-        .flatten()
+    (plain && !digits.is_empty()).then(|| u32::from_str_radix(digits, 16).ok()).flatten()
 }
 
 /// Writes the lowest bits of `value` into the set bits of `mask`, lowest first.
@@ -199,11 +186,7 @@ mod tests {
             (1, json!("00ff"), "previous block hash"),
             (2, json!("0"), "first coinbase half"),
             (3, json!("zz"), "second coinbase half"),
-            (
-                3,
-                json!("00".repeat(MAX_COINBASE_HALF + 1)),
-                "second coinbase half",
-            ),
+            (3, json!("00".repeat(MAX_COINBASE_HALF + 1)), "second coinbase half"),
             (4, json!("none"), "merkle branches"),
             (4, json!(["00"]), "merkle branches"),
             (4, json!(vec!["00".repeat(32); 40]), "merkle branches"),

@@ -64,13 +64,7 @@ impl NodeOptions {
     /// A node in a temporary folder that listens to nobody.
     #[must_use]
     pub fn new(network: PrivateNetwork) -> Self {
-        Self {
-            network,
-            listen: false,
-            folder: None,
-            bitcoind: None,
-            arguments: Vec::new(),
-        }
+        Self { network, listen: false, folder: None, bitcoind: None, arguments: Vec::new() }
     }
 }
 
@@ -115,25 +109,14 @@ impl PrivateNode {
         let folder =
             fs::canonicalize(&folder).map_err(io_error(&format!("find {}", folder.display())))?;
         let unset = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let mut node = Self {
-            bitcoind,
-            options,
-            folder,
-            temporary,
-            rpc: unset,
-            p2p: None,
-            daemon: None,
-        };
+        let mut node =
+            Self { bitcoind, options, folder, temporary, rpc: unset, p2p: None, daemon: None };
         // Another program can take a port between our look and the node's: try others then.
         let mut attempts = 0;
         loop {
             attempts += 1;
             node.rpc = free_port()?;
-            node.p2p = if node.options.listen {
-                Some(free_port()?)
-            } else {
-                None
-            };
+            node.p2p = if node.options.listen { Some(free_port()?) } else { None };
             match node.run() {
                 Err(NodeError::Ended { message, .. })
                     if attempts < 5 && message.to_lowercase().contains("bind") => {}
@@ -217,10 +200,7 @@ impl PrivateNode {
             let made: Vec<String> =
                 serde_json::from_value(answer).map_err(|error| odd(method, &error.to_string()))?;
             if made.len() != now as usize {
-                return Err(odd(
-                    method,
-                    &format!("{} blocks instead of {now}", made.len()),
-                ));
+                return Err(odd(method, &format!("{} blocks instead of {now}", made.len())));
             }
             hashes.extend(made);
             left -= now;
@@ -290,10 +270,7 @@ impl PrivateNode {
             if daemon.ended()?.is_some() {
                 self.daemon = None;
             } else if Instant::now() > deadline {
-                return Err(NodeError::Slow {
-                    what: "stop",
-                    log: self.log(),
-                });
+                return Err(NodeError::Slow { what: "stop", log: self.log() });
             } else {
                 sleep(Duration::from_millis(10));
             }
@@ -326,25 +303,17 @@ impl PrivateNode {
                 && let Some(status) = daemon.ended()?
             {
                 self.daemon = None;
-                return Err(NodeError::Ended {
-                    status,
-                    message: self.last_words(),
-                });
+                return Err(NodeError::Ended { status, message: self.last_words() });
             }
             // Until the node is ready it refuses the connection, or answers with code -28.
             if self.cookie_path().exists()
-                && self
-                    .call("getblockcount", &json!([]), Duration::from_secs(5))
-                    .is_ok()
+                && self.call("getblockcount", &json!([]), Duration::from_secs(5)).is_ok()
             {
                 return Ok(());
             }
             if Instant::now() > deadline {
                 self.daemon = None;
-                return Err(NodeError::Slow {
-                    what: "answer",
-                    log: self.log(),
-                });
+                return Err(NodeError::Slow { what: "answer", log: self.log() });
             }
             sleep(Duration::from_millis(20));
         }
@@ -354,11 +323,7 @@ impl PrivateNode {
         let mut arguments = match self.options.network {
             // -maxtipage: the tip may be years old and the node still gives out templates.
             PrivateNetwork::Signet => {
-                vec![
-                    "-signet".into(),
-                    "-signetchallenge=51".into(),
-                    "-maxtipage=3153600000".into(),
-                ]
+                vec!["-signet".into(), "-signetchallenge=51".into(), "-maxtipage=3153600000".into()]
             }
             PrivateNetwork::Regtest => vec!["-regtest".to_owned()],
         };
@@ -412,9 +377,7 @@ impl PrivateNode {
     }
 
     fn number(&self, method: &str) -> Result<u64, NodeError> {
-        self.rpc(method, json!([]))?
-            .as_u64()
-            .ok_or_else(|| odd(method, "not a number"))
+        self.rpc(method, json!([]))?.as_u64().ok_or_else(|| odd(method, "not a number"))
     }
 
     fn peers(&self) -> Result<Vec<Value>, NodeError> {
@@ -433,10 +396,7 @@ impl PrivateNode {
         let deadline = Instant::now() + PATIENCE;
         while !done()? {
             if Instant::now() > deadline {
-                return Err(NodeError::Slow {
-                    what,
-                    log: self.log(),
-                });
+                return Err(NodeError::Slow { what, log: self.log() });
             }
             sleep(Duration::from_millis(20));
         }
@@ -453,11 +413,7 @@ impl PrivateNode {
     fn last_words(&self) -> String {
         let written = fs::read_to_string(self.folder.join(daemon::ERRORS)).unwrap_or_default();
         let words = written.split_whitespace().collect::<Vec<_>>().join(" ");
-        if words.is_empty() {
-            format!("see {}", self.log().display())
-        } else {
-            words
-        }
+        if words.is_empty() { format!("see {}", self.log().display()) } else { words }
     }
 }
 

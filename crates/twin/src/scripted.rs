@@ -26,14 +26,9 @@ impl Talk {
     /// The same, with the address it comes from.
     pub fn accept_from(listener: &TcpListener) -> (Self, String) {
         let (stream, from) = listener.accept().unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream.set_nodelay(true).unwrap();
-        let talk = Self {
-            lines: BufReader::new(stream.try_clone().unwrap()),
-            out: stream,
-        };
+        let talk = Self { lines: BufReader::new(stream.try_clone().unwrap()), out: stream };
         (talk, from.ip().to_string())
     }
 

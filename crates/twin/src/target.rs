@@ -82,10 +82,7 @@ impl Target {
 
     /// The difficulty of exactly this target, to the precision of a float.
     pub fn difficulty(self) -> f64 {
-        let value = self
-            .0
-            .iter()
-            .fold(0.0, |sum, word| sum * 2f64.powi(64) + *word as f64);
+        let value = self.0.iter().fold(0.0, |sum, word| sum * 2f64.powi(64) + *word as f64);
         65535.0 * 2f64.powi(208) / value.max(1.0)
     }
 
@@ -99,12 +96,7 @@ impl Target {
 
     fn doubled_plus(self, bit: u64) -> Self {
         let [a, b, c, d] = self.0;
-        Self([
-            a << 1 | b >> 63,
-            b << 1 | c >> 63,
-            c << 1 | d >> 63,
-            d << 1 | bit,
-        ])
+        Self([a << 1 | b >> 63, b << 1 | c >> 63, c << 1 | d >> 63, d << 1 | bit])
     }
 }
 
@@ -156,33 +148,17 @@ mod tests {
     fn a_target_gives_its_difficulty_back() {
         for difficulty in [1e-9, 0.001, 0.3, 1.0, 7.0, 1024.0, 1.5e14] {
             let back = at(difficulty).difficulty();
-            assert!(
-                (back / difficulty - 1.0).abs() < 1e-14,
-                "{difficulty} {back}"
-            );
+            assert!((back / difficulty - 1.0).abs() < 1e-14, "{difficulty} {back}");
         }
     }
 
     #[test]
     fn compact_bits_expand_as_bitcoin_core_does() {
         assert_eq!(Target::from_bits(0x1d00_ffff), Some(at(1.0)));
-        assert_eq!(
-            Target::from_bits(0x207f_ffff),
-            Some(Target([0x7fff_ff00_0000_0000, 0, 0, 0]))
-        );
+        assert_eq!(Target::from_bits(0x207f_ffff), Some(Target([0x7fff_ff00_0000_0000, 0, 0, 0])));
         assert_eq!(Target::from_bits(0x0300_0001), Some(Target([0, 0, 0, 1])));
-        assert_eq!(
-            Target::from_bits(0x0201_2345),
-            Some(Target([0, 0, 0, 0x123]))
-        );
-        for bad in [
-            0,
-            0x1d00_0000,
-            0x1d80_0001,
-            0xff00_ffff,
-            0x2201_0000,
-            0x0100_0012,
-        ] {
+        assert_eq!(Target::from_bits(0x0201_2345), Some(Target([0, 0, 0, 0x123])));
+        for bad in [0, 0x1d00_0000, 0x1d80_0001, 0xff00_ffff, 0x2201_0000, 0x0100_0012] {
             assert_eq!(Target::from_bits(bad), None, "{bad:08x}");
         }
     }

@@ -108,7 +108,8 @@ impl AddAssign for Work {
 
 impl Sum for Work {
     fn sum<I: Iterator<Item = Self>>(iter: I) -> Self {
-        Self(iter.map(|w| w.0).sum())
+        // Not `sum`, whose empty sum is -0.
+        Self(iter.fold(0.0, |sum, work| sum + work.0))
     }
 }
 

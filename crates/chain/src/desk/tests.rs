@@ -7,10 +7,7 @@ fn block(number: u8) -> BlockHash {
 }
 
 fn tip(number: u8, height: u32) -> Tip {
-    Tip {
-        hash: block(number),
-        height,
-    }
+    Tip { hash: block(number), height }
 }
 
 fn template(on: Tip) -> Arc<Template> {
@@ -35,10 +32,7 @@ fn template(on: Tip) -> Arc<Template> {
 fn down(node: usize) -> News {
     News::Down {
         node,
-        trouble: Trouble::Unreachable {
-            url: format!("node {node}"),
-            why: "gone".into(),
-        },
+        trouble: Trouble::Unreachable { url: format!("node {node}"), why: "gone".into() },
     }
 }
 
@@ -65,11 +59,7 @@ impl Scene {
     }
 
     fn up(&mut self, node: usize, tip: Tip) {
-        self.hear(News::Up {
-            node,
-            tip,
-            version: None,
-        });
+        self.hear(News::Up { node, tip, version: None });
         self.work(node, tip, true);
     }
 
@@ -78,12 +68,7 @@ impl Scene {
     }
 
     fn work(&mut self, node: usize, tip: Tip, complete: bool) {
-        self.hear(News::Work {
-            node,
-            template: template(tip),
-            complete,
-            clock_offset: None,
-        });
+        self.hear(News::Work { node, template: template(tip), complete, clock_offset: None });
     }
 
     fn pass(&mut self, seconds: f64) {
@@ -239,10 +224,7 @@ fn miners_wait_once_per_trouble_and_resume_with_a_new_tip() {
     scene.expect(&[]);
     scene.hear(News::Down {
         node: 0,
-        trouble: Trouble::WarmingUp {
-            url: "node 0".into(),
-            doing: "Loading".into(),
-        },
+        trouble: Trouble::WarmingUp { url: "node 0".into(), doing: "Loading".into() },
     });
     scene.expect(&["wait node 0"]);
     scene.up(0, a);
@@ -280,11 +262,5 @@ fn the_standby_never_speaks() {
     scene.expect(&["A+"]);
     let statuses = scene.desk.statuses();
     assert!(statuses[0].active && !statuses[1].active);
-    assert_eq!(
-        statuses[1].state,
-        NodeState::Up {
-            height: 11,
-            tip: b.hash
-        }
-    );
+    assert_eq!(statuses[1].state, NodeState::Up { height: 11, tip: b.hash });
 }

@@ -20,11 +20,7 @@ fn transaction(id: usize, witness: usize, script: usize) -> Transaction {
             previous_output: OutPoint::new(Txid::all_zeros(), id as u32),
             script_sig: ScriptBuf::new(),
             sequence: Sequence::MAX,
-            witness: if witness > 0 {
-                Witness::from_slice(&items)
-            } else {
-                Witness::new()
-            },
+            witness: if witness > 0 { Witness::from_slice(&items) } else { Witness::new() },
         }],
         output: vec![TxOut {
             value: Amount::from_sat(1000),
@@ -37,10 +33,7 @@ const FEE: u64 = 250;
 const SUBSIDY: u64 = 312_500_000;
 
 fn answer(transactions: &[Transaction], limit: u64) -> String {
-    let wtxids = transactions
-        .iter()
-        .map(|t| t.compute_wtxid().to_byte_array())
-        .collect();
+    let wtxids = transactions.iter().map(|t| t.compute_wtxid().to_byte_array()).collect();
     let listed: Vec<Value> = transactions
         .iter()
         .map(|t| {
@@ -176,16 +169,8 @@ fn an_offer_keeps_what_the_node_says() {
 fn a_signet_node_is_asked_with_the_signet_rule() {
     for (network, poll, want) in [
         (Network::Mainnet, None, json!([{"rules": ["segwit"]}])),
-        (
-            Network::Signet,
-            None,
-            json!([{"rules": ["segwit", "signet"]}]),
-        ),
-        (
-            Network::Regtest,
-            Some("x"),
-            json!([{"rules": ["segwit"], "longpollid": "x"}]),
-        ),
+        (Network::Signet, None, json!([{"rules": ["segwit", "signet"]}])),
+        (Network::Regtest, Some("x"), json!([{"rules": ["segwit"], "longpollid": "x"}])),
     ] {
         assert_eq!(request(network, poll), want);
     }
@@ -197,11 +182,7 @@ fn a_nonsense_template_is_an_error_and_names_the_field() {
     for (from, to, named) in [
         ("\"17034219\"", "\"xx\"", "bits"),
         ("\"bits\"", "\"bats\"", "bits"),
-        (
-            "\"previousblockhash\":\"00",
-            "\"previousblockhash\":\"zz",
-            "previousblockhash",
-        ),
+        ("\"previousblockhash\":\"00", "\"previousblockhash\":\"zz", "previousblockhash"),
         ("\"data\":\"02", "\"data\":\"0", "data"),
         ("\"txid\":\"", "\"txid\":\"00", "txid"),
         ("\"height\":870000", "\"height\":-1", "u32"),
@@ -218,20 +199,14 @@ fn a_nonsense_template_is_an_error_and_names_the_field() {
     let refused = r#"{"result":null,"error":{"code":-28,"message":"Loading"},"id":0}"#;
     assert_eq!(
         read_text(refused, 4000).unwrap_err(),
-        RpcError::Node {
-            code: -28,
-            message: "Loading".into()
-        }
+        RpcError::Node { code: -28, message: "Loading".into() }
     );
 }
 
 #[test]
 fn fees_above_the_whole_value_are_an_error_and_no_overflow() {
     let one = answer(&[transaction(1, 10, 900)], 4_000);
-    let poor = one.replace(
-        &format!("\"coinbasevalue\":{}", SUBSIDY + FEE),
-        "\"coinbasevalue\":1",
-    );
+    let poor = one.replace(&format!("\"coinbasevalue\":{}", SUBSIDY + FEE), "\"coinbasevalue\":1");
     assert_ne!(one, poor);
     assert!(read_text(&poor, 4000).is_err());
 }

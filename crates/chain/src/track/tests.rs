@@ -75,12 +75,7 @@ fn a_state_is_final_only_when_nothing_can_change_it() {
 fn answers_to_submitblock_are_understood() {
     let refused = |reason: &str| Verdict::Refused(reason.into());
     let due = Verdict::Due { again: true };
-    let node = |code, message: &str| {
-        Err(RpcError::Node {
-            code,
-            message: message.into(),
-        })
-    };
+    let node = |code, message: &str| Err(RpcError::Node { code, message: message.into() });
     for (answer, want) in [
         (Ok(None), Verdict::Taken),
         (Ok(Some("duplicate")), Verdict::Taken),
@@ -89,10 +84,7 @@ fn answers_to_submitblock_are_understood() {
         (Ok(Some("prev-blk-not-found")), due.clone()),
         (Ok(Some("high-hash")), refused("high-hash")),
         (Ok(Some("duplicate-invalid")), refused("duplicate-invalid")),
-        (
-            node(-22, "Block decode failed"),
-            refused("Block decode failed"),
-        ),
+        (node(-22, "Block decode failed"), refused("Block decode failed")),
         (node(-28, "Loading block index…"), due.clone()),
         (Err(RpcError::Timeout { seconds: 120 }), due.clone()),
         (Err(RpcError::WrongCredentials), due),

@@ -10,11 +10,8 @@ use twin::node::{NodeOptions, PrivateNetwork, PrivateNode};
 fn a_solved_block_is_taken_and_followed_until_it_is_confirmed() {
     let folder = tempfile::tempdir().unwrap();
     let node = regtest();
-    let mut config = Config::new(
-        Network::Regtest,
-        vec![config_of(&node)],
-        folder.path().join("blocks"),
-    );
+    let mut config =
+        Config::new(Network::Regtest, vec![config_of(&node)], folder.path().join("blocks"));
     config.confirmations = 3;
     let chain = Mine::start_with(config);
     let (template, _, _) = chain.ear.work_on(0, tip(&node));

@@ -24,10 +24,7 @@ fn an_older_node_gives_work_on_each_new_tip() {
             std::thread::spawn(move || forward(peer, &real));
         }
     });
-    let older = NodeConfig {
-        url,
-        ..config_of(&node)
-    };
+    let older = NodeConfig { url, ..config_of(&node) };
     let chain = Mine::start(Network::Regtest, vec![older], folder.path());
     let (_, _, mut at) = chain.ear.work_on(0, tip(&node));
     for blocks in [1, 1, 20, 1] {
@@ -63,10 +60,9 @@ fn forward(mut peer: TcpStream, real: &str) -> Option<()> {
         let (head, body) = message(&mut answers)?;
         let body = match request["method"].as_str()? {
             // Renamed, which keeps the length.
-            "getmininginfo" => String::from_utf8(body)
-                .ok()?
-                .replace("\"next\"", "\"none\"")
-                .into_bytes(),
+            "getmininginfo" => {
+                String::from_utf8(body).ok()?.replace("\"next\"", "\"none\"").into_bytes()
+            }
             _ => body,
         };
         peer.write_all(&[head, body].concat()).ok()?;

@@ -26,10 +26,7 @@ pub fn regtest() -> PrivateNode {
 }
 
 pub fn config_of(node: &PrivateNode) -> NodeConfig {
-    NodeConfig {
-        url: node.rpc_url(),
-        auth: Auth::Cookie(node.cookie_path()),
-    }
+    NodeConfig { url: node.rpc_url(), auth: Auth::Cookie(node.cookie_path()) }
 }
 
 pub fn network_of(node: &PrivateNode) -> Network {
@@ -56,10 +53,7 @@ pub fn mine(node: &PrivateNode, blocks: u32) -> Vec<String> {
 /// Spends `from`, an output of [`open_address`], into `count` such outputs.
 pub fn spend(from: OutPoint, value: u64, count: usize) -> Transaction {
     let each = (value - 20_000 - 50 * count as u64) / count as u64;
-    let output = TxOut {
-        value: Amount::from_sat(each),
-        script_pubkey: open_script().to_p2wsh(),
-    };
+    let output = TxOut { value: Amount::from_sat(each), script_pubkey: open_script().to_p2wsh() };
     Transaction {
         version: Version::TWO,
         lock_time: LockTime::ZERO,
@@ -83,10 +77,7 @@ pub fn coinbase_of(node: &PrivateNode, block: &str) -> (OutPoint, u64) {
     let block = node.rpc("getblock", json!([block, 2])).unwrap();
     let id = block["tx"][0]["txid"].as_str().unwrap();
     let btc = block["tx"][0]["vout"][0]["value"].as_f64().unwrap();
-    (
-        OutPoint::new(id.parse().unwrap(), 0),
-        Amount::from_btc(btc).unwrap().to_sat(),
-    )
+    (OutPoint::new(id.parse().unwrap(), 0), Amount::from_btc(btc).unwrap().to_sat())
 }
 
 #[derive(Debug, Clone)]
@@ -142,11 +133,7 @@ impl Ear {
                 return (what, start + at + 1);
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(
-                !left.is_zero(),
-                "not heard in {PATIENCE:?}: {:#?}",
-                &heard[start..]
-            );
+            assert!(!left.is_zero(), "not heard in {PATIENCE:?}: {:#?}", &heard[start..]);
             heard = self.more.wait_timeout(heard, left).unwrap().0;
         }
     }
@@ -205,11 +192,7 @@ impl Mine {
             let _inside = runtime.enter();
             Chain::start(config, ear.clone()).unwrap()
         };
-        Self {
-            ear,
-            chain: Some(chain),
-            runtime,
-        }
+        Self { ear, chain: Some(chain), runtime }
     }
 
     pub fn stop(mut self) {

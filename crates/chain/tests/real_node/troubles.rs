@@ -23,32 +23,18 @@ fn each_trouble_with_a_node_has_its_own_sentence_and_a_good_node_its_facts() {
     mine(&node, 2);
     let good = config_of(&node);
     let wrong_password = NodeConfig {
-        auth: Auth::UserPass {
-            user: "user".into(),
-            password: "wrong".into(),
-        },
+        auth: Auth::UserPass { user: "user".into(), password: "wrong".into() },
         ..good.clone()
     };
-    let no_cookie = NodeConfig {
-        auth: Auth::Cookie(folder.path().join("none")),
-        ..good.clone()
-    };
+    let no_cookie = NodeConfig { auth: Auth::Cookie(folder.path().join("none")), ..good.clone() };
     let empty = folder.path().join("empty");
     std::fs::write(&empty, "").unwrap();
-    let empty_cookie = NodeConfig {
-        auth: Auth::Cookie(empty),
-        ..good.clone()
-    };
+    let empty_cookie = NodeConfig { auth: Auth::Cookie(empty), ..good.clone() };
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = NodeConfig {
-        url: format!("http://{}", free.local_addr().unwrap()),
-        ..no_cookie.clone()
-    };
+    let nobody =
+        NodeConfig { url: format!("http://{}", free.local_addr().unwrap()), ..no_cookie.clone() };
     drop(free);
-    let https = NodeConfig {
-        url: good.url.replace("http", "https"),
-        ..good.clone()
-    };
+    let https = NodeConfig { url: good.url.replace("http", "https"), ..good.clone() };
     let runtime = runtime();
     for (config, network, said) in [
         (
@@ -57,17 +43,9 @@ fn each_trouble_with_a_node_has_its_own_sentence_and_a_good_node_its_facts() {
             "refuses the credentials: correct the user and password",
         ),
         (&no_cookie, Network::Regtest, "No such file or directory"),
-        (
-            &empty_cookie,
-            Network::Regtest,
-            "it is not a cookie of Bitcoin Core",
-        ),
+        (&empty_cookie, Network::Regtest, "it is not a cookie of Bitcoin Core"),
         (&nobody, Network::Regtest, "cannot be reached"),
-        (
-            &good,
-            Network::Signet,
-            "is on the network \"regtest\", not on signet",
-        ),
+        (&good, Network::Signet, "is on the network \"regtest\", not on signet"),
         (&https, Network::Regtest, "is not the address of a node"),
     ] {
         let trouble = runtime.block_on(check(config, network)).unwrap_err();
@@ -92,11 +70,7 @@ fn each_trouble_with_a_node_has_its_own_sentence_and_a_good_node_its_facts() {
 #[test]
 fn a_node_whose_clock_is_off_is_not_used() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    for (minutes, said) in [
-        (-20_i64, "20 minutes behind"),
-        (30, "30 minutes ahead"),
-        (2, ""),
-    ] {
+    for (minutes, said) in [(-20_i64, "20 minutes behind"), (30, "30 minutes ahead"), (2, "")] {
         let mut options = NodeOptions::new(PrivateNetwork::Regtest);
         let time = now.as_secs() as i64 + minutes * 60 + 30 * minutes.signum();
         options.arguments = vec![format!("-mocktime={time}")];
@@ -104,10 +78,7 @@ fn a_node_whose_clock_is_off_is_not_used() {
         let looked = runtime().block_on(check(&config_of(&node), Network::Regtest));
         match looked {
             Err(trouble @ Trouble::ClockOff { .. }) => {
-                assert!(
-                    !said.is_empty() && trouble.to_string().contains(said),
-                    "{trouble}"
-                );
+                assert!(!said.is_empty() && trouble.to_string().contains(said), "{trouble}");
             }
             other => assert!(said.is_empty() && other.is_ok(), "{other:?}"),
         }
@@ -120,9 +91,7 @@ fn a_node_that_is_still_syncing_is_not_used() {
     let mut options = NodeOptions::new(PrivateNetwork::Signet);
     options.arguments = vec!["-maxtipage=86400".into()];
     let node = PrivateNode::start(options).unwrap();
-    let trouble = runtime()
-        .block_on(check(&config_of(&node), Network::Signet))
-        .unwrap_err();
+    let trouble = runtime().block_on(check(&config_of(&node), Network::Signet)).unwrap_err();
     assert!(matches!(trouble, Trouble::Syncing { .. }), "{trouble}");
 }
 
@@ -145,10 +114,7 @@ fn a_restarted_nodes_new_cookie_is_read() {
     chain.ear.work_on(at, tip(&node));
     assert_eq!(
         runtime.block_on(rpc.call("nosuchthing", json!([]))),
-        Err(RpcError::Node {
-            code: -32601,
-            message: "Method not found".into()
-        })
+        Err(RpcError::Node { code: -32601, message: "Method not found".into() })
     );
     chain.stop();
 }
@@ -164,35 +130,20 @@ fn a_server_that_is_no_bitcoin_core_is_an_error_and_never_a_hang() {
     for (answer, said) in [
         (&b"\xff\x00garbage\r\n\r\n"[..], "cannot be reached"),
         (b"", "cannot be reached"),
-        (
-            b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n<html/>",
-            "HTTP 200 OK <html/>",
-        ),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n<html/>", "HTTP 200 OK <html/>"),
         (
             b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nfull",
             "HTTP 503 Service Unavailable full",
         ),
-        (
-            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
-            "cannot be understood",
-        ),
-        (
-            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{\"result\"",
-            "cannot be understood",
-        ),
-        (
-            b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
-            "does not allow",
-        ),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "cannot be understood"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{\"result\"", "cannot be understood"),
+        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "does not allow"),
         (&endless, "longer than 64 MiB"),
     ] {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let config = NodeConfig {
             url: format!("http://{}", server.local_addr().unwrap()),
-            auth: Auth::UserPass {
-                user: "u".into(),
-                password: "p".into(),
-            },
+            auth: Auth::UserPass { user: "u".into(), password: "p".into() },
         };
         let answer = answer.to_vec();
         let serving = std::thread::spawn(move || {
@@ -202,24 +153,17 @@ fn a_server_that_is_no_bitcoin_core_is_an_error_and_never_a_hang() {
             // The client may hang up first.
             let _ = peer.write_all(&answer);
         });
-        let trouble = runtime
-            .block_on(check(&config, Network::Regtest))
-            .unwrap_err();
+        let trouble = runtime.block_on(check(&config, Network::Regtest)).unwrap_err();
         assert!(trouble.to_string().contains(said), "{trouble}");
         serving.join().unwrap();
     }
     // One that takes the connection and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
-    let auth = Auth::UserPass {
-        user: "u".into(),
-        password: "p".into(),
-    };
+    let auth = Auth::UserPass { user: "u".into(), password: "p".into() };
     let waited = runtime.block_on(async {
         let rpc = Rpc::new(&url, auth).unwrap();
-        rpc.with_timeout(Duration::from_secs(1))
-            .call("getblockcount", json!([]))
-            .await
+        rpc.with_timeout(Duration::from_secs(1)).call("getblockcount", json!([])).await
     });
     assert_eq!(waited, Err(RpcError::Timeout { seconds: 1 }));
 }
@@ -229,15 +173,8 @@ fn a_configuration_that_makes_no_sense_is_refused_with_a_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let node = NodeConfig {
-        url: "http://127.0.0.1:1".into(),
-        auth: Auth::Cookie(file.clone()),
-    };
-    let good = Config::new(
-        Network::Regtest,
-        vec![node.clone()],
-        folder.path().join("blocks"),
-    );
+    let node = NodeConfig { url: "http://127.0.0.1:1".into(), auth: Auth::Cookie(file.clone()) };
+    let good = Config::new(Network::Regtest, vec![node.clone()], folder.path().join("blocks"));
     let with = |change: &dyn Fn(&mut Config)| {
         let mut config = good.clone();
         change(&mut config);
@@ -255,10 +192,7 @@ fn a_configuration_that_makes_no_sense_is_refused_with_a_sentence() {
         (with(&|c| c.refresh = Duration::ZERO), "refresh"),
         (with(&|c| c.coinbase_reserve = 10), "reserve"),
         (with(&|c| c.confirmations = 0), "at least 1"),
-        (
-            with(&|c| c.blocks_dir = file.join("x")),
-            "cannot be kept in",
-        ),
+        (with(&|c| c.blocks_dir = file.join("x")), "cannot be kept in"),
         (at("127.0.0.1:8332"), "is not the address"),
         (at("https://127.0.0.1:8332"), "is not the address"),
         (at("http://me:secret@127.0.0.1:8332"), "is not the address"),

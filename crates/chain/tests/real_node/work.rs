@@ -76,11 +76,8 @@ fn every_height_around_a_halving_gives_valid_empty_work() {
 fn a_template_is_renewed_while_the_tip_stays() {
     let folder = tempfile::tempdir().unwrap();
     let node = regtest();
-    let mut config = chain::Config::new(
-        Network::Regtest,
-        vec![config_of(&node)],
-        folder.path().join("blocks"),
-    );
+    let mut config =
+        chain::Config::new(Network::Regtest, vec![config_of(&node)], folder.path().join("blocks"));
     config.refresh = Duration::from_secs(1);
     let chain = Mine::start_with(config);
     let (_, new_tip, at) = chain.ear.work_on(0, tip(&node));
@@ -146,9 +143,8 @@ fn how_long_from_a_new_block_to_work_with_2500_transactions_waiting() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = NodeOptions::new(PrivateNetwork::Regtest);
     // Regtest's own checks of the mempool would take longer than everything that is measured.
-    options.arguments = ["-logtimemicros=1", "-checkmempool=0", "-checkblockindex=0"]
-        .map(String::from)
-        .into();
+    options.arguments =
+        ["-logtimemicros=1", "-checkmempool=0", "-checkblockindex=0"].map(String::from).into();
     let node = PrivateNode::start(options).unwrap();
     let blocks = mine(&node, 110);
     let fans: Vec<_> = blocks[..2]

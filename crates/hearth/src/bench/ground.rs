@@ -3,8 +3,14 @@
 
 use super::Error;
 use bitcoin::{
-    Address, Amount, Network, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid,
-    Witness, absolute::LockTime, consensus::encode::serialize_hex, opcodes::OP_TRUE,
+    Address, Amount, Block, CompactTarget, Network, OutPoint, ScriptBuf, Sequence, Transaction,
+    TxIn, TxMerkleNode, TxOut, Txid, Witness, WitnessMerkleNode,
+    absolute::LockTime,
+    block::{self, Header},
+    consensus::encode::{serialize, serialize_hex},
+    hashes::Hash,
+    opcodes::OP_TRUE,
+    script::PushBytes,
     transaction::Version,
 };
 use serde_json::{Value, json};
@@ -13,8 +19,9 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     thread::sleep,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
+use stratum::hash::header_hash;
 use tempfile::TempDir;
 use twin::{
     miner::{Miner, MinerConfig},
@@ -40,7 +47,11 @@ pub struct Ground {
 impl Ground {
     pub fn prepare(say: &dyn Fn(&str)) -> Result<Self, Error> {
         let folder = tempfile::Builder::new().prefix("hearth-bench-").tempdir()?;
-        let node = PrivateNode::start(NodeOptions::new(PrivateNetwork::Signet))?;
+        let node = PrivateNode::start(NodeOptions {
+            // Tells when exactly the node had a block.
+            arguments: vec!["-logtimemicros=1".into()],
+            ..NodeOptions::new(PrivateNetwork::Signet)
+        })?;
         let server = free_port()?;
         let file = folder.path().join("hearth.toml");
         fs::write(&file, configuration(&node, server, free_port()?))?;
@@ -53,13 +64,7 @@ impl Ground {
             .spawn()?;
         let script = anyone_can_spend();
         let address = Address::from_script(&script.to_p2wsh(), Network::Signet)?.to_string();
-        let mut ground = Self {
-            node,
-            server,
-            process,
-            address,
-            _folder: folder,
-        };
+        let mut ground = Self { node, server, process, address, _folder: folder };
         ground.wait_until_it_listens()?;
         say("mining coins to fill the mempool with (half a minute) …");
         ground.mine_to(MATURITY + 3)?;
@@ -80,19 +85,35 @@ impl Ground {
         format!("{}.w{{i}}", self.address)
     }
 
-    /// Gives the node a new block without transactions, so that all still wait, and the moment just
-    /// before it had it.
+    /// Gives the node a new block without transactions, so that all still wait, and the moment at
+    /// which the node by its own log had it for its tip.
     pub fn new_block(&self) -> Result<Instant, String> {
-        let made = self
+        let template = self
             .node
-            .rpc("generateblock", json!([self.address, [], false]))
+            .rpc("getblocktemplate", json!([{"rules": ["segwit", "signet"]}]))
             .map_err(|error| error.to_string())?;
-        let at = Instant::now();
-        let answer = self.node.rpc("submitblock", json!([made["hex"]]));
+        let block = empty_block(&template).ok_or("the node's template cannot be read")?;
+        let answer = self.node.rpc("submitblock", json!([serialize_hex(&block)]));
         match answer.map_err(|error| error.to_string())? {
-            Value::Null => Ok(at),
+            Value::Null => self.tip_since(&block.block_hash().to_string()),
             refused => Err(format!("the node refused the block: {refused}")),
         }
+    }
+
+    fn tip_since(&self, hash: &str) -> Result<Instant, String> {
+        let log = self.node.folder().join("signet/debug.log");
+        let log =
+            fs::read_to_string(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+        let line = log
+            .lines()
+            .rev()
+            .find(|line| line.contains("UpdateTip: new best") && line.contains(hash));
+        let at = line.and_then(|line| microseconds(line.split(' ').next()?));
+        let at = at.ok_or("the node's log does not tell when it had the block")?;
+        let now =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| error.to_string())?;
+        let ago = now.saturating_sub(Duration::from_micros(at));
+        Instant::now().checked_sub(ago).ok_or_else(|| "the node's clock is off".to_string())
     }
 
     fn wait_until_it_listens(&mut self) -> Result<(), Error> {
@@ -130,6 +151,7 @@ impl Ground {
 
     fn fill_mempool(&self) -> Result<(), Error> {
         let mut coins = Vec::new();
+        let mut splits = Vec::new();
         for height in 1..=TRANSACTIONS.div_ceil(SPLIT) {
             let hash = self.node.rpc("getblockhash", json!([height]))?;
             let block = self.node.rpc("getblock", json!([hash, 2]))?;
@@ -138,24 +160,22 @@ impl Ground {
             let value = coinbase["vout"][0]["value"].as_f64().unwrap_or(0.0);
             let each = ((value * 1e8) as u64 - 200_000) / SPLIT as u64;
             let split = spend(OutPoint::new(txid, 0), each, SPLIT);
-            self.send(&split)?;
             let txid = split.compute_txid();
             coins.extend((0..SPLIT as u32).map(|n| (OutPoint::new(txid, n), each)));
+            splits.push(serialize_hex(&split));
         }
-        let height = self.node.height()?;
-        self.mine_to(height + 1)?;
+        for split in splits {
+            self.node.rpc("sendrawtransaction", json!([split]))?;
+        }
+        // Confirmed, so that what spends them is not one cluster too large for a mempool.
+        self.node.rpc("generatetoaddress", json!([1, self.address, 1_000_000_000]))?;
         for (coin, value) in coins.into_iter().take(TRANSACTIONS) {
-            self.send(&spend(coin, value - FEE, 1))?;
+            let transaction = serialize_hex(&spend(coin, value - FEE, 1));
+            self.node.rpc("sendrawtransaction", json!([transaction]))?;
         }
         // The template that carries them comes with the next refresh or tip.
         self.new_block().map_err(io::Error::other)?;
         sleep(Duration::from_secs(1));
-        Ok(())
-    }
-
-    fn send(&self, transaction: &Transaction) -> Result<(), Error> {
-        self.node
-            .rpc("sendrawtransaction", json!([serialize_hex(transaction)]))?;
         Ok(())
     }
 }
@@ -178,6 +198,72 @@ impl Drop for Ground {
     }
 }
 
+/// Microseconds since 1970 of a time such as `2026-11-21T04:02:57.771104Z`.
+fn microseconds(time: &str) -> Option<u64> {
+    let (date, clock) = time.strip_suffix('Z')?.split_once('T')?;
+    let mut date = date.split('-').map(|part| part.parse::<i64>().ok());
+    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
+    // Days from civil (Howard Hinnant): the year begins in March, so that leap days come last.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days =
+        365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 719_469;
+    let mut clock = clock.split([':', '.']).map(|part| part.parse::<u64>().ok());
+    let (hours, minutes, seconds) = (clock.next()??, clock.next()??, clock.next()??);
+    let micros = clock.next()??;
+    Some(
+        (u64::try_from(days).ok()? * 86_400 + hours * 3600 + minutes * 60 + seconds) * 1_000_000
+            + micros,
+    )
+}
+
+/// A block with nothing but its coinbase, solved here: the node's own miner would take the waiting
+/// transactions along.
+fn empty_block(template: &Value) -> Option<Block> {
+    let number = |key: &str| template[key].as_u64();
+    let height = i64::try_from(number("height")?).ok()?;
+    let bits = u32::from_str_radix(template["bits"].as_str()?, 16).ok()?;
+    let reserved = [0; 32];
+    let commitment = Block::compute_witness_commitment(&WitnessMerkleNode::all_zeros(), &reserved);
+    let commitment = [&[0xaa, 0x21, 0xa9, 0xed][..], commitment.as_ref()].concat();
+    let commitment: &PushBytes = commitment.as_slice().try_into().ok()?;
+    let coinbase = Transaction {
+        version: Version::TWO,
+        lock_time: LockTime::ZERO,
+        input: vec![TxIn {
+            previous_output: OutPoint::null(),
+            script_sig: ScriptBuf::builder().push_int(height).push_int(0).into_script(),
+            sequence: Sequence::MAX,
+            witness: Witness::from_slice(&[reserved]),
+        }],
+        output: vec![
+            TxOut { value: Amount::from_int_btc(50), script_pubkey: anyone_can_spend().to_p2wsh() },
+            TxOut { value: Amount::ZERO, script_pubkey: ScriptBuf::new_op_return(commitment) },
+        ],
+    };
+    let mut block = Block {
+        header: Header {
+            version: block::Version::from_consensus(number("version")? as i32),
+            prev_blockhash: template["previousblockhash"].as_str()?.parse().ok()?,
+            merkle_root: TxMerkleNode::from_raw_hash(coinbase.compute_txid().to_raw_hash()),
+            time: number("curtime")? as u32,
+            bits: CompactTarget::from_consensus(bits),
+            nonce: 0,
+        },
+        txdata: vec![coinbase],
+    };
+    let target = block.header.target().to_le_bytes();
+    let mut header: [u8; 80] = serialize(&block.header).try_into().ok()?;
+    for nonce in 0..u32::MAX {
+        header[76..].copy_from_slice(&nonce.to_le_bytes());
+        let hash = header_hash(&header);
+        if hash.iter().rev().le(target.iter().rev()) {
+            block.header.nonce = nonce;
+            return Some(block);
+        }
+    }
+    None
+}
+
 /// A script that needs no signature, so that no wallet is needed.
 fn anyone_can_spend() -> ScriptBuf {
     ScriptBuf::builder().push_opcode(OP_TRUE).into_script()
@@ -185,10 +271,7 @@ fn anyone_can_spend() -> ScriptBuf {
 
 fn spend(coin: OutPoint, each: u64, count: usize) -> Transaction {
     let script = anyone_can_spend();
-    let output = TxOut {
-        value: Amount::from_sat(each),
-        script_pubkey: script.to_p2wsh(),
-    };
+    let output = TxOut { value: Amount::from_sat(each), script_pubkey: script.to_p2wsh() };
     Transaction {
         version: Version::TWO,
         lock_time: LockTime::ZERO,
@@ -228,4 +311,17 @@ listen = "{web}"
 
 fn free_port() -> io::Result<SocketAddr> {
     TcpListener::bind("127.0.0.1:0")?.local_addr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_times_of_the_nodes_log_are_read() {
+        assert_eq!(microseconds("1970-01-01T00:00:00.000001Z"), Some(1));
+        assert_eq!(microseconds("2024-02-29T12:34:56.000789Z"), Some(1_709_210_096_000_789));
+        assert_eq!(microseconds("2026-11-21T04:02:57.771104Z"), Some(1_795_233_777_771_104));
+        assert_eq!(microseconds("yesterday"), None);
+    }
 }

@@ -90,29 +90,17 @@ fn measure(args: &StratumArgs) -> Result<Report, Error> {
         let (server, user, password) = match (&ground, args.server) {
             (Some(ground), _) => (ground.server(), ground.user(), "x".to_string()),
             (None, Some(server)) => {
-                let user = args
-                    .user
-                    .clone()
-                    .ok_or("--server needs --user, such as ADDRESS.w{i}")?;
+                let user =
+                    args.user.clone().ok_or("--server needs --user, such as ADDRESS.w{i}")?;
                 (server, user, args.password.clone())
             }
             (None, None) => return Err("no server".into()),
         };
         // Under the per-address limits of any server, and more ports than one address has.
         let sources = if server.ip().is_loopback() { 20 } else { 0 };
-        Ok(LoadConfig {
-            password,
-            pids,
-            sources,
-            keep_jobs,
-            ..LoadConfig::new(server, user)
-        })
+        Ok(LoadConfig { password, pids, sources, keep_jobs, ..LoadConfig::new(server, user) })
     };
-    let pids = || {
-        ground
-            .as_ref()
-            .map_or_else(|| args.pid.clone(), |ground| vec![ground.pid()])
-    };
+    let pids = || ground.as_ref().map_or_else(|| args.pid.clone(), |ground| vec![ground.pid()]);
     let mut report = Report::default();
 
     if let Some(time) = args.soak {
@@ -163,21 +151,13 @@ fn measure(args: &StratumArgs) -> Result<Report, Error> {
     }
     let mut load = Load::open(config(pids(), true)?)?;
     load.connect(WORKING)?;
-    let depth = |connections, depth| Pattern::Depth {
-        connections,
-        depth,
-        shares: args.shares,
-    };
+    let depth = |connections, depth| Pattern::Depth { connections, depth, shares: args.shares };
     for pattern in [
         depth(1, 1),
         depth(WORKING, 1),
         depth(4, 64),
         depth(WORKING, 64),
-        Pattern::Paced {
-            connections: WORKING,
-            per_second: 2000.0,
-            seconds: 10.0,
-        },
+        Pattern::Paced { connections: WORKING, per_second: 2000.0, seconds: 10.0 },
     ] {
         match load.submit(pattern) {
             Ok(result) => {
@@ -200,34 +180,28 @@ fn shown(value: Option<f64>) -> String {
 
 fn show_notify(result: &NotifyResult, say: &dyn Fn(String)) {
     let spread = |spread: &Option<twin::load::Spread>| match spread {
-        Some(s) => format!(
-            "first {:.2}, median {:.1}, last {:.1} ms",
-            s.first, s.median, s.last
-        ),
+        Some(s) => format!("first {:.2}, median {:.1}, last {:.1} ms", s.first, s.median, s.last),
         None => "none".into(),
     };
     say(format!(
-        "new block: {} of {} notified, {}; with transactions {}; server {} us of CPU a miner",
+        "new block: {} of {} notified, {}; with transactions {}; {:.1} jobs a miner, \
+         server {} us of CPU a miner, bench {:.1}",
         result.notified,
         result.connections,
         spread(&result.clean_ms),
         spread(&result.full_ms),
-        shown(result.server_cpu_us_each)
+        result.jobs as f64 / result.connections.max(1) as f64,
+        shown(result.server_cpu_us_each),
+        result.own_cpu_us_each
     ));
 }
 
 fn show_shares(result: &SubmitResult, say: &dyn Fn(String)) {
     let pattern = match result.pattern {
-        Pattern::Depth {
-            connections, depth, ..
-        } => {
+        Pattern::Depth { connections, depth, .. } => {
             format!("{depth} at a time on {connections} connections")
         }
-        Pattern::Paced {
-            connections,
-            per_second,
-            ..
-        } => {
+        Pattern::Paced { connections, per_second, .. } => {
             format!("paced at {per_second:.0}/s over {connections} connections")
         }
     };

@@ -14,12 +14,8 @@ use toml::de::DeValue;
 
 /// Where a node's data may lie on a Linux system, below the user's home and elsewhere.
 const HOMES: [&str; 2] = [".bitcoin", "snap/bitcoin-core/common/.bitcoin"];
-const SYSTEM: [&str; 4] = [
-    "/var/lib/bitcoind",
-    "/var/lib/bitcoin",
-    "/home/bitcoin/.bitcoin",
-    "/home/bitcoind/.bitcoin",
-];
+const SYSTEM: [&str; 4] =
+    ["/var/lib/bitcoind", "/var/lib/bitcoin", "/home/bitcoin/.bitcoin", "/home/bitcoind/.bitcoin"];
 
 /// Where a node of this network answers when it was not told otherwise.
 pub fn default_url(network: Network) -> String {
@@ -35,9 +31,7 @@ pub fn usual_cookie(network: Network) -> Option<PathBuf> {
 /// Cookie files that are there now and can be read, the likeliest first. A node removes its cookie
 /// when it stops, so each most likely stands for a running node.
 pub fn find_cookies() -> Vec<(Network, PathBuf)> {
-    let homes = env::home_dir()
-        .into_iter()
-        .flat_map(|home| HOMES.map(|dir| home.join(dir)));
+    let homes = env::home_dir().into_iter().flat_map(|home| HOMES.map(|dir| home.join(dir)));
     let folders: Vec<_> = homes.chain(SYSTEM.map(PathBuf::from)).collect();
     Network::ALL
         .into_iter()
@@ -57,10 +51,8 @@ pub(super) fn read_all(
     for mut section in sections {
         let url = section.or("url", default_url(network), url(network));
         if nodes.iter().any(|node| node.url == url) {
-            section.fault(
-                "url",
-                &format!("is {url}, which another [[node]] has: remove one of them"),
-            );
+            section
+                .fault("url", &format!("is {url}, which another [[node]] has: remove one of them"));
         }
         let auth = read_auth(&mut section, network, folder);
         nodes.push(NodeConfig { url, auth });
@@ -69,9 +61,7 @@ pub(super) fn read_all(
 }
 
 fn read_auth(section: &mut Section<'_, '_>, network: Network, folder: &Path) -> Auth {
-    let cookie = section
-        .optional("cookie", value::path)
-        .map(|path| place(&path, folder));
+    let cookie = section.optional("cookie", value::path).map(|path| place(&path, folder));
     let user = section.optional("user", credential);
     let password = section.optional("password", credential);
     let has = |key| section.has(key);
@@ -82,16 +72,10 @@ fn read_auth(section: &mut Section<'_, '_>, network: Network, folder: &Path) -> 
             "cannot stand beside user and password: keep the cookie, or the user and the password",
         ),
         (false, true, false) => {
-            section.fault(
-                "user",
-                "needs a password beside it, as in the node's rpcauth",
-            );
+            section.fault("user", "needs a password beside it, as in the node's rpcauth");
         }
         (false, false, true) => {
-            section.fault(
-                "password",
-                "needs a user beside it, as in the node's rpcauth",
-            );
+            section.fault("password", "needs a user beside it, as in the node's rpcauth");
         }
         (false, false, false) if usual_cookie(network).is_none() => section.fault(
             "cookie",
@@ -147,9 +131,7 @@ pub fn check_url(text: &str, network: Network) -> Result<String, String> {
     };
     let bracketed = host.starts_with('[') && host.ends_with(']');
     let good_host = !host.is_empty()
-        && host
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-._:[]".contains(c))
+        && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._:[]".contains(c))
         && (bracketed || !host.contains([':', '[', ']']));
     match port.parse::<u16>() {
         Ok(1..) if good_host => Ok(text.to_string()),

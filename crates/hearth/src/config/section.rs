@@ -73,13 +73,9 @@ impl<'t> Notes<'t> {
     /// The whole file as a section; `None` when it is not TOML.
     pub(super) fn root(&self) -> Option<Section<'_, 't>> {
         match DeTable::parse(self.text) {
-            Ok(table) => Some(Section::new(
-                self,
-                String::new(),
-                String::new(),
-                0,
-                table.into_inner(),
-            )),
+            Ok(table) => {
+                Some(Section::new(self, String::new(), String::new(), 0, table.into_inner()))
+            }
             Err(error) => {
                 let line = error.span().map_or(0, |span| self.line(span.start));
                 let sentence = format!(
@@ -100,10 +96,7 @@ impl<'t> Notes<'t> {
         let mut problems = self.problems.into_inner();
         for unknown in self.unknown.into_inner() {
             let sentence = unknown.sentence(&keys);
-            problems.push(Problem {
-                line: unknown.line,
-                sentence,
-            });
+            problems.push(Problem { line: unknown.line, sentence });
         }
         problems.sort();
         (keys, problems)
@@ -127,11 +120,7 @@ impl Unknown {
         } else {
             format!("in {}", self.header)
         };
-        let here = || {
-            keys.iter()
-                .filter(|key| key.table == self.table)
-                .map(|key| key.name)
-        };
+        let here = || keys.iter().filter(|key| key.table == self.table).map(|key| key.name);
         let near = here()
             .map(|key| (strsim::damerau_levenshtein(&name.to_lowercase(), key), key))
             .min()
@@ -150,10 +139,7 @@ impl Unknown {
         let remedy = match near {
             _ if !elsewhere.is_empty() => format!("it belongs {}", elsewhere.join(" or ")),
             Some((_, key)) => format!("did you mean \"{key}\"?"),
-            None => format!(
-                "the keys here are {}",
-                here().collect::<Vec<_>>().join(", ")
-            ),
+            None => format!("the keys here are {}", here().collect::<Vec<_>>().join(", ")),
         };
         format!("unknown key \"{name}\" {place}; {remedy}")
     }
@@ -177,14 +163,7 @@ impl<'n, 't> Section<'n, 't> {
         line: usize,
         table: DeTable<'t>,
     ) -> Self {
-        Self {
-            notes,
-            path,
-            header,
-            line,
-            table,
-            lines: BTreeMap::new(),
-        }
+        Self { notes, path, header, line, table, lines: BTreeMap::new() }
     }
 
     /// The value of `key`; `None` when it is absent or wrong, which is then noted.
@@ -202,11 +181,8 @@ impl<'n, 't> Section<'n, 't> {
             }
             Err(Fault::MustBe(what)) => {
                 let given = self.notes.text.get(value.span()).unwrap_or("this").trim();
-                let mut shown: String = given
-                    .chars()
-                    .take(MAX_SHOWN)
-                    .take_while(|c| *c != '\n')
-                    .collect();
+                let mut shown: String =
+                    given.chars().take(MAX_SHOWN).take_while(|c| *c != '\n').collect();
                 if shown.len() < given.len() {
                     shown.push('…');
                 }
@@ -228,17 +204,11 @@ impl<'n, 't> Section<'n, 't> {
 
     /// The table `[key]`; an empty one when it is absent.
     pub(super) fn section(&mut self, key: &'static str) -> Section<'n, 't> {
-        let (line, table) = match self
-            .take(key)
-            .map(|value| (value.span(), value.into_inner()))
-        {
+        let (line, table) = match self.take(key).map(|value| (value.span(), value.into_inner())) {
             Some((span, DeValue::Table(table))) => (self.notes.line(span.start), table),
             Some(_) => {
                 let name = self.dotted(key);
-                self.fault(
-                    key,
-                    &format!("must be a table: write its keys below a line [{name}]"),
-                );
+                self.fault(key, &format!("must be a table: write its keys below a line [{name}]"));
                 (0, DeTable::new())
             }
             None => (0, DeTable::new()),
@@ -290,8 +260,7 @@ impl<'n, 't> Section<'n, 't> {
     /// Notes what is wrong with `key`, in the words behind its name.
     pub(super) fn fault(&self, key: &'static str, words: &str) {
         let line = self.lines.get(key).copied().unwrap_or(self.line);
-        self.notes
-            .problem(line, format!("{} {words}", self.dotted(key)));
+        self.notes.problem(line, format!("{} {words}", self.dotted(key)));
     }
 
     /// Whether nothing has been wrong with the file so far.
@@ -300,11 +269,7 @@ impl<'n, 't> Section<'n, 't> {
     }
 
     fn take(&mut self, key: &'static str) -> Option<Spanned<DeValue<'t>>> {
-        let known = Key {
-            table: self.path.clone(),
-            name: key,
-            header: self.header.clone(),
-        };
+        let known = Key { table: self.path.clone(), name: key, header: self.header.clone() };
         self.notes.keys.borrow_mut().push(known);
         let value = self.table.remove(key)?;
         self.lines.insert(key, self.notes.line(value.span().start));
@@ -312,11 +277,7 @@ impl<'n, 't> Section<'n, 't> {
     }
 
     fn dotted(&self, key: &str) -> String {
-        if self.path.is_empty() {
-            key.to_string()
-        } else {
-            format!("{}.{key}", self.path)
-        }
+        if self.path.is_empty() { key.to_string() } else { format!("{}.{key}", self.path) }
     }
 }
 

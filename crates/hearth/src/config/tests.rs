@@ -18,31 +18,16 @@ fn bad(text: &str) -> String {
 fn an_empty_file_is_a_local_mainnet_node_and_one_port() {
     let config = good("");
     assert_eq!(config.network(), Network::Mainnet);
-    assert_eq!(
-        config.data_dir,
-        Path::new("/etc/hearth/hearth-data/mainnet")
-    );
-    assert_eq!(
-        config.ledger(),
-        Path::new("/etc/hearth/hearth-data/mainnet/ledger.sqlite")
-    );
-    assert_eq!(
-        config.chain.blocks_dir,
-        Path::new("/etc/hearth/hearth-data/mainnet/blocks")
-    );
+    assert_eq!(config.data_dir, Path::new("/etc/hearth/hearth-data/mainnet"));
+    assert_eq!(config.ledger(), Path::new("/etc/hearth/hearth-data/mainnet/ledger.sqlite"));
+    assert_eq!(config.chain.blocks_dir, Path::new("/etc/hearth/hearth-data/mainnet/blocks"));
     assert_eq!(config.chain.nodes.len(), 1);
     assert_eq!(config.chain.nodes[0].url, "http://127.0.0.1:8332");
     let home = std::env::home_dir().unwrap();
-    assert_eq!(
-        config.chain.nodes[0].auth,
-        Auth::Cookie(home.join(".bitcoin/.cookie"))
-    );
+    assert_eq!(config.chain.nodes[0].auth, Auth::Cookie(home.join(".bitcoin/.cookie")));
     assert_eq!(config.web.to_string(), "127.0.0.1:8080");
     assert_eq!(config.log, Log::default());
-    assert_eq!(
-        format!("{:?}", config.stratum),
-        format!("{:?}", stratum::Config::default())
-    );
+    assert_eq!(format!("{:?}", config.stratum), format!("{:?}", stratum::Config::default()));
 }
 
 #[test]
@@ -105,45 +90,25 @@ fn every_key_can_be_set() {
     let config = good(&text);
     let home = std::env::home_dir().unwrap();
     assert_eq!(config.data_dir, home.join("mining/testnet4"));
-    let [first, second] = &config.chain.nodes[..] else {
-        panic!("{:?}", config.chain.nodes)
-    };
+    let [first, second] = &config.chain.nodes[..] else { panic!("{:?}", config.chain.nodes) };
     assert_eq!(first.url, "http://127.0.0.1:48332");
     assert_eq!(first.auth, Auth::Cookie("/etc/hearth/node/.cookie".into()));
-    assert_eq!(
-        second.auth,
-        Auth::UserPass {
-            user: "me".into(),
-            password: "se\"cret".into()
-        }
-    );
+    assert_eq!(second.auth, Auth::UserPass { user: "me".into(), password: "se\"cret".into() });
     assert_eq!(config.chain.refresh, MINUTE);
-    assert_eq!(
-        (config.chain.coinbase_reserve, config.chain.confirmations),
-        (8000, 1)
-    );
+    assert_eq!((config.chain.coinbase_reserve, config.chain.confirmations), (8000, 1));
     let stratum = config.stratum;
     assert_eq!(stratum.fallback_address.as_deref(), Some(TEST_ADDRESS));
     assert_eq!((stratum.tag.as_str(), stratum.shares_per_minute), ("", 6.5));
-    assert_eq!(
-        (stratum.version_mask, stratum.extranonce2_size),
-        (0x00ff_e000, 4)
-    );
+    assert_eq!((stratum.version_mask, stratum.extranonce2_size), (0x00ff_e000, 4));
     assert_eq!((stratum.threads, stratum.network), (2, Network::Testnet4));
     // A range that was set moves the start that was not.
     assert_eq!(stratum.ports[0].start_difficulty, 256.0);
     assert!(stratum.ports[1].fractional && !stratum.ports[1].vardiff);
     let limits = stratum.limits;
-    assert_eq!(
-        (limits.connections, limits.connections_per_address),
-        (500, 500)
-    );
+    assert_eq!((limits.connections, limits.connections_per_address), (500, 500));
     assert_eq!((limits.handshake, limits.idle), (5 * SECOND, 10 * MINUTE));
     assert_eq!((limits.line, limits.send_buffer), (2048, 8192));
-    assert_eq!(
-        (limits.invalid_shares, limits.ban_after, limits.ban),
-        (10, 3, HOUR)
-    );
+    assert_eq!((limits.invalid_shares, limits.ban_after, limits.ban), (10, 3, HOUR));
     assert_eq!(config.log.format, LogFormat::Json);
 }
 
@@ -167,10 +132,7 @@ fn every_fault_is_told_with_its_line_its_key_and_a_remedy() {
             "tag = \"me\"",
             "1: unknown key \"tag\" at the top of the file; it belongs below [template]",
         ),
-        (
-            "[web]\nport = 80",
-            "2: unknown key \"port\" in [web]; it belongs below [stratum]",
-        ),
+        ("[web]\nport = 80", "2: unknown key \"port\" in [web]; it belongs below [stratum]"),
         (
             "[log]\nqwertz = 1",
             "2: unknown key \"qwertz\" in [log]; the keys here are format, level",
@@ -196,10 +158,7 @@ fn every_fault_is_told_with_its_line_its_key_and_a_remedy() {
             "[node]\nurl = \"http://a:1\"",
             "1: node can occur several times: write each below a line [[node]] with two brackets",
         ),
-        (
-            "template = 5",
-            "1: template must be a table: write its keys below a line [template]",
-        ),
+        ("template = 5", "1: template must be a table: write its keys below a line [template]"),
         // Wrong types and ranges.
         (
             "network = \"main\"",
@@ -209,10 +168,7 @@ fn every_fault_is_told_with_its_line_its_key_and_a_remedy() {
             "network = 1",
             "1: network must be \"mainnet\", \"testnet4\", \"signet\" or \"regtest\", not 1",
         ),
-        (
-            "data_dir = \"\"",
-            "1: data_dir must be a path in quotes, not \"\"",
-        ),
+        ("data_dir = \"\"", "1: data_dir must be a path in quotes, not \"\""),
         (
             "[template]\nrefresh = 30",
             "2: template.refresh must be a duration in quotes from \"1s\" to \"10m\", not 30",
@@ -333,10 +289,7 @@ fn every_fault_is_told_with_its_line_its_key_and_a_remedy() {
             "[stratum.limits]\nconnections = 10\nconnections_per_address = 11",
             "3: stratum.limits.connections_per_address cannot be more than connections, which is 10: lower it",
         ),
-        (
-            "[log]\nformat = \"xml\"",
-            "2: log.format must be \"human\" or \"json\", not \"xml\"",
-        ),
+        ("[log]\nformat = \"xml\"", "2: log.format must be \"human\" or \"json\", not \"xml\""),
         (
             "[log]\nlevel = \"infoo\"",
             "2: log.level must be \"error\", \"warn\", \"info\", \"debug\" or \"trace\", or levels by module such as \"info,stratum=debug\", not \"infoo\"",
@@ -371,10 +324,7 @@ fn every_fault_is_told_with_its_line_its_key_and_a_remedy() {
             "[[node]]\nurl = \"http://127.0.0.1\"",
             "2: node.url has no port: write http://127.0.0.1:8332",
         ),
-        (
-            "[[node]]\nurl = \"http://[::1]\"",
-            "2: node.url has no port: write http://[::1]:8332",
-        ),
+        ("[[node]]\nurl = \"http://[::1]\"", "2: node.url has no port: write http://[::1]:8332"),
         (
             "[[node]]\nurl = \"http://u:p@127.0.0.1:8332\"",
             "2: node.url must not hold a user and a password: write them as user and password",
@@ -407,10 +357,7 @@ fn every_fault_is_told_with_its_line_its_key_and_a_remedy() {
             "[[node]]\ncookie = \"c\"\nuser = \"me\"\npassword = \"x\"",
             "2: node.cookie cannot stand beside user and password: keep the cookie, or the user and the password",
         ),
-        (
-            "[[node]]\nuser = \"me\"\npassword = 1234",
-            "3: node.password must be a text in quotes",
-        ),
+        ("[[node]]\nuser = \"me\"\npassword = 1234", "3: node.password must be a text in quotes"),
     ] {
         assert_eq!(bad(text), format!("hearth.toml, line {said}"), "{text}");
     }
@@ -431,19 +378,14 @@ fn all_faults_are_told_at_once_in_the_order_of_the_file() {
 
 #[test]
 fn an_address_is_not_blamed_for_an_unknown_network() {
-    let said = bad(&format!(
-        "network = \"tesnet\"\nfallback_address = \"{TEST_ADDRESS}\""
-    ));
+    let said = bad(&format!("network = \"tesnet\"\nfallback_address = \"{TEST_ADDRESS}\""));
     assert_eq!(said.lines().count(), 1, "{said}");
 }
 
 #[test]
 fn a_long_wrong_value_is_repeated_in_part() {
     let said = bad(&format!("network = \"{}\"", "é".repeat(500)));
-    assert!(
-        said.ends_with(&format!("not \"{}…", "é".repeat(59))),
-        "{said}"
-    );
+    assert!(said.ends_with(&format!("not \"{}…", "é".repeat(59))), "{said}");
 }
 
 #[test]
@@ -474,23 +416,14 @@ fn a_file_that_is_missing_unreadable_huge_or_no_text_is_named_with_a_remedy() {
     let large = format!("{shown}: this is no configuration file: it is larger than 1 MiB");
     assert_eq!(said(&path), large);
     fs::write(&path, "data_dir = \"here\"").unwrap();
-    assert_eq!(
-        Config::load(&path).unwrap().data_dir,
-        folder.path().join("here/mainnet")
-    );
+    assert_eq!(Config::load(&path).unwrap().data_dir, folder.path().join("here/mainnet"));
 }
 
 #[test]
 fn garbage_is_refused_and_never_panics() {
-    for garbage in [
-        "\0\0\0",
-        "[[[[",
-        "= = =",
-        "\"",
-        "node = [1, 2]",
-        "[[node]]\nurl = [[]]",
-        "é…\n[é]",
-    ] {
+    for garbage in
+        ["\0\0\0", "[[[[", "= = =", "\"", "node = [1, 2]", "[[node]]\nurl = [[]]", "é…\n[é]"]
+    {
         bad(garbage);
     }
 }
@@ -508,10 +441,7 @@ fn answers(network: Network, auth: Option<Auth>, fallback_address: Option<&str>)
 
 #[test]
 fn a_written_file_loads_back_equal_to_the_answers() {
-    let login = Auth::UserPass {
-        user: "a\"b\\".into(),
-        password: "p#ö'".into(),
-    };
+    let login = Auth::UserPass { user: "a\"b\\".into(), password: "p#ö'".into() };
     let cookie = Auth::Cookie("/data/bit\u{7f} coin/.cookie".into());
     for given in [
         answers(Network::Mainnet, None, Some(BITAXE_ADDRESS)),
@@ -522,10 +452,7 @@ fn a_written_file_loads_back_equal_to_the_answers() {
         assert_eq!(config.network(), given.network);
         assert_eq!(config.chain.nodes[0].url, given.url);
         let usual = || Auth::Cookie(usual_cookie(given.network).unwrap());
-        assert_eq!(
-            config.chain.nodes[0].auth,
-            given.auth.clone().unwrap_or_else(usual)
-        );
+        assert_eq!(config.chain.nodes[0].auth, given.auth.clone().unwrap_or_else(usual));
         assert_eq!(config.stratum.fallback_address, given.fallback_address);
         assert_eq!(config.stratum.ports[0].listen, given.listen);
         assert_eq!(config.web, given.web);
@@ -558,11 +485,7 @@ fn the_comments_of_a_written_file_show_every_key_with_its_true_default() {
             let line = line.trim_start_matches(['#', '[']);
             line.starts_with(name) || line.starts_with(&format!("{}.{name}]", key.table))
         });
-        assert!(
-            shown,
-            "{name} of [{}] is not in the file that init writes",
-            key.table
-        );
+        assert!(shown, "{name} of [{}] is not in the file that init writes", key.table);
     }
 }
 
@@ -580,21 +503,11 @@ const PAGE: &str = include_str!("../../../../docs/configuration.md");
 #[test]
 fn the_page_on_configuration_has_every_key() {
     for Key { table, name, .. } in parse("", Path::new(".")).1 {
-        let dotted = if table.is_empty() {
-            name.to_string()
-        } else {
-            format!("{table}.{name}")
-        };
+        let dotted = if table.is_empty() { name.to_string() } else { format!("{table}.{name}") };
         let row = format!("\n| `{dotted}` |");
-        let heading = [
-            format!("\n### `[{dotted}]`"),
-            format!("\n### `[[{dotted}]]`"),
-        ];
+        let heading = [format!("\n### `[{dotted}]`"), format!("\n### `[[{dotted}]]`")];
         let has = |text: &String| PAGE.contains(text.as_str());
-        assert!(
-            has(&row) || heading.iter().any(has),
-            "docs/configuration.md lacks {dotted}"
-        );
+        assert!(has(&row) || heading.iter().any(has), "docs/configuration.md lacks {dotted}");
     }
 }
 

@@ -6,13 +6,8 @@ use chain::Network;
 use std::{fmt::Display, net::SocketAddr, path::PathBuf, time::Duration};
 use toml::de::DeValue;
 
-const UNITS_OF_TIME: [(&str, u64); 5] = [
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1000),
-    ("ms", 1),
-];
+const UNITS_OF_TIME: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 const UNITS_OF_SIZE: [(&str, u64); 3] = [("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 fn must_be<T>(what: impl Into<String>) -> Read<T> {
@@ -95,9 +90,7 @@ pub(super) fn size(low: usize, high: usize) -> impl Fn(&DeValue) -> Read<usize> 
 pub(super) fn socket(example: &'static str) -> impl Fn(&DeValue) -> Read<SocketAddr> {
     move |value| match value.as_str().and_then(|text| text.parse().ok()) {
         Some(address) => Ok(address),
-        None => must_be(format!(
-            "an IP address and a port in quotes, such as \"{example}\""
-        )),
+        None => must_be(format!("an IP address and a port in quotes, such as \"{example}\"")),
     }
 }
 
@@ -173,11 +166,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 
 /// The shortest text that [`parse_duration`] reads back; fractions of a millisecond are dropped.
 pub(super) fn show_duration(duration: Duration) -> String {
-    show_units(
-        u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
-        "",
-        &UNITS_OF_TIME,
-    )
+    show_units(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), "", &UNITS_OF_TIME)
 }
 
 /// The shortest text that a size in bytes is read back from.
@@ -195,11 +184,6 @@ fn parse_units(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 /// `units` must have the largest first; its last is the one that zero is written in.
 fn show_units(amount: u64, space: &str, units: &[(&str, u64)]) -> String {
     let fits = |(_, unit): &&(&str, u64)| amount >= *unit && amount.is_multiple_of(*unit);
-    let (name, unit) = units
-        .iter()
-        .find(fits)
-        .or(units.last())
-        .copied()
-        .unwrap_or(("", 1));
+    let (name, unit) = units.iter().find(fits).or(units.last()).copied().unwrap_or(("", 1));
     format!("{}{space}{name}", amount / unit)
 }

@@ -28,14 +28,7 @@ pub struct Answers {
 
 /// The file's text. Read back, it gives exactly the answers and defaults for everything else.
 pub fn commented(answers: &Answers) -> String {
-    let Answers {
-        network,
-        url,
-        auth,
-        fallback_address,
-        listen,
-        web,
-    } = answers;
+    let Answers { network, url, auth, fallback_address, listen, web } = answers;
     let network = network.as_str();
     let address = match fallback_address {
         Some(address) => format!("fallback_address = {}", quoted(address)),
@@ -115,28 +108,12 @@ listen = "{web}"
 }
 
 fn stratum(text: &mut String, listen: SocketAddr) {
-    let Stratum {
-        shares_per_minute,
-        version_mask,
-        extranonce2_size,
-        threads,
-        ..
-    } = Stratum::default();
-    let Port {
-        start_difficulty,
-        min_difficulty,
-        max_difficulty,
-        fractional,
-        vardiff,
-        ..
-    } = Port::default();
-    let Limits {
-        connections,
-        connections_per_address,
-        invalid_shares,
-        ban_after,
-        ..
-    } = Limits::default();
+    let Stratum { shares_per_minute, version_mask, extranonce2_size, threads, .. } =
+        Stratum::default();
+    let Port { start_difficulty, min_difficulty, max_difficulty, fractional, vardiff, .. } =
+        Port::default();
+    let Limits { connections, connections_per_address, invalid_shares, ban_after, .. } =
+        Limits::default();
     let limits = Limits::default();
     let handshake = show_duration(limits.handshake);
     let idle = show_duration(limits.idle);
@@ -200,7 +177,5 @@ fn log_name(format: LogFormat) -> &'static str {
 
 /// A TOML basic string: JSON's escapes are a subset of TOML's, which also wants DEL escaped.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text)
-        .to_string()
-        .replace('\u{7f}', "\\u007F")
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007F")
 }

@@ -23,10 +23,7 @@ const OWN_FILES: u64 = 100;
 /// Whether the folder, or the one it will be made in, can be written to, has room and is quick.
 pub(super) fn disk(folder: &Path) -> Vec<Finding> {
     let folder = absolute(folder).unwrap_or_else(|_| folder.into());
-    let there = folder
-        .ancestors()
-        .find(|path| path.exists())
-        .unwrap_or(Path::new("/"));
+    let there = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     let shown = there.display();
     let durable = match time_to_durable(there) {
         Ok(durable) => durable,
@@ -47,17 +44,13 @@ pub(super) fn disk(folder: &Path) -> Vec<Finding> {
                  put data_dir on a faster disk"
             ),
         ),
-        false => Finding::ok(
-            "disk",
-            format!("{shown} makes a write durable in {millis:.1} ms"),
-        ),
+        false => Finding::ok("disk", format!("{shown} makes a write durable in {millis:.1} ms")),
     };
     let space = match rustix::fs::statvfs(there) {
         Ok(found) => space(found.f_bavail.saturating_mul(found.f_frsize), there),
-        Err(error) => Finding::warn(
-            "disk",
-            format!("the free space of {shown} cannot be seen: {error}"),
-        ),
+        Err(error) => {
+            Finding::warn("disk", format!("the free space of {shown} cannot be seen: {error}"))
+        }
     };
     vec![speed, space]
 }
@@ -122,10 +115,7 @@ mod tests {
     fn a_folder_that_can_be_written_to_is_tried_without_leaving_anything_behind() {
         let folder = tempfile::tempdir().unwrap();
         let findings = disk(&folder.path().join("not/yet/there"));
-        assert!(
-            findings.iter().all(|finding| finding.state != State::Fail),
-            "{findings:?}"
-        );
+        assert!(findings.iter().all(|finding| finding.state != State::Fail), "{findings:?}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
@@ -135,10 +125,7 @@ mod tests {
         let findings = disk(&file.path().join("data"));
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].state, State::Fail);
-        assert!(
-            findings[0].says.contains("choose another data_dir"),
-            "{findings:?}"
-        );
+        assert!(findings[0].says.contains("choose another data_dir"), "{findings:?}");
     }
 
     #[test]
@@ -159,11 +146,7 @@ mod tests {
             (Some(100), 10, State::Fail),
             (Some(110), 10, State::Ok),
         ] {
-            assert_eq!(
-                room_for_connections(limit, wanted).state,
-                state,
-                "{limit:?} {wanted}"
-            );
+            assert_eq!(room_for_connections(limit, wanted).state, state, "{limit:?} {wanted}");
         }
     }
 }

@@ -14,18 +14,11 @@ const PRIVILEGED: u16 = 1024;
 
 /// One finding for each port.
 pub(super) fn check(config: &Config) -> Vec<Finding> {
-    let stratum = config
-        .stratum
-        .ports
-        .iter()
-        .map(|port| ("stratum.port.listen", port.listen));
+    let stratum = config.stratum.ports.iter().map(|port| ("stratum.port.listen", port.listen));
     let mut findings: Vec<_> = stratum.map(|(key, address)| port(key, address)).collect();
     findings.push(port("web.listen", config.web));
     if !config.web.ip().is_loopback() {
-        let says = format!(
-            "the page on {} is open to your network without a password",
-            config.web
-        );
+        let says = format!("the page on {} is open to your network without a password", config.web);
         findings.push(Finding::ok("port", says));
     }
     findings
@@ -39,10 +32,7 @@ fn port(key: &str, address: SocketAddr) -> Finding {
     let number = address.port();
     match (error.kind(), owner(number)) {
         (io::ErrorKind::AddrInUse, Some(owner)) if owner.name == "hearth" => {
-            let says = format!(
-                "{address} is served by hearth, process {} ({key})",
-                owner.process
-            );
+            let says = format!("{address} is served by hearth, process {} ({key})", owner.process);
             Finding::ok("port", says)
         }
         (io::ErrorKind::AddrInUse, owner) => {
@@ -67,10 +57,7 @@ fn port(key: &str, address: SocketAddr) -> Finding {
             "port",
             format!("this user may not use port {number}: choose one from 1024 up in {key}"),
         ),
-        _ => Finding::fail(
-            "port",
-            format!("{address} cannot be used: {error}; change {key}"),
-        ),
+        _ => Finding::fail("port", format!("{address} cannot be used: {error}; change {key}")),
     }
 }
 
@@ -90,22 +77,18 @@ fn owner(port: u16) -> Option<Owner> {
         .map(|inode| format!("socket:[{inode}]"))
         .collect();
     let processes = fs::read_dir("/proc").ok()?.flatten();
-    processes
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .find_map(|process| {
-            let mut files = fs::read_dir(format!("/proc/{process}/fd")).ok()?.flatten();
-            let holds = |entry: fs::DirEntry| {
-                let target = fs::read_link(entry.path());
-                target.is_ok_and(|target| {
-                    sockets.iter().any(|socket| target.as_os_str() == &**socket)
-                })
-            };
-            files.any(holds).then(|| Owner {
-                name: fs::read_to_string(format!("/proc/{process}/comm"))
-                    .map_or("a program".into(), |name| name.trim().to_string()),
-                process,
-            })
+    processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find_map(|process| {
+        let mut files = fs::read_dir(format!("/proc/{process}/fd")).ok()?.flatten();
+        let holds = |entry: fs::DirEntry| {
+            let target = fs::read_link(entry.path());
+            target.is_ok_and(|target| sockets.iter().any(|socket| target.as_os_str() == &**socket))
+        };
+        files.any(holds).then(|| Owner {
+            name: fs::read_to_string(format!("/proc/{process}/comm"))
+                .map_or("a program".into(), |name| name.trim().to_string()),
+            process,
         })
+    })
 }
 
 /// The socket's inode if this line of a connection table is a listener on `port`.

@@ -19,12 +19,7 @@ fn converse(
     again: bool,
 ) -> (Result<Answers, String>, String) {
     let mut output = Vec::new();
-    let asker = Asker {
-        ask: !args.yes,
-        again,
-        input: &mut input.as_bytes(),
-        output: &mut output,
-    };
+    let asker = Asker { ask: !args.yes, again, input: &mut input.as_bytes(), output: &mut output };
     let answers = answers(args, asker, cookies).map_err(|error| error.to_string());
     (answers, String::from_utf8(output).unwrap())
 }
@@ -70,13 +65,7 @@ fn a_wrong_answer_is_explained_and_asked_for_again() {
     let answers = answers.unwrap();
     assert_eq!(answers.network, Network::Testnet4);
     assert_eq!(answers.url, "http://192.168.1.2:48332");
-    assert_eq!(
-        answers.auth,
-        Some(Auth::UserPass {
-            user: "me".into(),
-            password: "secret".into()
-        })
-    );
+    assert_eq!(answers.auth, Some(Auth::UserPass { user: "me".into(), password: "secret".into() }));
     assert_eq!(answers.fallback_address.as_deref(), Some(TEST_ADDRESS));
     assert_eq!(answers.listen.to_string(), "0.0.0.0:3334");
     assert_eq!(answers.web.to_string(), "127.0.0.1:81");
@@ -95,11 +84,7 @@ fn a_wrong_answer_is_explained_and_asked_for_again() {
 #[test]
 fn a_script_that_answers_wrongly_or_too_little_is_told_at_once() {
     let (answers, _) = converse(Args::default(), "testnet\nmainnet\n", &[], false);
-    assert!(
-        answers
-            .unwrap_err()
-            .starts_with("\"testnet\" is not a network")
-    );
+    assert!(answers.unwrap_err().starts_with("\"testnet\" is not a network"));
     let (answers, _) = converse(Args::default(), "\n\n", &[], false);
     assert_eq!(
         answers.unwrap_err(),
@@ -128,22 +113,11 @@ fn options_leave_their_questions_out_and_yes_leaves_out_all() {
         assert_eq!(answers.auth, Some(Auth::Cookie("/x/.cookie".into())));
         assert_eq!(answers.listen.to_string(), "0.0.0.0:4444");
     }
-    let (answers, seen) = typed(
-        Args {
-            yes: true,
-            ..Args::default()
-        },
-        "",
-        &[],
-    );
+    let (answers, seen) = typed(Args { yes: true, ..Args::default() }, "", &[]);
     assert_eq!(seen, "");
     assert_eq!(answers.unwrap().network, Network::Mainnet);
     // With no questions, a node elsewhere needs its credentials as options.
-    let far = Args {
-        yes: true,
-        node: Some("http://10.0.0.9:8332".into()),
-        ..Args::default()
-    };
+    let far = Args { yes: true, node: Some("http://10.0.0.9:8332".into()), ..Args::default() };
     assert_eq!(
         typed(far, "", &[]).0.unwrap_err(),
         "give the path of the node's .cookie file, or user:password"
@@ -171,18 +145,13 @@ fn a_file_is_replaced_only_by_force_and_a_password_in_it_is_for_its_owner_only()
     let config = Config::load(&path).unwrap();
     assert_eq!(config.stratum.fallback_address.as_deref(), Some(ADDRESS));
 
-    let again = write(&path, &some_answers(None), false)
-        .unwrap_err()
-        .to_string();
+    let again = write(&path, &some_answers(None), false).unwrap_err().to_string();
     let shown = path.display();
     assert_eq!(
         again,
         format!("{shown} exists already: name another file with -c, or replace it with --force")
     );
-    let login = Auth::UserPass {
-        user: "me".into(),
-        password: "secret".into(),
-    };
+    let login = Auth::UserPass { user: "me".into(), password: "secret".into() };
     write(&path, &some_answers(Some(login.clone())), true).unwrap();
     assert_eq!(mode(), 0o600);
     assert_eq!(Config::load(&path).unwrap().chain.nodes[0].auth, login);
@@ -192,23 +161,13 @@ fn a_file_is_replaced_only_by_force_and_a_password_in_it_is_for_its_owner_only()
 #[test]
 fn answers_that_do_not_fit_together_and_folders_that_are_not_there_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let same = Answers {
-        web: "127.0.0.1:3333".parse().unwrap(),
-        ..some_answers(None)
-    };
+    let same = Answers { web: "127.0.0.1:3333".parse().unwrap(), ..some_answers(None) };
     assert_eq!(
-        write(&folder.path().join("a.toml"), &same, false)
-            .unwrap_err()
-            .to_string(),
+        write(&folder.path().join("a.toml"), &same, false).unwrap_err().to_string(),
         "these answers do not fit together: web.listen takes the port that [[stratum.port]] listens \
          on (0.0.0.0:3333): give it another"
     );
     let nowhere = folder.path().join("no/a.toml");
-    let said = write(&nowhere, &some_answers(None), false)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        said.ends_with("choose a folder you may write to with -c"),
-        "{said}"
-    );
+    let said = write(&nowhere, &some_answers(None), false).unwrap_err().to_string();
+    assert!(said.ends_with("choose a folder you may write to with -c"), "{said}");
 }

@@ -9,20 +9,11 @@ fn a_new_tip_voids_older_work_and_a_refresh_does_not() {
     let (_, lines) = rig.miner();
     assert_eq!(lines.last().unwrap()["params"][8], true);
     let clean = |lines: Vec<(usize, Value)>| {
-        let notify = lines
-            .iter()
-            .find(|(_, line)| line["method"] == "mining.notify")
-            .unwrap();
+        let notify = lines.iter().find(|(_, line)| line["method"] == "mining.notify").unwrap();
         notify.1["params"][8].clone()
     };
-    assert_eq!(
-        clean(rig.job(template(800_001, 2, 0, SIGNET_BITS), true)),
-        true
-    );
-    assert_eq!(
-        clean(rig.job(template(800_001, 2, 12, SIGNET_BITS), false)),
-        false
-    );
+    assert_eq!(clean(rig.job(template(800_001, 2, 0, SIGNET_BITS), true)), true);
+    assert_eq!(clean(rig.job(template(800_001, 2, 12, SIGNET_BITS), false)), false);
 }
 
 #[test]
@@ -31,12 +22,7 @@ fn miners_are_told_to_wait_when_there_is_no_work_and_get_it_when_it_comes() {
     let (miner, lines) = rig.miner();
     let last = lines.last().unwrap();
     assert_eq!(last["method"], "client.show_message");
-    assert!(
-        last["params"][0]
-            .as_str()
-            .unwrap()
-            .contains("waiting for the first work")
-    );
+    assert!(last["params"][0].as_str().unwrap().contains("waiting for the first work"));
     let lines = rig.job(template(800_000, 1, 12, SIGNET_BITS), true);
     assert_eq!(lines.last().unwrap().1["method"], "mining.notify");
     assert_eq!(lines[0].0, miner.key);
@@ -48,21 +34,15 @@ fn when_the_node_is_lost_work_counts_for_a_minute_and_then_miners_wait() {
     let (mut miner, _) = rig.miner();
     let (soon, late) = (miner.share(1), miner.share(2));
     rig.engine.wait("the node does not answer");
-    rig.engine.announce(miner.key, false);
+    rig.engine.announce(miner.key);
     let told = rig.sent();
-    assert_eq!(
-        told[0].1["params"][0],
-        "please wait: the node does not answer"
-    );
+    assert_eq!(told[0].1["params"][0], "please wait: the node does not answer");
     rig.engine.now.ms += 59_000;
     rig.engine.tick();
     assert_eq!(code(&rig.submit(&miner, &soon)), 0);
     rig.engine.now.ms += 2_000;
     rig.engine.tick();
-    assert_eq!(
-        rig.submit(&miner, &late)["error"][1],
-        crate::Reject::NoWork.sentence()
-    );
+    assert_eq!(rig.submit(&miner, &late)["error"][1], crate::Reject::NoWork.sentence());
     let (_, lines) = rig.miner();
     assert_eq!(lines.last().unwrap()["method"], "client.show_message");
     for (_, line) in rig.job(template(800_001, 2, 12, SIGNET_BITS), true) {
@@ -89,24 +69,24 @@ fn a_full_ledger_loses_no_work() {
     *rig.sink.full.lock().unwrap() = true;
     for i in 0..10 {
         rig.submit(&miner, &miner.share(i));
-        rig.engine.now.ms += 20;
+        rig.engine.now.ms += 40;
         rig.engine.hand_over();
     }
     *rig.sink.full.lock().unwrap() = false;
-    rig.engine.now.ms += 20;
+    rig.engine.now.ms += 40;
     rig.engine.hand_over();
     let work = rig.sink.work.lock().unwrap();
     assert_eq!((work.len(), work[0].accepted), (1, 10));
 }
 
 #[test]
-fn accepted_work_is_handed_over_within_15_ms() {
+fn accepted_work_is_handed_over_within_40_ms() {
     let mut rig = Rig::working();
     let (miner, _) = rig.miner();
     assert_eq!(rig.engine.hand_over_in(), None);
     rig.engine.hand_over();
     rig.submit(&miner, &miner.share(1));
-    assert!(rig.engine.hand_over_in().unwrap() <= 15);
+    assert!(rig.engine.hand_over_in().unwrap() <= 40);
 }
 
 proptest! {

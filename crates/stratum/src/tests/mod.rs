@@ -73,20 +73,11 @@ pub(super) struct Rig {
 }
 
 pub(super) fn easy_port() -> Port {
-    Port {
-        start_difficulty: EASY,
-        min_difficulty: EASY,
-        vardiff: false,
-        ..Port::default()
-    }
+    Port { start_difficulty: EASY, min_difficulty: EASY, vardiff: false, ..Port::default() }
 }
 
 pub(super) fn config() -> Config {
-    Config {
-        ports: vec![easy_port()],
-        network: chain::Network::Regtest,
-        ..Config::default()
-    }
+    Config { ports: vec![easy_port()], network: chain::Network::Regtest, ..Config::default() }
 }
 
 /// A template on the given tip with that many merkle branches.
@@ -117,15 +108,8 @@ impl Rig {
         let fallback = fallback.map(|text| Payout::parse(text, config.network).unwrap());
         let shared = Arc::new(Shared::new(config, fallback, 0x0102_0304));
         let mut engine = Engine::new(shared, sink.clone());
-        engine.now = Now {
-            ms: 1000,
-            unix: NOW,
-        };
-        Self {
-            engine,
-            sink,
-            number: 0,
-        }
+        engine.now = Now { ms: 1000, unix: NOW };
+        Self { engine, sink, number: 0 }
     }
 
     /// A rig with a job on tip 1 and 12 branches.
@@ -144,7 +128,7 @@ impl Rig {
         self.engine.take_job(Arc::new(job), new_tip);
         let keys: Vec<usize> = self.engine.sessions.iter().map(|(key, _)| key).collect();
         for key in keys {
-            self.engine.announce(key, new_tip);
+            self.engine.announce(key);
         }
         self.sent()
     }
@@ -174,11 +158,7 @@ impl Rig {
     /// Says something in one segment and gives what comes back.
     pub(super) fn say(&mut self, key: usize, text: &str) -> Vec<Value> {
         self.engine.receive(key, text.as_bytes());
-        self.sent()
-            .into_iter()
-            .filter(|(to, _)| *to == key)
-            .map(|(_, line)| line)
-            .collect()
+        self.sent().into_iter().filter(|(to, _)| *to == key).map(|(_, line)| line).collect()
     }
 
     /// The one line that comes back.
@@ -317,13 +297,7 @@ impl Miner {
 
     /// A share of at least the difficulty in force, with nothing rolled but the nonce.
     pub(super) fn share(&self, extranonce2: u64) -> Share {
-        self.share_with(
-            extranonce2,
-            NOW as u32,
-            self.job_version(),
-            None,
-            self.difficulty,
-        )
+        self.share_with(extranonce2, NOW as u32, self.job_version(), None, self.difficulty)
     }
 
     pub(super) fn share_with(

@@ -10,10 +10,7 @@ fn authorize(user: &str, password: &str) -> String {
 }
 
 fn methods(lines: &[Value]) -> Vec<&str> {
-    lines
-        .iter()
-        .map(|line| line["method"].as_str().unwrap_or("answer"))
-        .collect()
+    lines.iter().map(|line| line["method"].as_str().unwrap_or("answer")).collect()
 }
 
 #[test]
@@ -34,22 +31,13 @@ fn any_order_of_the_handshake_ends_with_a_job() {
             let lines: Vec<Value> = if in_one_segment {
                 rig.say(key, &(order.join("\n") + "\n"))
             } else {
-                order
-                    .iter()
-                    .flat_map(|line| rig.say(key, &format!("{line}\n")))
-                    .collect()
+                order.iter().flat_map(|line| rig.say(key, &format!("{line}\n"))).collect()
             };
             let names = methods(&lines);
             let at = |name| names.iter().position(|n| *n == name);
-            assert!(
-                at("mining.notify") > at("mining.set_difficulty"),
-                "{order:?}: {names:?}"
-            );
+            assert!(at("mining.notify") > at("mining.set_difficulty"), "{order:?}: {names:?}");
             let answers = lines.iter().filter(|line| line.get("result").is_some());
-            assert!(
-                answers.clone().all(|line| line["error"].is_null()),
-                "{lines:?}"
-            );
+            assert!(answers.clone().all(|line| line["error"].is_null()), "{lines:?}");
             assert_eq!(answers.count(), order.len());
             // No set_version_mask before the subscribe result.
             let subscribed = lines.iter().position(|line| line["id"] == 1).unwrap();
@@ -63,14 +51,8 @@ fn bytes_may_arrive_one_at_a_time() {
     let mut rig = Rig::working();
     let key = rig.connect();
     let text = format!("{SUBSCRIBE}\r\n{}\n", authorize(ADDRESS, "x"));
-    let lines: Vec<Value> = text
-        .chars()
-        .flat_map(|c| rig.say(key, &c.to_string()))
-        .collect();
-    assert_eq!(
-        methods(&lines),
-        ["answer", "answer", "mining.set_difficulty", "mining.notify"]
-    );
+    let lines: Vec<Value> = text.chars().flat_map(|c| rig.say(key, &c.to_string())).collect();
+    assert_eq!(methods(&lines), ["answer", "answer", "mining.set_difficulty", "mining.notify"]);
 }
 
 #[test]
@@ -109,10 +91,7 @@ fn ids_are_echoed_verbatim_and_their_absence_is_null() {
         let line = format!("{{{given}\"method\":\"mining.subscribe\",\"params\":[]}}\n");
         rig.engine.receive(key, line.as_bytes());
         let answer = String::from_utf8(rig.engine.out.bytes.clone()).unwrap();
-        assert!(
-            answer.starts_with(&format!("{{\"id\":{echoed},\"result\":")),
-            "{given}: {answer}"
-        );
+        assert!(answer.starts_with(&format!("{{\"id\":{echoed},\"result\":")), "{given}: {answer}");
     }
 }
 
@@ -121,15 +100,9 @@ fn an_id_that_is_no_json_or_very_long_is_not_echoed() {
     for id in ["01", "nul", "{", "\"\u{1}\"", &"1".repeat(65)] {
         let mut rig = Rig::new(config());
         let key = rig.connect();
-        let answer = rig.ask(
-            key,
-            &format!("{{\"id\":{id},\"method\":\"mining.subscribe\",\"params\":[]}}"),
-        );
-        assert_eq!(
-            (&answer["id"], answer["error"][0].as_i64()),
-            (&Value::Null, Some(20)),
-            "{id}"
-        );
+        let answer =
+            rig.ask(key, &format!("{{\"id\":{id},\"method\":\"mining.subscribe\",\"params\":[]}}"));
+        assert_eq!((&answer["id"], answer["error"][0].as_i64()), (&Value::Null, Some(20)), "{id}");
     }
 }
 
@@ -144,10 +117,7 @@ fn suggest_difficulty_may_be_a_string_or_an_exponent() {
         ("0.5", 0.5),
     ] {
         let mut rig = Rig::new(Config {
-            ports: vec![Port {
-                min_difficulty: 1e-6,
-                ..Port::default()
-            }],
+            ports: vec![Port { min_difficulty: 1e-6, ..Port::default() }],
             ..config()
         });
         rig.job(template(800_000, 1, 12, 0x1702_f128), true);
@@ -166,18 +136,13 @@ fn suggest_difficulty_may_be_a_string_or_an_exponent() {
 
 #[test]
 fn a_senseless_suggestion_is_refused_and_changes_nothing() {
-    for given in [
-        "-1", "0", "\"NaN\"", "\"inf\"", "null", "\"\"", "[]", "1e999",
-    ] {
+    for given in ["-1", "0", "\"NaN\"", "\"inf\"", "null", "\"\"", "[]", "1e999"] {
         let mut rig = Rig::working();
         let (miner, _) = rig.miner();
         let line =
             format!("{{\"id\":4,\"method\":\"mining.suggest_difficulty\",\"params\":[{given}]}}\n");
         let lines = rig.say(miner.key, &line);
-        assert!(
-            lines.iter().all(|line| !line["error"].is_null()),
-            "{given}: {lines:?}"
-        );
+        assert!(lines.iter().all(|line| !line["error"].is_null()), "{given}: {lines:?}");
         assert_eq!(lines.len(), 1);
     }
 }
@@ -186,10 +151,7 @@ fn a_senseless_suggestion_is_refused_and_changes_nothing() {
 fn a_suggestion_repeated_without_id_as_a_keep_alive_is_neither_answered_nor_punished() {
     let mut rig = Rig::working();
     rig.engine = Rig::new(Config {
-        ports: vec![Port {
-            min_difficulty: 1e-6,
-            ..Port::default()
-        }],
+        ports: vec![Port { min_difficulty: 1e-6, ..Port::default() }],
         ..config()
     })
     .engine;
@@ -223,14 +185,8 @@ fn configure_answers_only_version_rolling_and_its_mask() {
             json!([["minimum-difficulty", "version-rolling", "subscribe-extranonce"], {"minimum-difficulty.value": 2048, "version-rolling.mask": "1fffe000"}]),
             on("1fffe000"),
         ),
-        (
-            json!([["version-rolling"], {"version-rolling.mask": "nonsense"}]),
-            on("1fffe000"),
-        ),
-        (
-            json!([["version-rolling"], {"version-rolling.mask": 536862720}]),
-            on("1fffe000"),
-        ),
+        (json!([["version-rolling"], {"version-rolling.mask": "nonsense"}]), on("1fffe000")),
+        (json!([["version-rolling"], {"version-rolling.mask": 536862720}]), on("1fffe000")),
         (json!([["version-rolling"]]), on("1fffe000")),
         (
             json!([["version-rolling"], {"version-rolling.mask": "00000fff"}]),
@@ -245,11 +201,7 @@ fn configure_answers_only_version_rolling_and_its_mask() {
             key,
             &json!({"id": 1, "method": "mining.configure", "params": params}).to_string(),
         );
-        assert_eq!(
-            answer,
-            json!({"id": 1, "result": result, "error": null}),
-            "{params}"
-        );
+        assert_eq!(answer, json!({"id": 1, "result": result, "error": null}), "{params}");
     }
 }
 
@@ -260,17 +212,9 @@ fn user_names_that_hold_no_address_mine_to_the_fallback_or_are_refused_with_a_se
         let key = rig.connect();
         let answer = rig.ask(key, &authorize(user, "x"));
         assert_eq!(code(&answer), 24);
-        assert!(
-            answer["error"][1]
-                .as_str()
-                .unwrap()
-                .contains("must begin with a bitcoin address")
-        );
+        assert!(answer["error"][1].as_str().unwrap().contains("must begin with a bitcoin address"));
     }
-    let mut rig = Rig::new(Config {
-        fallback_address: Some(ADDRESS.into()),
-        ..config()
-    });
+    let mut rig = Rig::new(Config { fallback_address: Some(ADDRESS.into()), ..config() });
     for (user, name) in [
         ("", ADDRESS.to_string()),
         (".heater", format!("{ADDRESS}.heater")),
@@ -279,48 +223,27 @@ fn user_names_that_hold_no_address_mine_to_the_fallback_or_are_refused_with_a_se
     ] {
         let key = rig.connect();
         assert_eq!(code(&rig.ask(key, &authorize(user, "x"))), 0, "{user}");
-        assert!(
-            rig.engine
-                .workers
-                .states()
-                .any(|worker| *worker.name == *name),
-            "{user}"
-        );
+        assert!(rig.engine.workers.states().any(|worker| *worker.name == *name), "{user}");
     }
 }
 
 #[test]
 fn a_mistyped_or_foreign_address_is_refused_and_never_mined_to_somebody_else() {
-    let mut rig = Rig::new(Config {
-        fallback_address: Some(ADDRESS.into()),
-        ..config()
-    });
+    let mut rig = Rig::new(Config { fallback_address: Some(ADDRESS.into()), ..config() });
     for (user, said) in [
-        (
-            "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt081.rig",
-            "check it for typing errors",
-        ),
+        ("bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt081.rig", "check it for typing errors"),
         (
             "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",
             "belongs to mainnet, but this server mines on regtest",
         ),
-        (
-            "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx.x",
-            "belongs to a test network",
-        ),
+        ("tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx.x", "belongs to a test network"),
         ("1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2", "belongs to mainnet"),
-        (
-            "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN3",
-            "check it for typing errors",
-        ),
+        ("1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN3", "check it for typing errors"),
     ] {
         let key = rig.connect();
         let answer = rig.ask(key, &authorize(user, "x"));
         assert_eq!(code(&answer), 24);
-        assert!(
-            answer["error"][1].as_str().unwrap().contains(said),
-            "{user}: {answer}"
-        );
+        assert!(answer["error"][1].as_str().unwrap().contains(said), "{user}: {answer}");
     }
 }
 
@@ -334,10 +257,7 @@ fn an_address_cut_off_after_63_characters_is_told_apart_from_a_typing_error() {
     let key = rig.connect();
     let answer = rig.ask(key, &authorize(&long[..63], "x"));
     assert!(
-        answer["error"][1]
-            .as_str()
-            .unwrap()
-            .contains("cut user names off after 63 characters")
+        answer["error"][1].as_str().unwrap().contains("cut user names off after 63 characters")
     );
 }
 
@@ -346,20 +266,11 @@ fn a_proxy_may_authorize_many_workers_of_one_address_but_not_of_two() {
     let mut rig = Rig::working();
     let key = rig.connect();
     for worker in ["a", "b"] {
-        assert_eq!(
-            code(&rig.ask(key, &authorize(&format!("{ADDRESS}.{worker}"), "x"))),
-            0
-        );
+        assert_eq!(code(&rig.ask(key, &authorize(&format!("{ADDRESS}.{worker}"), "x"))), 0);
     }
     let other = "bcrt1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qzf4jry";
     let answer = rig.ask(key, &authorize(other, "x"));
-    assert!(
-        answer["error"][1]
-            .as_str()
-            .unwrap()
-            .contains("open another one"),
-        "{answer}"
-    );
+    assert!(answer["error"][1].as_str().unwrap().contains("open another one"), "{answer}");
 }
 
 #[test]
@@ -378,12 +289,7 @@ fn machines_name_themselves_as_they_like() {
         let line = json!({"id": 1, "method": "mining.subscribe", "params": params}).to_string();
         let answer = rig.ask(key, &line);
         assert_eq!(answer["result"][1].as_str().unwrap().len(), 8, "{params}");
-        assert!(
-            rig.engine.sessions[key]
-                .user_agent
-                .as_ref()
-                .is_none_or(|agent| agent.len() <= 64)
-        );
+        assert!(rig.engine.sessions[key].user_agent.as_ref().is_none_or(|agent| agent.len() <= 64));
     }
 }
 
@@ -399,39 +305,24 @@ fn passwords_hint_at_a_difficulty_or_a_hashrate() {
         ("th=500", 262_144.0),
         ("d=nonsense", 1024.0),
     ] {
-        let mut rig = Rig::new(Config {
-            ports: vec![Port::default()],
-            ..config()
-        });
+        let mut rig = Rig::new(Config { ports: vec![Port::default()], ..config() });
         rig.job(template(800_000, 1, 12, 0x1702_f128), true);
         let key = rig.connect();
         rig.say(key, &format!("{SUBSCRIBE}\n"));
         let lines = rig.say(key, &format!("{}\n", authorize(ADDRESS, password)));
-        assert_eq!(
-            methods(&lines),
-            ["answer", "mining.set_difficulty", "mining.notify"]
-        );
+        assert_eq!(methods(&lines), ["answer", "mining.set_difficulty", "mining.notify"]);
         assert_eq!(lines[1]["params"][0].as_f64(), Some(wanted), "{password}");
     }
 }
 
 #[test]
 fn nicehash_starts_at_half_a_million_or_more_and_never_goes_below() {
-    let mut rig = Rig::new(Config {
-        ports: vec![Port::default()],
-        ..config()
-    });
+    let mut rig = Rig::new(Config { ports: vec![Port::default()], ..config() });
     rig.job(template(800_000, 1, 12, 0x1702_f128), true);
     let key = rig.connect();
-    rig.say(
-        key,
-        "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"NiceHash/1.0.0\"]}\n",
-    );
+    rig.say(key, "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"NiceHash/1.0.0\"]}\n");
     let lines = rig.say(key, &format!("{}\n", authorize(ADDRESS, "x")));
-    assert!(
-        lines[1]["params"][0].as_f64() >= Some(500_000.0),
-        "{lines:?}"
-    );
+    assert!(lines[1]["params"][0].as_f64() >= Some(500_000.0), "{lines:?}");
     for _ in 0..100 {
         rig.engine.now.ms += 60_000;
         rig.engine.tick();
@@ -447,53 +338,29 @@ fn sizes_stay_within_what_the_oldest_firmware_holds() {
     assert!(miner.notify[0].as_str().unwrap().len() <= 16);
     // NiceHash takes coinbases of about 500 bytes, the tightest of all.
     assert!(miner.coinbase("0000000000000000").len() <= 500);
-    rig.engine.announce(miner.key, false);
-    assert!(
-        rig.engine.out.bytes.len() < 4096,
-        "NerdMiner reads lines of 4096 bytes"
-    );
+    rig.engine.announce(miner.key);
+    assert!(rig.engine.out.bytes.len() < 4096, "NerdMiner reads lines of 4096 bytes");
 }
 
 #[test]
 fn get_transactions_and_unknown_methods_are_refused_politely() {
     let mut rig = Rig::working();
     let (miner, _) = rig.miner();
-    for method in [
-        "mining.get_transactions",
-        "mining.multi_version",
-        "eth_submitWork",
-        "x\\\"y",
-    ] {
-        let answer = rig.ask(
-            miner.key,
-            &format!("{{\"id\":5,\"method\":\"{method}\",\"params\":[]}}"),
-        );
-        assert!(
-            answer["error"][1].is_string() && answer["result"].is_null(),
-            "{answer}"
-        );
+    for method in ["mining.get_transactions", "mining.multi_version", "eth_submitWork", "x\\\"y"] {
+        let answer =
+            rig.ask(miner.key, &format!("{{\"id\":5,\"method\":\"{method}\",\"params\":[]}}"));
+        assert!(answer["error"][1].is_string() && answer["result"].is_null(), "{answer}");
     }
     // Without an id nobody waits for an answer; answers to us are no requests.
-    assert!(
-        rig.say(miner.key, "{\"method\":\"mining.noise\",\"params\":[]}\n")
-            .is_empty()
-    );
-    assert!(
-        rig.say(miner.key, "{\"id\":0,\"result\":true,\"error\":null}\n")
-            .is_empty()
-    );
+    assert!(rig.say(miner.key, "{\"method\":\"mining.noise\",\"params\":[]}\n").is_empty());
+    assert!(rig.say(miner.key, "{\"id\":0,\"result\":true,\"error\":null}\n").is_empty());
     assert!(rig.say(miner.key, "{}\n\n\r\n").is_empty());
     assert!(rig.engine.ended.is_empty());
 }
 
 #[test]
 fn garbage_ends_the_connection_and_broken_json_after_three_lines() {
-    for text in [
-        "GET / HTTP/1.1\r\n\r\n",
-        "\u{16}\u{3}\u{1}\n",
-        "hello\n",
-        "[1,2]\n",
-    ] {
+    for text in ["GET / HTTP/1.1\r\n\r\n", "\u{16}\u{3}\u{1}\n", "hello\n", "[1,2]\n"] {
         let mut rig = Rig::new(config());
         let key = rig.connect();
         assert!(rig.say(key, text).is_empty());
@@ -521,10 +388,7 @@ fn a_line_of_a_megabyte_ends_the_connection_however_it_arrives() {
 
 #[test]
 fn a_thousand_bad_shares_in_a_row_end_a_connection_and_no_other() {
-    let limits = Limits {
-        invalid_shares: 100,
-        ..Limits::default()
-    };
+    let limits = Limits { invalid_shares: 100, ..Limits::default() };
     let mut rig = Rig::new(Config { limits, ..config() });
     rig.job(template(800_000, 1, 12, SIGNET_BITS), true);
     let ((bad, _), (good, _)) = (rig.miner(), rig.miner());

@@ -134,9 +134,7 @@ impl Connection {
     }
 
     fn answered(&mut self, message: &Message, tell: &mut impl FnMut(Event)) -> Result<(), Fault> {
-        let Some(id) = message.id.and_then(scan::number) else {
-            return Ok(());
-        };
+        let Some(id) = message.id.and_then(scan::number) else { return Ok(()) };
         let accepted = message.result == Some(b"true");
         match id {
             CONFIGURE => self.version_mask = reply::granted_mask(&value(message.result)),
@@ -228,9 +226,7 @@ impl Connection {
 }
 
 fn value(bytes: Option<&[u8]>) -> Value {
-    bytes
-        .and_then(|bytes| serde_json::from_slice(bytes).ok())
-        .unwrap_or_default()
+    bytes.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default()
 }
 
 fn reason(message: &Message) -> Box<str> {
@@ -287,10 +283,7 @@ mod tests {
             assert_eq!(end, Ok(()));
             assert!(connection.ready());
             assert_eq!(events.iter().filter(|e| **e == Event::Ready).count(), 1);
-            assert!(events.contains(&Event::Job {
-                clean: true,
-                empty: true
-            }));
+            assert!(events.contains(&Event::Job { clean: true, empty: true }));
             assert_eq!(connection.extranonce1, [0xaa, 0xbb]);
             assert_eq!(connection.extranonce2_size, 4);
             assert_eq!(connection.version_mask, 0x1fff_e000);
@@ -322,29 +315,19 @@ mod tests {
                 r#"{"id":3,"result":false,"error":[24,"bad address",null]}"#,
                 "authorize refused: bad address",
             ),
-            (
-                r#"{"id":2,"result":null,"error":"full"}"#,
-                "subscribe refused: full",
-            ),
+            (r#"{"id":2,"result":null,"error":"full"}"#, "subscribe refused: full"),
             ("hello", "the server sent a line that is no JSON object"),
             (
                 r#"{"method":"mining.set_difficulty","params":[-1]}"#,
                 "the server set an unusable difficulty",
             ),
-            (
-                r#"{"method":"client.reconnect","params":[]}"#,
-                "the server asked to reconnect",
-            ),
+            (r#"{"method":"client.reconnect","params":[]}"#, "the server asked to reconnect"),
         ] {
             assert_eq!(told(&format!("{line}\n")).2, Err(want.into()));
         }
         let mut connection = Connection::default();
         let endless = vec![b'x'; MAX_LINE + 1];
-        assert!(
-            connection
-                .take(&endless, true, &mut Vec::new(), |_| {})
-                .is_err()
-        );
+        assert!(connection.take(&endless, true, &mut Vec::new(), |_| {}).is_err());
     }
 
     #[test]

@@ -148,10 +148,7 @@ impl LoadError {
 /// Raises this process's soft limit of open files to its hard limit, and gives it.
 pub fn raise_descriptor_limit() -> Result<u64, LoadError> {
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     setrlimit(Resource::Nofile, raised).map_err(LoadError::system)?;
     Ok(limit.maximum.unwrap_or(u64::MAX))
 }
@@ -216,8 +213,7 @@ impl Load {
             }
         }
         let source = self.source(index, Ipv4Addr::new(127, 0, 0, 2));
-        self.pool
-            .open(index, source, pool::Kind::Miner, hello.as_bytes())
+        self.pool.open(index, source, pool::Kind::Miner, hello.as_bytes())
     }
 
     /// Goes on with a handshake that waits for its answers.
@@ -238,10 +234,7 @@ impl Load {
                 }]),
             ),
             SUBSCRIBE => ("mining.subscribe", json!([self.config.user_agent])),
-            _ => (
-                "mining.authorize",
-                json!([user(&self.config, index), self.config.password]),
-            ),
+            _ => ("mining.authorize", json!([user(&self.config, index), self.config.password])),
         };
         format!("{{\"id\":{step},\"method\":\"{method}\",\"params\":{params}}}\n")
     }

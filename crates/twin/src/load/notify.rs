@@ -94,18 +94,12 @@ impl Load {
                     last_news = last_news.max(now);
                     continue;
                 }
-                let patience = if missing == 0 {
-                    QUIET
-                } else {
-                    self.config.patience
-                };
+                let patience = if missing == 0 { QUIET } else { self.config.patience };
                 if last_news.elapsed() > patience.max(QUIET) {
                     break;
                 }
             }
-            let made = block
-                .join()
-                .unwrap_or_else(|_| Err("its thread panicked".into()));
+            let made = block.join().unwrap_or_else(|_| Err("its thread panicked".into()));
             made.map_err(LoadError::NoBlock)
         });
         let start = watched?;

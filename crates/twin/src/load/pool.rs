@@ -150,9 +150,7 @@ impl Pool {
 
     /// Sends bytes, or keeps them until the server takes them.
     pub fn write(&mut self, index: usize, bytes: &[u8]) {
-        let Some(Some(slot)) = self.slots.get_mut(index) else {
-            return;
-        };
+        let Some(Some(slot)) = self.slots.get_mut(index) else { return };
         let mut sent = 0;
         while slot.unsent.is_empty() && sent < bytes.len() {
             match send(&slot.socket, &bytes[sent..], SendFlags::NOSIGNAL) {
@@ -182,17 +180,9 @@ impl Pool {
         let timer = || {
             let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
             let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-            let setting = Itimerspec {
-                it_interval: interval,
-                it_value: interval,
-            };
+            let setting = Itimerspec { it_interval: interval, it_value: interval };
             timerfd_settime(&timer, TimerfdTimerFlags::empty(), &setting)?;
-            epoll::add(
-                &self.epoll,
-                &timer,
-                EventData::new_u64(TIMER),
-                EventFlags::IN,
-            )?;
+            epoll::add(&self.epoll, &timer, EventData::new_u64(TIMER), EventFlags::IN)?;
             Ok(timer)
         };
         self.timer = Some(timer().map_err(LoadError::system)?);
@@ -201,10 +191,7 @@ impl Pool {
 
     /// Waits for something to happen, at most this long (in whole milliseconds), and reads it all.
     pub fn poll(&mut self, wait: Duration) -> Result<(), LoadError> {
-        let wait = Timespec {
-            tv_sec: wait.as_secs() as i64,
-            tv_nsec: wait.subsec_nanos().into(),
-        };
+        let wait = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: wait.subsec_nanos().into() };
         self.ready.clear();
         self.ticks = 0;
         let spare = spare_capacity(&mut self.ready);
@@ -292,9 +279,7 @@ impl Pool {
     /// Reads until nothing is left: the events are edge-triggered.
     fn read(&mut self, index: usize, to_the_end: bool) {
         loop {
-            let Some(Some(slot)) = self.slots.get_mut(index) else {
-                return;
-            };
+            let Some(Some(slot)) = self.slots.get_mut(index) else { return };
             if slot.kind == Kind::Stuck && !to_the_end {
                 return;
             }

@@ -33,9 +33,7 @@ pub struct Memory {
 impl Server {
     /// Refuses processes that cannot be read.
     pub fn new(pids: &[u32]) -> Result<Self, LoadError> {
-        let server = Self {
-            pids: pids.to_vec(),
-        };
+        let server = Self { pids: pids.to_vec() };
         server.cpu()?;
         server.memory()?;
         Ok(server)
@@ -74,9 +72,7 @@ impl Server {
         let mut sum: Option<Memory> = None;
         for pid in &self.pids {
             let rss_kib = kib(&read(*pid, "status")?, "VmRSS:").ok_or(LoadError::Process(*pid))?;
-            let pss_kib = read(*pid, "smaps_rollup")
-                .ok()
-                .and_then(|text| kib(&text, "Pss:"));
+            let pss_kib = read(*pid, "smaps_rollup").ok().and_then(|text| kib(&text, "Pss:"));
             sum = Some(match sum {
                 None => Memory { rss_kib, pss_kib },
                 Some(before) => Memory {
@@ -98,21 +94,14 @@ impl CpuReading {
         });
         let fine: Duration = threads.sum();
         let whole = self.whole.saturating_sub(before.whole);
-        if self.threads.is_empty() {
-            whole
-        } else {
-            fine.max(whole.saturating_sub(2 * TICK))
-        }
+        if self.threads.is_empty() { whole } else { fine.max(whole.saturating_sub(2 * TICK)) }
     }
 }
 
 /// Processor time of the calling thread.
 pub(super) fn own_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(
-        time.tv_sec.try_into().unwrap_or(0),
-        time.tv_nsec.try_into().unwrap_or(0),
-    )
+    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
 }
 
 fn read(pid: u32, file: &str) -> Result<String, LoadError> {
@@ -159,10 +148,7 @@ mod tests {
         let mine = own_cpu() - own;
         assert!(mine > Duration::from_millis(20) && mine <= Duration::from_millis(150));
         // The kernel's figure for a running thread is behind by a tick at most.
-        assert!(
-            spent + Duration::from_millis(20) >= mine,
-            "{spent:?} {mine:?}"
-        );
+        assert!(spent + Duration::from_millis(20) >= mine, "{spent:?} {mine:?}");
         assert!(server.memory().unwrap().unwrap().rss_kib > 500);
     }
 

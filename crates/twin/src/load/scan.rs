@@ -183,10 +183,7 @@ mod tests {
     fn it_agrees_with_a_json_library_on_real_messages() {
         let notify = json!({"params": ["a\"]\\", "00", "", "", ["aa", "b,b"], "2", "3", "4", true],
                             "id": null, "method": "mining.notify"});
-        for text in [
-            notify.to_string(),
-            serde_json::to_string_pretty(&notify).unwrap(),
-        ] {
+        for text in [notify.to_string(), serde_json::to_string_pretty(&notify).unwrap()] {
             let found = message(text.as_bytes()).unwrap();
             assert_eq!(found.method, Some(&b"mining.notify"[..]));
             let parts: Vec<Value> = elements(found.params.unwrap())

@@ -127,8 +127,7 @@ impl Desk {
         let first = self.used;
         self.used = self.ends.len().min(first + count);
         for place in first..self.used {
-            self.on_their_way
-                .push_back((self.first_id + place as u64, now));
+            self.on_their_way.push_back((self.first_id + place as u64, now));
         }
         let to = match self.used {
             0 => 0,
@@ -141,10 +140,7 @@ impl Desk {
     pub fn answered(&mut self, id: u64) -> Option<Answered> {
         let place = self.on_their_way.iter().position(|(own, _)| *own == id)?;
         let (_, sent) = self.on_their_way.remove(place)?;
-        Some(Answered {
-            sent,
-            void: id < self.void_below,
-        })
+        Some(Answered { sent, void: id < self.void_below })
     }
 
     /// A clean job came: unsent shares are dropped, those on their way may be refused. Gives how
@@ -175,11 +171,7 @@ pub(super) fn check_effort(difficulty: f64, shares: u64) -> Result<(), LoadError
     // Below the easiest target each hash is a share.
     let hashes = (difficulty * units::Difficulty::HASHES_PER_UNIT).max(1.0) * shares as f64;
     if hashes > MOST_HASHES {
-        return Err(LoadError::TooHard {
-            difficulty,
-            shares,
-            seconds: hashes / HASHES_PER_SECOND,
-        });
+        return Err(LoadError::TooHard { difficulty, shares, seconds: hashes / HASHES_PER_SECOND });
     }
     Ok(())
 }

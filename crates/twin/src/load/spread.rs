@@ -24,12 +24,7 @@ impl Spread {
             let rank = (values.len() * percent).div_ceil(100).max(1);
             values.get(rank - 1).copied()
         };
-        Some(Self {
-            first: *values.first()?,
-            median: at(50)?,
-            p99: at(99)?,
-            last: *values.last()?,
-        })
+        Some(Self { first: *values.first()?, median: at(50)?, p99: at(99)?, last: *values.last()? })
     }
 }
 
@@ -42,15 +37,9 @@ mod tests {
         let of = |values: Vec<f64>| Spread::of(values).unwrap();
         let hundred = of((1..=100).rev().map(f64::from).collect());
         let want = (1.0, 50.0, 99.0, 100.0);
-        assert_eq!(
-            (hundred.first, hundred.median, hundred.p99, hundred.last),
-            want
-        );
+        assert_eq!((hundred.first, hundred.median, hundred.p99, hundred.last), want);
         let one = of(vec![7.0]);
-        assert_eq!(
-            (one.first, one.median, one.p99, one.last),
-            (7.0, 7.0, 7.0, 7.0)
-        );
+        assert_eq!((one.first, one.median, one.p99, one.last), (7.0, 7.0, 7.0, 7.0));
         assert_eq!(of(vec![3.0, 1.0, 2.0]).median, 2.0);
         assert_eq!(Spread::of(vec![]), None);
     }

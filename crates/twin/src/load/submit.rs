@@ -95,9 +95,7 @@ impl Load {
         let (quiet, at_most) = (Duration::from_millis(150), Duration::from_secs(2));
         self.pool.settle(quiet, at_most)?;
         let mut order: Vec<usize> = self.ready_indices().take(connections).collect();
-        let Some(first) = order.first() else {
-            return Err(LoadError::NoConnections);
-        };
+        let Some(first) = order.first() else { return Err(LoadError::NoConnections) };
         let difficulty = self.pool.state(*first).map(|s| s.difficulty().get());
         order.shuffle(&mut self.random);
         let difficulty = difficulty.unwrap_or(1.0);
@@ -148,22 +146,14 @@ impl Load {
 
 fn sizes(pattern: Pattern) -> Result<(usize, u64), LoadError> {
     let (connections, shares) = match pattern {
-        Pattern::Depth {
-            connections,
-            depth,
-            shares,
-        } => {
+        Pattern::Depth { connections, depth, shares } => {
             if !(1..=10_000).contains(&depth) {
                 let why = "from 1 to 10000 shares can be in flight on a connection";
                 return Err(LoadError::Setting(why));
             }
             (connections, shares)
         }
-        Pattern::Paced {
-            connections,
-            per_second,
-            seconds,
-        } => {
+        Pattern::Paced { connections, per_second, seconds } => {
             check_rate(per_second)?;
             if !(seconds > 0.0 && seconds.is_finite()) {
                 let why = "the time to submit must be more than zero seconds";
@@ -225,22 +215,12 @@ pub(super) struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(pool: &'a mut Pool, desks: &'a mut Vec<Desk>) -> Self {
-        Self {
-            left: vec![0; desks.len()],
-            ..Self::resume(pool, desks, Tally::default())
-        }
+        Self { left: vec![0; desks.len()], ..Self::resume(pool, desks, Tally::default()) }
     }
 
     /// Goes on counting; what each connection sends is the caller's decision.
     pub fn resume(pool: &'a mut Pool, desks: &'a mut Vec<Desk>, tally: Tally) -> Self {
-        Self {
-            pool,
-            desks,
-            tally,
-            last_answer: None,
-            left: Vec::new(),
-            left_in_all: 0,
-        }
+        Self { pool, desks, tally, last_answer: None, left: Vec::new(), left_in_all: 0 }
     }
 
     /// Makes all shares that this connection is to send.
@@ -290,9 +270,7 @@ impl<'a> Run<'a> {
     /// Counts what happened on a connection.
     pub fn happened(&mut self, index: usize, event: Event) {
         let now = self.pool.now;
-        let Some(desk) = self.desks.get_mut(index) else {
-            return;
-        };
+        let Some(desk) = self.desks.get_mut(index) else { return };
         match event {
             Event::Accepted(id) => {
                 if let Some(share) = desk.answered(id) {

@@ -143,17 +143,10 @@ fn load(server: SocketAddr, change: impl FnOnce(&mut LoadConfig)) -> Load {
 
 #[test]
 fn connections_come_to_their_first_job_whatever_the_handshake_looks_like() {
-    for (step_by_step, configure, spaced) in [
-        (false, true, false),
-        (true, true, false),
-        (true, false, true),
-        (false, true, true),
-    ] {
-        let (server, address) = Checked {
-            spaced,
-            ..Checked::default()
-        }
-        .start();
+    for (step_by_step, configure, spaced) in
+        [(false, true, false), (true, true, false), (true, false, true), (false, true, true)]
+    {
+        let (server, address) = Checked { spaced, ..Checked::default() }.start();
         let mut load = load(address, |config| {
             config.step_by_step = step_by_step;
             config.configure = configure;
@@ -184,40 +177,14 @@ fn connections_come_to_their_first_job_whatever_the_handshake_looks_like() {
 #[test]
 fn every_share_is_valid_and_every_answer_is_counted() {
     for spaced in [false, true] {
-        let (server, address) = Checked {
-            refuse_each: 10,
-            spaced,
-            ..Checked::default()
-        }
-        .start();
+        let (server, address) = Checked { refuse_each: 10, spaced, ..Checked::default() }.start();
         let mut load = load(address, |config| config.pids = vec![std::process::id()]);
         load.connect(5).unwrap();
         let mut before = 0;
         for (pattern, shares) in [
-            (
-                Pattern::Depth {
-                    connections: 1,
-                    depth: 1,
-                    shares: 100,
-                },
-                100,
-            ),
-            (
-                Pattern::Depth {
-                    connections: 3,
-                    depth: 64,
-                    shares: 1000,
-                },
-                1000,
-            ),
-            (
-                Pattern::Paced {
-                    connections: 5,
-                    per_second: 1000.0,
-                    seconds: 0.3,
-                },
-                300,
-            ),
+            (Pattern::Depth { connections: 1, depth: 1, shares: 100 }, 100),
+            (Pattern::Depth { connections: 3, depth: 64, shares: 1000 }, 1000),
+            (Pattern::Paced { connections: 5, per_second: 1000.0, seconds: 0.3 }, 300),
         ] {
             let result = load.submit(pattern).unwrap();
             before += shares;
@@ -241,18 +208,10 @@ fn every_share_is_valid_and_every_answer_is_counted() {
 
 #[test]
 fn shares_of_a_voided_job_are_made_again_and_are_no_failures() {
-    let (_, address) = Checked {
-        clean_at: Some(300),
-        ..Checked::default()
-    }
-    .start();
+    let (_, address) = Checked { clean_at: Some(300), ..Checked::default() }.start();
     let mut load = load(address, |_| {});
     load.connect(3).unwrap();
-    let pattern = Pattern::Depth {
-        connections: 3,
-        depth: 20,
-        shares: 900,
-    };
+    let pattern = Pattern::Depth { connections: 3, depth: 20, shares: 900 };
     let result = load.submit(pattern).unwrap();
     assert_eq!(result.sent, 900);
     assert_eq!(result.rejected, 0, "{result:?}");
@@ -276,10 +235,7 @@ fn the_news_of_a_block_is_timed_at_every_connection() {
             Ok(now)
         })
         .unwrap();
-    assert_eq!(
-        (result.connections, result.notified, result.jobs),
-        (20, 20, 40)
-    );
+    assert_eq!((result.connections, result.notified, result.jobs), (20, 20, 40));
     let clean = result.clean_ms.unwrap();
     assert!(clean.first >= 100.0 && clean.last < 1000.0, "{clean:?}");
     assert_eq!(result.empty_first, 0);
@@ -293,10 +249,7 @@ fn the_news_of_a_block_is_timed_at_every_connection() {
     });
     assert!(early.unwrap().clean_ms.unwrap().last < 0.0);
     let failed = load.notify(|| Err("the node is down".into())).unwrap_err();
-    assert_eq!(
-        failed.to_string(),
-        "the new block could not be made: the node is down"
-    );
+    assert_eq!(failed.to_string(), "the new block could not be made: the node is down");
 }
 
 #[test]
@@ -332,16 +285,9 @@ fn a_server_that_refuses_or_says_nothing_is_reported_not_waited_for_forever() {
     drop(listener);
     let mut closed = load(address.parse().unwrap(), |_| {});
     let result = closed.connect(3).unwrap();
-    assert_eq!(
-        (result.connected, result.failed.values().sum::<u64>()),
-        (0, 3)
-    );
+    assert_eq!((result.connected, result.failed.values().sum::<u64>()), (0, 3));
     assert!(matches!(
-        closed.submit(Pattern::Depth {
-            connections: 1,
-            depth: 1,
-            shares: 1
-        }),
+        closed.submit(Pattern::Depth { connections: 1, depth: 1, shares: 1 }),
         Err(LoadError::NoConnections)
     ));
 
@@ -376,16 +322,9 @@ fn a_difficulty_that_no_processor_can_serve_is_an_error_with_a_remedy() {
     });
     let mut load = load(address.parse().unwrap(), |_| {});
     load.connect(1).unwrap();
-    let pattern = Pattern::Depth {
-        connections: 1,
-        depth: 1,
-        shares: 10,
-    };
+    let pattern = Pattern::Depth { connections: 1, depth: 1, shares: 10 };
     let said = load.submit(pattern).unwrap_err().to_string();
-    assert!(
-        said.contains("difficulty 1024") && said.contains("fewer shares"),
-        "{said}"
-    );
+    assert!(said.contains("difficulty 1024") && said.contains("fewer shares"), "{said}");
 }
 
 #[test]
@@ -413,54 +352,20 @@ fn unusable_settings_are_refused_with_a_sentence() {
 
     let mut load = load(server, |_| {});
     for pattern in [
-        Pattern::Depth {
-            connections: 0,
-            depth: 1,
-            shares: 1,
-        },
-        Pattern::Depth {
-            connections: 1,
-            depth: 0,
-            shares: 1,
-        },
-        Pattern::Depth {
-            connections: 1,
-            depth: 1,
-            shares: 0,
-        },
-        Pattern::Depth {
-            connections: 1,
-            depth: 1,
-            shares: 1 << 40,
-        },
-        Pattern::Paced {
-            connections: 1,
-            per_second: f64::NAN,
-            seconds: 1.0,
-        },
-        Pattern::Paced {
-            connections: 1,
-            per_second: -1.0,
-            seconds: 1.0,
-        },
-        Pattern::Paced {
-            connections: 1,
-            per_second: 1.0,
-            seconds: f64::INFINITY,
-        },
+        Pattern::Depth { connections: 0, depth: 1, shares: 1 },
+        Pattern::Depth { connections: 1, depth: 0, shares: 1 },
+        Pattern::Depth { connections: 1, depth: 1, shares: 0 },
+        Pattern::Depth { connections: 1, depth: 1, shares: 1 << 40 },
+        Pattern::Paced { connections: 1, per_second: f64::NAN, seconds: 1.0 },
+        Pattern::Paced { connections: 1, per_second: -1.0, seconds: 1.0 },
+        Pattern::Paced { connections: 1, per_second: 1.0, seconds: f64::INFINITY },
     ] {
-        assert!(
-            matches!(load.submit(pattern), Err(LoadError::Setting(_))),
-            "{pattern:?}"
-        );
+        assert!(matches!(load.submit(pattern), Err(LoadError::Setting(_))), "{pattern:?}");
     }
 }
 
 #[test]
 fn the_descriptor_limit_is_raised_to_the_hard_one() {
     let limit = raise_descriptor_limit().unwrap();
-    assert_eq!(
-        getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
-        limit
-    );
+    assert_eq!(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX), limit);
 }

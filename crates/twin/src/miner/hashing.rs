@@ -70,17 +70,12 @@ impl Pace {
     const NAP: Duration = Duration::from_millis(20);
 
     fn new(per_second: Option<f64>) -> Self {
-        Self {
-            per_second,
-            due: Instant::now(),
-        }
+        Self { per_second, due: Instant::now() }
     }
 
     /// Hashes for about 5 ms.
     fn batch(&self) -> u32 {
-        self.per_second.map_or(BATCH, |rate| {
-            (rate * 0.005).clamp(1.0, f64::from(BATCH)) as u32
-        })
+        self.per_second.map_or(BATCH, |rate| (rate * 0.005).clamp(1.0, f64::from(BATCH)) as u32)
     }
 
     fn wait(&mut self, hashes: u32, shared: &Shared) {

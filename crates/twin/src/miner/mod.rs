@@ -90,18 +90,15 @@ impl Miner {
         if config.limit.is_some_and(|l| l.hashes_per_second() <= 0.0) {
             return Err(MinerError::Limit);
         }
-        let per_thread = config
-            .limit
-            .map(|limit| limit.hashes_per_second() / config.threads as f64);
+        let per_thread =
+            config.limit.map(|limit| limit.hashes_per_second() / config.threads as f64);
         let count = config.threads;
         let mut miner = Self {
             shared: Arc::new(Shared::new(config.user.clone(), random())),
             threads: Vec::with_capacity(count + 1),
         };
         let shared = miner.shared.clone();
-        miner.spawn("miner-link", move || {
-            session::keep(&shared, &config, server)
-        })?;
+        miner.spawn("miner-link", move || session::keep(&shared, &config, server))?;
         for _ in 0..count {
             let shared = miner.shared.clone();
             miner.spawn("miner-hash", move || hashing::run(&shared, per_thread))?;
@@ -162,22 +159,13 @@ impl Endpoint {
             Some(("stratum+tcp" | "tcp", rest)) => rest,
             Some((scheme, _)) => return Err(MinerError::Scheme(scheme.into())),
         };
-        let (host, port) = address
-            .trim_end_matches('/')
-            .rsplit_once(':')
-            .ok_or_else(bad)?;
-        let host = host
-            .strip_prefix('[')
-            .and_then(|h| h.strip_suffix(']'))
-            .unwrap_or(host);
+        let (host, port) = address.trim_end_matches('/').rsplit_once(':').ok_or_else(bad)?;
+        let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
         let port: u16 = port.parse().map_err(|_| bad())?;
         if host.is_empty() || port == 0 || host.contains(|c: char| c.is_whitespace() || c == '/') {
             return Err(bad());
         }
-        Ok(Self {
-            host: host.into(),
-            port,
-        })
+        Ok(Self { host: host.into(), port })
     }
 }
 

@@ -52,11 +52,7 @@ pub(super) fn read(line: &[u8], user_agent: &str) -> Said {
         Value::Null => {
             let number = id.as_u64().or_else(|| id.as_str()?.parse().ok());
             match number {
-                Some(id) => Said::Answer {
-                    id,
-                    result: take("result"),
-                    error: take("error"),
-                },
+                Some(id) => Said::Answer { id, result: take("result"), error: take("error") },
                 None => Said::Nonsense("an answer without our id"),
             }
         }
@@ -74,11 +70,7 @@ pub(crate) fn subscription(result: &Value) -> Option<(Vec<u8>, usize)> {
 pub(crate) fn granted_mask(result: &Value) -> u32 {
     let granted = result.get("version-rolling") == Some(&Value::Bool(true));
     let mask = result.get("version-rolling.mask").and_then(Value::as_str);
-    if granted {
-        mask.and_then(hex_u32).unwrap_or(0)
-    } else {
-        0
-    }
+    if granted { mask.and_then(hex_u32).unwrap_or(0) } else { 0 }
 }
 
 /// The reason in an error, whichever of the usual shapes it has, as short text.
@@ -104,21 +96,16 @@ fn call(method: &str, id: &Value, params: Option<&Vec<Value>>, user_agent: &str)
             .first()
             .and_then(|d| d.as_f64().or_else(|| d.as_str()?.parse().ok()))
             .and_then(|d| Difficulty::new(d).ok())
-            .map_or(
-                Said::Nonsense("an unusable difficulty"),
-                Said::SetDifficulty,
-            ),
+            .map_or(Said::Nonsense("an unusable difficulty"), Said::SetDifficulty),
         "mining.set_extranonce" => match extranonces(params) {
-            Some((extranonce1, extranonce2_size)) => Said::SetExtranonce {
-                extranonce1,
-                extranonce2_size,
-            },
+            Some((extranonce1, extranonce2_size)) => {
+                Said::SetExtranonce { extranonce1, extranonce2_size }
+            }
             None => Said::Nonsense("an unusable extranonce"),
         },
-        "mining.set_version_mask" => text(0).and_then(hex_u32).map_or(
-            Said::Nonsense("an unusable version mask"),
-            Said::SetVersionMask,
-        ),
+        "mining.set_version_mask" => text(0)
+            .and_then(hex_u32)
+            .map_or(Said::Nonsense("an unusable version mask"), Said::SetVersionMask),
         "client.reconnect" => Said::Reconnect {
             host: text(0).unwrap_or_default().into(),
             port: params.get(1).and_then(small).filter(|port| *port > 0),
@@ -160,10 +147,7 @@ fn small(value: &Value) -> Option<u16> {
 }
 
 fn short(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(MAX_TEXT)
-        .collect()
+    text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect()
 }
 
 #[cfg(test)]
@@ -213,37 +197,22 @@ mod tests {
                 r#" {"params": [5], "id": null, "method": "mining.set_difficulty"} "#,
                 Said::SetDifficulty(five),
             ),
-            (
-                r#"{"method":"mining.set_difficulty","params":["5.0"]}"#,
-                Said::SetDifficulty(five),
-            ),
+            (r#"{"method":"mining.set_difficulty","params":["5.0"]}"#, Said::SetDifficulty(five)),
             (
                 r#"{"method":"mining.set_version_mask","params":["1fffe000"]}"#,
                 Said::SetVersionMask(0x1fff_e000),
             ),
             (
                 r#"{"method":"client.reconnect","params":["host","3334","2"]}"#,
-                Said::Reconnect {
-                    host: "host".into(),
-                    port: Some(3334),
-                    wait_seconds: 2,
-                },
+                Said::Reconnect { host: "host".into(), port: Some(3334), wait_seconds: 2 },
             ),
             (
                 r#"{"method":"client.reconnect","params":[]}"#,
-                Said::Reconnect {
-                    host: String::new(),
-                    port: None,
-                    wait_seconds: 0,
-                },
+                Said::Reconnect { host: String::new(), port: None, wait_seconds: 0 },
             ),
             (
                 r#"{"id":"7","result":true,"error":null}"#,
-                Said::Answer {
-                    id: 7,
-                    result: true.into(),
-                    error: Value::Null,
-                },
+                Said::Answer { id: 7, result: true.into(), error: Value::Null },
             ),
             (
                 r#"{"method":"client.show_message","params":["hi\u0007 there"]}"#,
@@ -260,9 +229,7 @@ mod tests {
             ),
             (
                 r#"{"id":1,"method":"client.get_version","params":[]}"#,
-                Said::Unknown {
-                    answer: "{\"error\":null,\"id\":1,\"result\":\"agent\"}\n".into(),
-                },
+                Said::Unknown { answer: "{\"error\":null,\"id\":1,\"result\":\"agent\"}\n".into() },
             ),
         ] {
             assert_eq!(said(line), want, "{line}");
@@ -273,10 +240,7 @@ mod tests {
     fn reasons_are_found_in_every_usual_shape_of_error() {
         for (error, want) in [
             (json!([21, "Stale", null]), "Stale"),
-            (
-                json!({"code": 23, "message": "Low difficulty"}),
-                "Low difficulty",
-            ),
+            (json!({"code": 23, "message": "Low difficulty"}), "Low difficulty"),
             (json!("duplicate"), "duplicate"),
             (json!(null), "no reason given"),
             (json!([21]), "no reason given"),
@@ -288,14 +252,8 @@ mod tests {
     #[test]
     fn a_mask_counts_only_when_version_rolling_was_granted() {
         for (result, want) in [
-            (
-                json!({"version-rolling": true, "version-rolling.mask": "1fffe000"}),
-                0x1fff_e000,
-            ),
-            (
-                json!({"version-rolling": false, "version-rolling.mask": "1fffe000"}),
-                0,
-            ),
+            (json!({"version-rolling": true, "version-rolling.mask": "1fffe000"}), 0x1fff_e000),
+            (json!({"version-rolling": false, "version-rolling.mask": "1fffe000"}), 0),
             (json!({"version-rolling": "no"}), 0),
             (json!({"version-rolling": true}), 0),
             (json!(null), 0),

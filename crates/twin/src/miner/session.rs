@@ -49,12 +49,7 @@ pub(super) fn keep(shared: &Shared, config: &MinerConfig, first: Endpoint) {
                     backoff = FIRST_BACKOFF;
                 }
                 let why = end.to_string();
-                if let End::Reconnect {
-                    host,
-                    port,
-                    wait: w,
-                } = end
-                {
+                if let End::Reconnect { host, port, wait: w } = end {
                     if host.is_empty() || host == server.host {
                         server.port = port.unwrap_or(server.port);
                         wait = Some(w);
@@ -118,11 +113,7 @@ enum End {
     #[error("the server refused user {user:?}: {why}")]
     NotAuthorized { user: String, why: String },
     #[error("the server asked to connect again")]
-    Reconnect {
-        host: String,
-        port: Option<u16>,
-        wait: Duration,
-    },
+    Reconnect { host: String, port: Option<u16>, wait: Duration },
 }
 
 struct Session<'a> {
@@ -159,10 +150,7 @@ impl<'a> Session<'a> {
     }
 
     fn talk(&mut self) -> End {
-        let open = self
-            .stream
-            .try_clone()
-            .map(|out| self.shared.open_link(out));
+        let open = self.stream.try_clone().map(|out| self.shared.open_link(out));
         match open {
             Ok(true) => {}
             Ok(false) => return End::Closed,
@@ -178,34 +166,19 @@ impl<'a> Session<'a> {
     fn shake_hands(&self) -> Result<(), End> {
         let mut lines = String::new();
         let mut call = |id, method: &str, params: Value| {
-            lines += &format!(
-                "{}\n",
-                json!({"id": id, "method": method, "params": params})
-            );
+            lines += &format!("{}\n", json!({"id": id, "method": method, "params": params}));
         };
         if self.config.version_rolling {
             let wanted = json!({
                 "version-rolling.mask": "1fffe000",
                 "version-rolling.min-bit-count": 2,
             });
-            call(
-                CONFIGURE,
-                "mining.configure",
-                json!([["version-rolling"], wanted]),
-            );
+            call(CONFIGURE, "mining.configure", json!([["version-rolling"], wanted]));
         }
-        call(
-            SUBSCRIBE,
-            "mining.subscribe",
-            json!([self.config.user_agent]),
-        );
+        call(SUBSCRIBE, "mining.subscribe", json!([self.config.user_agent]));
         let who = json!([self.config.user, self.config.password]);
         call(AUTHORIZE, "mining.authorize", who);
-        call(
-            EXTRANONCE_SUBSCRIBE,
-            "mining.extranonce.subscribe",
-            json!([]),
-        );
+        call(EXTRANONCE_SUBSCRIBE, "mining.extranonce.subscribe", json!([]));
         if let Some(difficulty) = self.config.suggest_difficulty {
             let params = json!([difficulty.get()]);
             call(SUGGEST_DIFFICULTY, "mining.suggest_difficulty", params);
@@ -255,26 +228,17 @@ impl<'a> Session<'a> {
                     self.start_work();
                 }
             }
-            Said::SetExtranonce {
-                extranonce1,
-                extranonce2_size,
-            } => self.next_extranonces = Some((extranonce1, extranonce2_size)),
+            Said::SetExtranonce { extranonce1, extranonce2_size } => {
+                self.next_extranonces = Some((extranonce1, extranonce2_size))
+            }
             Said::SetVersionMask(mask) => {
                 if self.config.version_rolling && mask != self.version_mask {
                     self.version_mask = mask;
                     self.start_work();
                 }
             }
-            Said::Reconnect {
-                host,
-                port,
-                wait_seconds,
-            } => {
-                return Err(End::Reconnect {
-                    host,
-                    port,
-                    wait: Duration::from_secs(wait_seconds),
-                });
+            Said::Reconnect { host, port, wait_seconds } => {
+                return Err(End::Reconnect { host, port, wait: Duration::from_secs(wait_seconds) });
             }
             Said::ShowMessage(text) => remember(&mut self.shared.counters().messages, text),
             Said::Unknown { answer } => self.shared.send(&answer)?,
@@ -340,9 +304,7 @@ impl<'a> Session<'a> {
 
     /// Hands the latest job out with what is in force now; nothing while something is missing.
     fn start_work(&mut self) {
-        let (Some(job), Some((extranonce1, size))) = (&self.job, &self.extranonces) else {
-            return;
-        };
+        let (Some(job), Some((extranonce1, size))) = (&self.job, &self.extranonces) else { return };
         let difficulty = self.difficulty.unwrap_or(Difficulty::ONE);
         self.working = true;
         self.shared.set_work(Some(Arc::new(Work {

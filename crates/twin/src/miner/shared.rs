@@ -194,11 +194,8 @@ impl Shared {
 
     /// Opens the way out for shares. `false` if the miner was stopped meanwhile.
     pub fn open_link(&self, stream: TcpStream) -> bool {
-        *locked(&self.link) = Some(Link {
-            stream,
-            next_id: FIRST_SHARE_ID,
-            pending: VecDeque::new(),
-        });
+        *locked(&self.link) =
+            Some(Link { stream, next_id: FIRST_SHARE_ID, pending: VecDeque::new() });
         !self.stopped()
     }
 
@@ -250,10 +247,7 @@ impl Shared {
             if let Some(work) = &*work {
                 return Some((work.clone(), self.generation()));
             }
-            work = self
-                .changed
-                .wait(work)
-                .unwrap_or_else(PoisonError::into_inner);
+            work = self.changed.wait(work).unwrap_or_else(PoisonError::into_inner);
         }
     }
 

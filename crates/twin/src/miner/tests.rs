@@ -139,10 +139,7 @@ fn a_new_difficulty_counts_from_the_next_job_and_clean_jobs_end_the_old_one() {
             old.count();
             for _ in 0..10 {
                 assert_eq!(call["params"][1], "second");
-                assert!(meets(
-                    &share_hash(&call, &second, EXTRANONCE1, 0),
-                    EASY * 8.0
-                ));
+                assert!(meets(&share_hash(&call, &second, EXTRANONCE1, 0), EASY * 8.0));
                 call = hear(&mut talk);
             }
         },
@@ -233,10 +230,7 @@ fn the_limit_holds_and_hashing_stops_at_once() {
     thread::sleep(Duration::from_millis(1000));
     let done = (miner.stats().hashes - before) as f64 / start.elapsed().as_secs_f64();
     assert!(done < 200_000.0 * 1.15, "{done} H/s");
-    assert!(
-        done > 200_000.0 * 0.5,
-        "{done} H/s; is the machine overloaded?"
-    );
+    assert!(done > 200_000.0 * 0.5, "{done} H/s; is the machine overloaded?");
     let start = Instant::now();
     miner.stop();
     assert!(start.elapsed() < Duration::from_millis(500));
@@ -351,21 +345,9 @@ fn unusable_settings_are_refused_with_a_sentence() {
             Err(error) => error.to_string(),
         }
     };
-    for url in [
-        "",
-        "host",
-        "host:",
-        ":3333",
-        "host:0",
-        "host:99999",
-        "a b:1",
-        "tcp://",
-    ] {
+    for url in ["", "host", "host:", ":3333", "host:0", "host:99999", "a b:1", "tcp://"] {
         let said = start(&|c| c.url = url.into());
-        assert!(
-            said.ends_with("write it like stratum+tcp://192.168.1.10:3333"),
-            "{said}"
-        );
+        assert!(said.ends_with("write it like stratum+tcp://192.168.1.10:3333"), "{said}");
     }
     assert!(start(&|c| c.url = "stratum+ssl://h:1".into()).contains("not stratum+ssl"));
     assert!(start(&|c| c.threads = 0).contains("1 to 1024"));
@@ -375,10 +357,7 @@ fn unusable_settings_are_refused_with_a_sentence() {
         ("127.0.0.1:1", "127.0.0.1", 1),
         ("tcp://[::1]:3333/", "::1", 3333),
     ] {
-        let want = Endpoint {
-            host: host.into(),
-            port,
-        };
+        let want = Endpoint { host: host.into(), port };
         assert_eq!(Endpoint::parse(url).unwrap(), want);
     }
 }

@@ -16,11 +16,7 @@ use super::error::{NodeError, io_error};
 pub fn find_bitcoind() -> Result<PathBuf, NodeError> {
     if let Some(path) = std::env::var_os("BITCOIND").filter(|value| !value.is_empty()) {
         let path = PathBuf::from(path);
-        return if path.is_file() {
-            Ok(path)
-        } else {
-            Err(NodeError::WrongVariable { path })
-        };
+        return if path.is_file() { Ok(path) } else { Err(NodeError::WrongVariable { path }) };
     }
     let cache = built_in();
     std::env::var_os("PATH")
@@ -34,11 +30,7 @@ pub fn find_bitcoind() -> Result<PathBuf, NodeError> {
 
 /// Where `cargo xtask bitcoind` puts its programs; xtask's `cache.rs` says the same.
 fn built_in() -> PathBuf {
-    let set = |name| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = set("HEARTH_CACHE")
         .or_else(|| set("XDG_CACHE_HOME").map(|cache| cache.join("hearth")))
         .or_else(|| set("HOME").map(|home| home.join(".cache/hearth")))
@@ -83,10 +75,7 @@ impl Daemon {
             .process_group(0)
             .spawn()
             .map_err(io_error(&format!("start {}", bitcoind.display())))?;
-        let mut daemon = Self {
-            process,
-            watchman: None,
-        };
+        let mut daemon = Self { process, watchman: None };
         let watchman = Command::new("sh")
             .args(["-c", WATCHMAN, "watchman", &daemon.process.id().to_string()])
             .arg(folder)
@@ -103,9 +92,7 @@ impl Daemon {
 
     /// How it ended, if it did.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>, NodeError> {
-        self.process
-            .try_wait()
-            .map_err(io_error("ask whether bitcoind runs"))
+        self.process.try_wait().map_err(io_error("ask whether bitcoind runs"))
     }
 }
 

@@ -83,8 +83,5 @@ pub fn io_error(action: &str) -> impl FnOnce(io::Error) -> NodeError {
 
 /// An answer that cannot be understood.
 pub fn odd(method: &str, what: &str) -> NodeError {
-    NodeError::Answer {
-        method: method.to_owned(),
-        what: what.to_owned(),
-    }
+    NodeError::Answer { method: method.to_owned(), what: what.to_owned() }
 }

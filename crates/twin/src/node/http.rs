@@ -33,9 +33,7 @@ pub fn post(to: SocketAddr, cookie: &str, body: &str, timeout: Duration) -> io::
     let mut received = Vec::new();
     let mut chunk = [0; 16 * 1024];
     loop {
-        let left = deadline
-            .checked_duration_since(Instant::now())
-            .ok_or_else(late)?;
+        let left = deadline.checked_duration_since(Instant::now()).ok_or_else(late)?;
         stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
         let count = match stream.read(&mut chunk) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(late()),
@@ -53,11 +51,7 @@ pub fn post(to: SocketAddr, cookie: &str, body: &str, timeout: Duration) -> io::
 fn whole_answer(received: &[u8], closed: bool) -> io::Result<Option<Answer>> {
     let wrong = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidData, what.to_owned()));
     let Some(end) = received.windows(4).position(|four| four == b"\r\n\r\n") else {
-        return if closed {
-            wrong("the answer broke off")
-        } else {
-            Ok(None)
-        };
+        return if closed { wrong("the answer broke off") } else { Ok(None) };
     };
     let head = String::from_utf8_lossy(&received[..end]);
     let mut lines = head.lines();
@@ -71,21 +65,12 @@ fn whole_answer(received: &[u8], closed: bool) -> io::Result<Option<Answer>> {
         .filter_map(|line| line.split_once(':'))
         .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
         .and_then(|(_, value)| value.trim().parse::<usize>().ok());
-    let Some(length) = length else {
-        return wrong("the answer has no length");
-    };
+    let Some(length) = length else { return wrong("the answer has no length") };
     let body = &received[end + 4..];
     if body.len() >= length {
-        return Ok(Some(Answer {
-            status: status.to_owned(),
-            body: body[..length].to_vec(),
-        }));
+        return Ok(Some(Answer { status: status.to_owned(), body: body[..length].to_vec() }));
     }
-    if closed {
-        wrong("the answer broke off")
-    } else {
-        Ok(None)
-    }
+    if closed { wrong("the answer broke off") } else { Ok(None) }
 }
 
 #[cfg(test)]
@@ -98,32 +83,12 @@ mod tests {
     #[test]
     fn answers_are_taken_whole_or_not_at_all() {
         let cases: [Case; 7] = [
-            (
-                b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
-                false,
-                Ok(Some(b"{}")),
-            ),
-            (
-                b"HTTP/1.1 500 No\r\ncontent-length:2\r\n\r\n{}",
-                true,
-                Ok(Some(b"{}")),
-            ),
-            (
-                b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}",
-                false,
-                Ok(None),
-            ),
-            (
-                b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}",
-                true,
-                Err(()),
-            ),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", false, Ok(Some(b"{}"))),
+            (b"HTTP/1.1 500 No\r\ncontent-length:2\r\n\r\n{}", true, Ok(Some(b"{}"))),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}", false, Ok(None)),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}", true, Err(())),
             (b"HTTP/1.1 200 OK\r\n\r\n{}", true, Err(())),
-            (
-                b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n",
-                true,
-                Err(()),
-            ),
+            (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", true, Err(())),
             (b"SSH-2.0\r\n\r\n", false, Err(())),
         ];
         for (received, closed, expected) in cases {

@@ -47,9 +47,7 @@ fn a_node_killed_before_its_first_flush_starts_again() {
 #[test]
 fn the_private_signet_gives_templates_and_blocks() {
     let node = node(PrivateNetwork::Signet);
-    let template = node
-        .rpc("getblocktemplate", json!([{"rules": ["segwit", "signet"]}]))
-        .unwrap();
+    let template = node.rpc("getblocktemplate", json!([{"rules": ["segwit", "signet"]}])).unwrap();
     assert_eq!(template["height"], 1);
     let hashes = node.generate(1, SIGNET).unwrap();
     let block = node.rpc("getblock", json!([hashes[0]])).unwrap();
@@ -66,11 +64,7 @@ fn two_nodes_agree_on_the_longer_chain_when_connected() {
     a.generate(1, REGTEST).unwrap();
     let best = b.generate(2, REGTEST).unwrap().remove(1);
     a.connect_to(&b).unwrap();
-    a.wait_until(
-        "agree",
-        || Ok(a.rpc("getbestblockhash", json!([]))? == best),
-    )
-    .unwrap();
+    a.wait_until("agree", || Ok(a.rpc("getbestblockhash", json!([]))? == best)).unwrap();
     a.disconnect().unwrap();
     b.generate(1, REGTEST).unwrap();
     assert_eq!(a.number("getconnectioncount").unwrap(), 0);
@@ -80,10 +74,7 @@ fn two_nodes_agree_on_the_longer_chain_when_connected() {
 #[test]
 fn a_node_that_does_not_listen_cannot_be_connected_to() {
     let node = node(PrivateNetwork::Regtest);
-    assert!(matches!(
-        node.connect_to(&node),
-        Err(NodeError::NotListening)
-    ));
+    assert!(matches!(node.connect_to(&node), Err(NodeError::NotListening)));
     assert_eq!(node.p2p_addr(), None);
 }
 
