@@ -46,13 +46,8 @@ pub enum BlockState {
 
 impl BlockState {
     /// Every state, in the order of a block's life.
-    pub const ALL: [Self; 5] = [
-        Self::Pending,
-        Self::Candidate,
-        Self::Confirmed,
-        Self::Orphaned,
-        Self::Rejected,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Pending, Self::Candidate, Self::Confirmed, Self::Orphaned, Self::Rejected];
 
     /// The word in the file.
     pub fn as_str(self) -> &'static str {
@@ -92,11 +87,7 @@ pub(crate) async fn write(
     conn: &mut SqliteConnection,
     rows: &[BlockRow],
 ) -> Result<(), sqlx::Error> {
-    let found_at = rows
-        .iter()
-        .map(|row| seconds(row.found_at))
-        .max()
-        .unwrap_or(0);
+    let found_at = rows.iter().map(|row| seconds(row.found_at)).max().unwrap_or(0);
     let entries = serde_json::Value::from_iter(rows.iter().map(|row| {
         serde_json::json!([
             row.hash,
@@ -134,9 +125,7 @@ pub(crate) async fn write(
 
 /// Time of the last block, seconds since 1970; 0 when there is none.
 pub(crate) async fn last_found_at(conn: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
-    let row = sqlx::query("SELECT ifnull(max(found_at), 0) FROM blocks")
-        .fetch_one(conn)
-        .await?;
+    let row = sqlx::query("SELECT ifnull(max(found_at), 0) FROM blocks").fetch_one(conn).await?;
     row.try_get(0)
 }
 
@@ -152,9 +141,7 @@ impl TryFrom<SqliteRow> for BlockRow {
             address: row.try_get("address")?,
             value: Sats(row.try_get::<i64, _>("value_sats")?.unsigned_abs()),
             found_at: row.try_get::<i64, _>("found_at")?.unsigned_abs(),
-            state: state
-                .parse()
-                .map_err(|e: UnknownState| sqlx::Error::Decode(e.into()))?,
+            state: state.parse().map_err(|e: UnknownState| sqlx::Error::Decode(e.into()))?,
             confirmations: row.try_get("confirmations")?,
             reject_reason: row.try_get("reject_reason")?,
         })

@@ -55,12 +55,8 @@ pub(crate) async fn run(
     conn: &mut SqliteConnection,
     mode: &str,
 ) -> Result<(u64, u64), sqlx::Error> {
-    let row = sqlx::query(&format!("PRAGMA wal_checkpoint({mode})"))
-        .fetch_one(conn)
-        .await?;
-    let pages = |column| {
-        row.try_get::<i64, _>(column)
-            .map(|pages| u64::try_from(pages).unwrap_or(0))
-    };
+    let row = sqlx::query(&format!("PRAGMA wal_checkpoint({mode})")).fetch_one(conn).await?;
+    let pages =
+        |column| row.try_get::<i64, _>(column).map(|pages| u64::try_from(pages).unwrap_or(0));
     Ok((pages(1)?, pages(2)?))
 }

@@ -99,29 +99,17 @@ impl LedgerError {
             }
             sqlx::Error::PoolClosed => return Self::Closed { path },
             sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => {
-                return Self::Corrupt {
-                    path,
-                    detail: source.to_string(),
-                };
+                return Self::Corrupt { path, detail: source.to_string() };
             }
             _ => None,
         };
         const PRIMARY: u32 = 0xff;
         match code.map(|code| code & PRIMARY) {
             Some(3 | 8 | 23) => Self::ReadOnly { path },
-            Some(11 | 26) => Self::Corrupt {
-                path,
-                detail: source.to_string(),
-            },
+            Some(11 | 26) => Self::Corrupt { path, detail: source.to_string() },
             Some(13) => Self::DiskFull { path },
-            Some(14) => Self::Unopenable {
-                path,
-                detail: source.to_string(),
-            },
-            _ => Self::Database {
-                path,
-                detail: source.to_string(),
-            },
+            Some(14) => Self::Unopenable { path, detail: source.to_string() },
+            _ => Self::Database { path, detail: source.to_string() },
         }
     }
 
@@ -132,10 +120,7 @@ impl LedgerError {
                 Self::ReadOnly { path }
             }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { path },
-            _ => Self::Unopenable {
-                path,
-                detail: source.to_string(),
-            },
+            _ => Self::Unopenable { path, detail: source.to_string() },
         }
     }
 }
@@ -151,22 +136,12 @@ mod tests {
         let path = folder.path().join("ledger.db");
         let options = SqliteConnectOptions::new().filename(&path);
         let missing = options.clone().connect().await.unwrap_err();
-        options
-            .clone()
-            .create_if_missing(true)
-            .connect()
-            .await
-            .unwrap();
+        options.clone().create_if_missing(true).connect().await.unwrap();
         let mut conn = options.clone().read_only(true).connect().await.unwrap();
         let read_only = conn.execute("CREATE TABLE a (b)").await.unwrap_err();
         let mut conn = options.connect().await.unwrap();
-        conn.execute("CREATE TABLE a (b); PRAGMA max_page_count = 2")
-            .await
-            .unwrap();
-        let full = conn
-            .execute("INSERT INTO a VALUES (zeroblob(9999))")
-            .await
-            .unwrap_err();
+        conn.execute("CREATE TABLE a (b); PRAGMA max_page_count = 2").await.unwrap();
+        let full = conn.execute("INSERT INTO a VALUES (zeroblob(9999))").await.unwrap_err();
         let nonsense = conn.execute("SELECT").await.unwrap_err();
         for (error, words) in [
             (missing, "cannot be opened"),

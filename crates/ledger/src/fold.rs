@@ -8,7 +8,7 @@ use sqlx::{Row, SqliteConnection};
 use std::collections::HashSet;
 
 /// Adds the sums of these workers. `last`: nothing of this generation is left after them, so its
-/// journal goes.
+/// rows in the journal are of no more use.
 pub(crate) async fn fold(
     conn: &mut SqliteConnection,
     generation: i64,
@@ -31,17 +31,12 @@ pub(crate) async fn fold(
     }));
     let buckets = serde_json::Value::from_iter(slice.iter().flat_map(|(worker, tally)| {
         let row = move |s: &crate::tally::Sums| {
-            json!([
-                MINUTE, s.start, worker, s.accepted, s.rejected, s.work, s.best
-            ])
+            json!([MINUTE, s.start, worker, s.accepted, s.rejected, s.work, s.best])
         };
         tally.buckets.iter().map(row)
     }));
     let rejects = serde_json::Value::from_iter(slice.iter().flat_map(|(worker, tally)| {
-        tally
-            .rejected
-            .iter()
-            .map(move |(reason, count)| json!([worker, reason, count]))
+        tally.rejected.iter().map(move |(reason, count)| json!([worker, reason, count]))
     }));
     sqlx::query(
         "BEGIN IMMEDIATE;
@@ -74,7 +69,7 @@ pub(crate) async fn fold(
          INSERT INTO rejects
              SELECT value->>0, value->>1, value->>2 FROM json_each(?3) WHERE true
              ON CONFLICT DO UPDATE SET count = count + excluded.count;
-         DELETE FROM journal WHERE ?5 AND generation = ?4;
+         UPDATE journal_folded SET generation = ?4 WHERE ?5;
          COMMIT;",
     )
     .bind(workers.to_string())
@@ -92,29 +87,25 @@ pub(crate) async fn recover(
     conn: &mut SqliteConnection,
     last_block_at: i64,
 ) -> Result<i64, sqlx::Error> {
-    let mut next = 1 + latest(conn).await?;
+    let next = 1 + latest(conn).await?;
     for (generation, mut tallies) in crate::journal::left_over(conn, last_block_at).await? {
         let rows = sqlx::query("SELECT id FROM workers WHERE folded >= ?")
             .bind(generation)
             .fetch_all(&mut *conn)
             .await?;
-        let done = rows
-            .iter()
-            .map(|row| row.try_get("id"))
-            .collect::<Result<HashSet<i64>, _>>()?;
-        let slice: Vec<_> = tallies
-            .drain()
-            .filter(|(worker, _)| !done.contains(worker))
-            .collect();
+        let done = rows.iter().map(|row| row.try_get("id")).collect::<Result<HashSet<i64>, _>>()?;
+        let slice: Vec<_> = tallies.drain().filter(|(worker, _)| !done.contains(worker)).collect();
         fold(conn, generation, &slice, true).await?;
-        next = next.max(generation + 1);
     }
     Ok(next)
 }
 
 async fn latest(conn: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query("SELECT ifnull(max(folded), 0) FROM workers")
-        .fetch_one(conn)
-        .await?
-        .try_get(0)
+    sqlx::query(
+        "SELECT max(generation, (SELECT ifnull(max(folded), 0) FROM workers),
+                    (SELECT ifnull(max(generation), 0) FROM journal)) FROM journal_folded",
+    )
+    .fetch_one(conn)
+    .await?
+    .try_get(0)
 }

@@ -1,9 +1,11 @@
 //! The journal: what was committed and not yet folded into the tables.
 //!
 //! Writing one row per commit costs far less than updating a row per worker and table each time.
-//! A row belongs to a generation; when all of a generation is folded its rows are deleted. After a
-//! crash the rows that are left are folded at the next start. A row holds [`Entry`]s in the format of
-//! <https://postcard.jamesmunns.com>, which is a third of JSON.
+//! A row belongs to a generation. While one generation is folded the next one is written; when it
+//! is folded its rows are written over, in place, by the one after the next, so that a commit
+//! touches one page. After a crash the rows of generations that are not folded are folded at the
+//! next start. A row holds [`Entry`]s in the format of <https://postcard.jamesmunns.com>, which is
+//! a third of JSON.
 
 use crate::tally::{Best, Sums, Tallies, Tally};
 use serde::{Deserialize, Serialize};
@@ -21,13 +23,15 @@ struct Entry<'a> {
     rejected: Cow<'a, [(Cow<'static, str>, u64)]>,
 }
 
-/// Writes one row: the sums of one commit, by worker id.
-pub(crate) async fn append(
+/// Writes one row: the sums of one commit, by worker id. `number` counts the rows of a generation.
+pub(crate) async fn write(
     conn: &mut SqliteConnection,
     generation: i64,
+    number: i64,
     tallies: &[(i64, Tally)],
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO journal (generation, entries) VALUES (?, ?)")
+    sqlx::query("INSERT OR REPLACE INTO journal VALUES (?, ?, ?)")
+        .bind(2 * number + generation % 2)
         .bind(generation)
         .bind(encode(tallies)?)
         .execute(conn)
@@ -54,9 +58,12 @@ pub(crate) async fn left_over(
     conn: &mut SqliteConnection,
     last_block_at: i64,
 ) -> Result<BTreeMap<i64, Tallies>, sqlx::Error> {
-    let rows = sqlx::query("SELECT generation, entries FROM journal ORDER BY id")
-        .fetch_all(conn)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT generation, entries FROM journal
+         WHERE generation > (SELECT generation FROM journal_folded) ORDER BY generation, id",
+    )
+    .fetch_all(conn)
+    .await?;
     let mut generations = BTreeMap::<i64, Tallies>::new();
     for row in rows {
         let tallies = generations.entry(row.try_get("generation")?).or_default();

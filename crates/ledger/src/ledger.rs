@@ -63,12 +63,7 @@ impl Ledger {
             .filename(path)
             .busy_timeout(BUSY)
             .disable_statement_logging();
-        let mut look = options
-            .clone()
-            .create_if_missing(true)
-            .connect()
-            .await
-            .map_err(failed)?;
+        let mut look = options.clone().create_if_missing(true).connect().await.map_err(failed)?;
         schema::check(&mut look, path).await?;
         drop(look);
 
@@ -80,9 +75,7 @@ impl Ledger {
         check_damage(&mut conn, path).await?;
         schema::migrate(&mut conn).await.map_err(failed)?;
         let last_block_at = block::last_found_at(&mut conn).await.map_err(failed)?;
-        let generation = fold::recover(&mut conn, last_block_at)
-            .await
-            .map_err(failed)?;
+        let generation = fold::recover(&mut conn, last_block_at).await.map_err(failed)?;
         let next_session = session::end_cut_off(&mut conn).await.map_err(failed)?;
         let checkpoints = options.connect().await.map_err(failed)?;
 
@@ -95,40 +88,22 @@ impl Ledger {
         shared.next_session.store(next_session, Relaxed);
         let (recorder, inbox) = Recorder::new(shared.clone());
         let path = path.to_owned();
-        let file = writer::File {
-            conn,
-            path: path.clone(),
-            retention,
-            generation,
-            last_block_at,
-            lock,
-        };
+        let file =
+            writer::File { conn, path: path.clone(), retention, generation, last_block_at, lock };
         let writer = Writer::new(file, inbox, shared.clone());
         start(writer, checkpoints, shared.clone()).map_err(|e| LedgerError::from_io(&path, e))?;
-        Ok((
-            Self {
-                readers,
-                path,
-                recorder: recorder.clone(),
-                shared,
-            },
-            recorder,
-        ))
+        Ok((Self { readers, path, recorder: recorder.clone(), shared }, recorder))
     }
 
     /// Waits until all that was handed over before is written and seen by queries. Without it
-    /// queries may be 5 seconds behind; blocks and sessions about 20 ms.
+    /// queries may be 5 seconds behind; blocks and sessions about 5 ms.
     ///
     /// # Errors
     /// It cannot be written now; it is kept and tried again.
     pub async fn flush(&self) -> Result<(), LedgerError> {
         let (done, answer) = oneshot::channel();
         self.recorder.send(Message::Flush(done));
-        answer.await.unwrap_or_else(|_| {
-            Err(LedgerError::Closed {
-                path: self.path.clone(),
-            })
-        })
+        answer.await.unwrap_or_else(|_| Err(LedgerError::Closed { path: self.path.clone() }))
     }
 
     /// How the record is doing. Never waits for the disk.
@@ -145,27 +120,19 @@ impl Ledger {
         self.readers.close().await;
         let (done, answer) = oneshot::channel();
         self.recorder.send(Message::Stop(done));
-        answer.await.unwrap_or_else(|_| {
-            Err(LedgerError::Closed {
-                path: self.path.clone(),
-            })
-        })
+        answer.await.unwrap_or_else(|_| Err(LedgerError::Closed { path: self.path.clone() }))
     }
 }
 
 /// A thread of its own: a busy runtime must not hold a commit up, and each wake-up of a runtime
 /// with several threads costs more than the commit.
 fn start(writer: Writer, checkpoints: SqliteConnection, shared: Arc<Shared>) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()?;
-    std::thread::Builder::new()
-        .name("ledger".into())
-        .spawn(move || {
-            runtime.block_on(async {
-                writer.run(checkpoint::start(checkpoints, shared)).await;
-            });
-        })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    std::thread::Builder::new().name("ledger".into()).spawn(move || {
+        runtime.block_on(async {
+            writer.run(checkpoint::start(checkpoints, shared)).await;
+        });
+    })?;
     Ok(())
 }
 
@@ -186,14 +153,8 @@ fn lock(path: &Path) -> Result<File, LedgerError> {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut pid = String::new();
-            let pid = file
-                .read_to_string(&mut pid)
-                .ok()
-                .and_then(|_| pid.trim().parse().ok());
-            return Err(LedgerError::Locked {
-                path: path.to_owned(),
-                pid,
-            });
+            let pid = file.read_to_string(&mut pid).ok().and_then(|_| pid.trim().parse().ok());
+            return Err(LedgerError::Locked { path: path.to_owned(), pid });
         }
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
@@ -214,8 +175,5 @@ async fn check_damage(conn: &mut SqliteConnection, path: &Path) -> Result<(), Le
         return Ok(());
     }
     let detail = said.lines().last().unwrap_or_default().to_owned();
-    Err(LedgerError::Corrupt {
-        path: path.to_owned(),
-        detail,
-    })
+    Err(LedgerError::Corrupt { path: path.to_owned(), detail })
 }

@@ -5,16 +5,15 @@
 //!
 //! ```text
 //! stratum threads ──batch──▶ Recorder ──bounded queue──▶ writer (one task, one connection)
-//!                                                          │ every <= 20 ms: one row per commit
+//!                                                          │ within 3 ms: one row per commit
 //!                                                          ▼
 //!                                                       journal ──every 5 s──▶ workers, buckets,
 //!                                                                              rejects
 //!                                            queries ◀── read-only connections ──┘
 //! ```
 //!
-//! **What a crash costs.** A batch is on its way to disk at most 20 ms after it is handed over, so
-//! `kill -9` loses that much plus what the caller holds back. A block's row is committed with a
-//! full sync. The other rows are synced within 10 seconds, which is what a power cut can cost; it
+//! **What a crash costs.** A batch is in the file about 5 ms after it is handed over, so `kill -9`
+//! loses that much plus what the caller holds back. A block's row is committed with a full sync. The other rows are synced within 10 seconds, which is what a power cut can cost; it
 //! never damages the file.
 //!
 //! **When the queue is full** [`Recorder::work`] gives the batch back and the caller keeps adding

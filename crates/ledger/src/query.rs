@@ -258,17 +258,9 @@ impl Ledger {
             let Some((difficulty, at)) = best(row, "best", "best_at")? else {
                 return Ok(None);
             };
-            Ok(Some(BestShareRow {
-                worker: row.try_get("name")?,
-                difficulty,
-                at,
-            }))
+            Ok(Some(BestShareRow { worker: row.try_get("name")?, difficulty, at }))
         };
-        self.answer(
-            rows.iter()
-                .filter_map(|row| read(row).transpose())
-                .collect(),
-        )
+        self.answer(rows.iter().filter_map(|row| read(row).transpose()).collect())
     }
 
     /// The last sessions of one worker or of all, latest first.
@@ -294,9 +286,7 @@ impl Ledger {
                 peer: row.try_get("peer")?,
                 user_agent: row.try_get("user_agent")?,
                 opened: count(row, "opened")?,
-                closed: row
-                    .try_get::<Option<i64>, _>("closed")?
-                    .map(i64::unsigned_abs),
+                closed: row.try_get::<Option<i64>, _>("closed")?.map(i64::unsigned_abs),
                 accepted: count(row, "accepted")?,
                 work: work(row)?,
             })
@@ -347,9 +337,7 @@ fn work(row: &SqliteRow) -> Result<Work, sqlx::Error> {
 }
 
 fn difficulty(row: &SqliteRow, column: &str) -> Result<Option<Difficulty>, sqlx::Error> {
-    Ok(row
-        .try_get::<Option<f64>, _>(column)?
-        .and_then(|best| Difficulty::new(best).ok()))
+    Ok(row.try_get::<Option<f64>, _>(column)?.and_then(|best| Difficulty::new(best).ok()))
 }
 
 fn best(row: &SqliteRow, column: &str, at: &str) -> Result<Option<(Difficulty, u64)>, sqlx::Error> {

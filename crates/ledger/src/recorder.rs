@@ -59,7 +59,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Hands over a batch, which is on disk at most about 20 ms later.
+    /// Hands over a batch, which is on disk at most about 5 ms later.
     ///
     /// # Errors
     /// [`Full`] with the batch when the writer cannot keep up, or the ledger is closed.
@@ -235,9 +235,6 @@ mod tests {
         drop(inbox);
         assert_eq!(recorder.work(batch(2)), Err(Full(batch(2))));
         assert_eq!(recorder.shared.health().queued, 0);
-        assert_eq!(
-            recorder.block(crate::block::example("aa")).wait_blocking(),
-            Err(Closed)
-        );
+        assert_eq!(recorder.block(crate::block::example("aa")).wait_blocking(), Err(Closed));
     }
 }

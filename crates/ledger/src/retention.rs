@@ -27,11 +27,7 @@ pub struct Retention {
 impl Default for Retention {
     fn default() -> Self {
         let days = |n: u64| Duration::from_secs(n * DAY.unsigned_abs());
-        Self {
-            minutes: days(2),
-            hours: days(60),
-            sessions: days(60),
-        }
+        Self { minutes: days(2), hours: days(60), sessions: days(60) }
     }
 }
 
@@ -42,11 +38,9 @@ impl Retention {
         conn: &mut SqliteConnection,
         now: i64,
     ) -> Result<bool, sqlx::Error> {
-        Ok(
-            coarsen(conn, MINUTE, HOUR, before(now, self.minutes)).await?
-                || coarsen(conn, HOUR, DAY, before(now, self.hours)).await?
-                || forget_sessions(conn, before(now, self.sessions)).await?,
-        )
+        Ok(coarsen(conn, MINUTE, HOUR, before(now, self.minutes)).await?
+            || coarsen(conn, HOUR, DAY, before(now, self.hours)).await?
+            || forget_sessions(conn, before(now, self.sessions)).await?)
     }
 }
 

@@ -48,6 +48,8 @@ const STEPS: &[&str] = &[
         generation INTEGER NOT NULL,
         entries BLOB NOT NULL
     ) STRICT;
+    CREATE TABLE journal_folded (generation INTEGER NOT NULL) STRICT;
+    INSERT INTO journal_folded VALUES (0);
     CREATE TABLE sessions (
         id INTEGER PRIMARY KEY,
         worker TEXT NOT NULL,
@@ -88,17 +90,11 @@ pub(crate) async fn check(conn: &mut SqliteConnection, path: &Path) -> Result<()
         .map_err(failed)?;
     let new = marked == 0 && found == 0 && tables == 0;
     if !new && marked != APPLICATION_ID {
-        return Err(LedgerError::NotALedger {
-            path: path.to_owned(),
-        });
+        return Err(LedgerError::NotALedger { path: path.to_owned() });
     }
     let known = STEPS.len() as i64;
     if found > known {
-        return Err(LedgerError::NewerSchema {
-            path: path.to_owned(),
-            found,
-            known,
-        });
+        return Err(LedgerError::NewerSchema { path: path.to_owned(), found, known });
     }
     Ok(())
 }
@@ -124,10 +120,7 @@ async fn take(conn: &mut SqliteConnection, steps: &[&str]) -> Result<(), sqlx::E
 
 /// A pragma that answers one number.
 pub(crate) async fn pragma(conn: &mut SqliteConnection, name: &str) -> Result<i64, sqlx::Error> {
-    sqlx::query(&format!("PRAGMA {name}"))
-        .fetch_one(conn)
-        .await?
-        .try_get(0)
+    sqlx::query(&format!("PRAGMA {name}")).fetch_one(conn).await?.try_get(0)
 }
 
 #[cfg(test)]
@@ -151,24 +144,15 @@ mod tests {
         let path = Path::new("some.db");
         let mut conn = SqliteConnection::connect("sqlite::memory:").await.unwrap();
         check(&mut conn, path).await.unwrap();
-        sqlx::raw_sql("CREATE TABLE photos (a)")
-            .execute(&mut conn)
-            .await
-            .unwrap();
+        sqlx::raw_sql("CREATE TABLE photos (a)").execute(&mut conn).await.unwrap();
         let said = check(&mut conn, path).await.unwrap_err().to_string();
         assert!(said.contains("another program"), "{said}");
 
         let mut conn = SqliteConnection::connect("sqlite::memory:").await.unwrap();
         migrate(&mut conn).await.unwrap();
         check(&mut conn, path).await.unwrap();
-        sqlx::raw_sql("PRAGMA user_version = 99")
-            .execute(&mut conn)
-            .await
-            .unwrap();
+        sqlx::raw_sql("PRAGMA user_version = 99").execute(&mut conn).await.unwrap();
         let said = check(&mut conn, path).await.unwrap_err().to_string();
-        assert!(
-            said.contains("schema 99") && said.contains("newer hearth"),
-            "{said}"
-        );
+        assert!(said.contains("schema 99") && said.contains("newer hearth"), "{said}");
     }
 }

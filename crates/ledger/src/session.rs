@@ -44,31 +44,13 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     pub fn open(&mut self, id: SessionId, session: SessionOpened) {
-        let SessionOpened {
-            worker,
-            address,
-            peer,
-            user_agent,
-            at,
-        } = session;
-        self.opened.push(json!([
-            id.0,
-            worker,
-            address,
-            peer,
-            user_agent,
-            seconds(at)
-        ]));
+        let SessionOpened { worker, address, peer, user_agent, at } = session;
+        self.opened.push(json!([id.0, worker, address, peer, user_agent, seconds(at)]));
     }
 
     pub fn close(&mut self, id: SessionId, closed: SessionClosed) {
         let accepted = seconds(closed.accepted);
-        self.closed.push(json!([
-            id.0,
-            seconds(closed.at),
-            accepted,
-            closed.work.hashes()
-        ]));
+        self.closed.push(json!([id.0, seconds(closed.at), accepted, closed.work.hashes()]));
     }
 
     pub fn len(&self) -> usize {
@@ -110,8 +92,6 @@ pub(crate) async fn end_cut_off(conn: &mut SqliteConnection) -> Result<u64, sqlx
     )
     .execute(&mut *conn)
     .await?;
-    let row = sqlx::query("SELECT ifnull(max(id), 0) + 1 FROM sessions")
-        .fetch_one(conn)
-        .await?;
+    let row = sqlx::query("SELECT ifnull(max(id), 0) + 1 FROM sessions").fetch_one(conn).await?;
     Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
 }

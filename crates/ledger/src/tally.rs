@@ -96,10 +96,7 @@ impl Tally {
     /// `last_block_at`: a share counts as "since the last block" only when it is later.
     pub fn of(delta: &WorkDelta, last_block_at: i64) -> Self {
         let at = seconds(delta.at);
-        let best = delta.best.map(|best| Best {
-            difficulty: best.get(),
-            at,
-        });
+        let best = delta.best.map(|best| Best { difficulty: best.get(), at });
         let rejected = |&(reason, count): &(&'static str, u32)| (reason.into(), count.into());
         Self {
             first_at: at,
@@ -109,11 +106,7 @@ impl Tally {
             buckets: vec![Sums {
                 start: at - at % MINUTE,
                 accepted: delta.accepted.into(),
-                rejected: delta
-                    .rejected
-                    .iter()
-                    .map(|&(_, count)| u64::from(count))
-                    .sum(),
+                rejected: delta.rejected.iter().map(|&(_, count)| u64::from(count)).sum(),
                 work: delta.work.hashes(),
                 best: best.map(|best| best.difficulty),
             }],
@@ -127,10 +120,7 @@ impl Tally {
         self.best = better(self.best, other.best);
         self.since_block = better(self.since_block, other.since_block);
         for sums in other.buckets {
-            match self
-                .buckets
-                .binary_search_by_key(&sums.start, |mine| mine.start)
-            {
+            match self.buckets.binary_search_by_key(&sums.start, |mine| mine.start) {
                 Ok(found) => self.buckets[found].add(sums),
                 Err(place) => self.buckets.insert(place, sums),
             }
@@ -244,15 +234,9 @@ mod tests {
         }
         tallies.add(2, Tally::of(&delta(13, 2.0), 0));
         forget_since_block(tallies.values_mut(), 12);
-        let bests: Vec<_> = tallies
-            .drain()
-            .map(|(_, t)| (t.best, t.since_block))
-            .collect();
+        let bests: Vec<_> = tallies.drain().map(|(_, t)| (t.best, t.since_block)).collect();
         let best = |difficulty, at| Some(Best { difficulty, at });
-        assert_eq!(
-            bests,
-            [(best(8.0, 10), None), (best(2.0, 13), best(2.0, 13))]
-        );
+        assert_eq!(bests, [(best(8.0, 10), None), (best(2.0, 13), best(2.0, 13))]);
         assert_eq!(Tally::of(&delta(12, 9.0), 12).since_block, None);
     }
 }

@@ -1,4 +1,4 @@
-//! The one writer: merges what arrives within 20 ms into one commit.
+//! The one writer: merges what arrives within 3 ms into one commit.
 //!
 //! It never gives up: what cannot be written stays in memory as sums per worker and is tried again.
 
@@ -21,7 +21,9 @@ use tokio::{
 };
 
 /// How long the first message of a commit waits for others.
-const GROUP: Duration = Duration::from_millis(20);
+const GROUP: Duration = Duration::from_millis(3);
+/// Between two slices of folding, so that commits of fresh work come in between.
+const FOLD_PAUSE: Duration = Duration::from_millis(20);
 /// How old the tables, and so the answers of queries, may be.
 const FOLD: Duration = Duration::from_secs(5);
 /// Folding takes at most this part of the time: with very many workers it comes less often.
@@ -62,6 +64,8 @@ pub(crate) struct Writer {
 
     /// In the journal, not yet in the tables.
     generation: i64,
+    /// Rows of this generation in the journal.
+    rows: i64,
     journaled: Tallies,
     /// The generation before, while it is being folded.
     folding: Vec<(i64, Tally)>,
@@ -89,14 +93,7 @@ pub(crate) struct File {
 impl Writer {
     pub fn new(file: File, inbox: mpsc::UnboundedReceiver<Message>, shared: Arc<Shared>) -> Self {
         let now = Instant::now();
-        let File {
-            conn,
-            path,
-            retention,
-            generation,
-            last_block_at,
-            lock,
-        } = file;
+        let File { conn, path, retention, generation, last_block_at, lock } = file;
         Self {
             conn,
             inbox,
@@ -111,6 +108,7 @@ impl Writer {
             sessions: Sessions::default(),
             blocks: Vec::new(),
             generation,
+            rows: 0,
             journaled: Tallies::default(),
             folding: Vec::new(),
             fold_cost: Duration::ZERO,
@@ -198,11 +196,7 @@ impl Writer {
                 forget_since_block(self.newcomers.values_mut(), found_at);
                 forget_since_block(self.journaled.values_mut(), found_at);
                 forget_since_block(self.folding.iter_mut().map(|(_, tally)| tally), found_at);
-                match self
-                    .blocks
-                    .iter_mut()
-                    .find(|(known, _)| known.hash == row.hash)
-                {
+                match self.blocks.iter_mut().find(|(known, _)| known.hash == row.hash) {
                     Some((known, waiting)) => {
                         known.state = row.state;
                         known.confirmations = row.confirmations;
@@ -223,7 +217,7 @@ impl Writer {
         }
         let now = Instant::now();
         let fold = match (self.folding.is_empty(), self.journaled.is_empty()) {
-            (false, _) => now + GROUP,
+            (false, _) => now + FOLD_PAUSE,
             (true, false) => self.fold_due,
             (true, true) => self.retention_due,
         };
@@ -237,6 +231,8 @@ impl Writer {
             // Whatever was begun is undone; both fail harmlessly when there is nothing to undo.
             let _ = self.conn.execute("ROLLBACK").await;
             let _ = self.conn.execute("PRAGMA synchronous = NORMAL").await;
+            // A log that is in the file is used again from its start and takes no more room.
+            let _ = checkpoint::run(&mut self.conn, "PASSIVE").await;
         }
         done.map_err(|e| LedgerError::from_sqlite(&self.path, e))
     }
@@ -246,9 +242,7 @@ impl Writer {
         self.write_work().await?;
         if self.sessions.len() > 0 {
             self.sessions.write(&mut self.conn).await?;
-            self.shared
-                .queued_sessions
-                .fetch_sub(self.sessions.len(), Relaxed);
+            self.shared.queued_sessions.fetch_sub(self.sessions.len(), Relaxed);
             self.sessions.clear();
             self.wrote();
         }
@@ -267,11 +261,9 @@ impl Writer {
             self.shared.log_pages.store(0, Relaxed);
         }
         if self.retention_due <= Instant::now() {
-            let now = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |t| t.as_secs());
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs());
             let more = self.retention.step(&mut self.conn, seconds(now)).await?;
-            self.retention_due = Instant::now() + if more { GROUP } else { RETENTION };
+            self.retention_due = Instant::now() + if more { FOLD_PAUSE } else { RETENTION };
         }
         Ok(())
     }
@@ -296,7 +288,9 @@ impl Writer {
         if self.work.is_empty() {
             return Ok(());
         }
-        journal::append(&mut self.conn, self.generation, self.work.as_slice()).await?;
+        let work = self.work.as_slice();
+        journal::write(&mut self.conn, self.generation, self.rows, work).await?;
+        self.rows += 1;
         for (worker, tally) in self.work.drain() {
             self.journaled.add(worker, tally);
         }
@@ -310,9 +304,7 @@ impl Writer {
             return Ok(());
         }
         let names = serde_json::Value::from_iter(
-            self.newcomers
-                .iter()
-                .map(|(name, tally)| serde_json::json!([&**name, tally.first_at])),
+            self.newcomers.iter().map(|(name, tally)| serde_json::json!([&**name, tally.first_at])),
         )
         .to_string();
         sqlx::query(
@@ -349,6 +341,7 @@ impl Writer {
         }
         self.folding = self.journaled.drain().collect();
         self.generation += 1;
+        self.rows = 0;
         self.fold_cost = Duration::ZERO;
         true
     }
@@ -407,7 +400,11 @@ impl Writer {
         while let Ok(message) = self.inbox.try_recv() {
             self.take(message, &mut wanted);
         }
-        let written = self.write(true).await;
+        let mut written = self.write(true).await;
+        if written.is_err() {
+            // The failure has made room in the log.
+            written = self.write(true).await;
+        }
         for flushed in wanted.flush {
             let _ = flushed.send(written.clone());
         }
@@ -416,9 +413,7 @@ impl Writer {
         let path = self.path.clone();
         let failed = |e| LedgerError::from_sqlite(&path, e);
         written?;
-        checkpoint::run(&mut self.conn, "TRUNCATE")
-            .await
-            .map_err(failed)?;
+        checkpoint::run(&mut self.conn, "TRUNCATE").await.map_err(failed)?;
         self.conn.close().await.map_err(failed)
     }
 }

@@ -1,5 +1,11 @@
 //! A real program that is really killed: what `kill -9` at any moment may cost.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests, also outside of their #[test] functions"
+)]
+
 use hearth_ledger::{BlockRow, BlockState, Ledger, SessionOpened, WorkDelta};
 use rand::Rng;
 use std::{
@@ -30,10 +36,7 @@ fn writes_until_it_is_killed() {
     let Ok(path) = std::env::var(PATH) else {
         return;
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let (ledger, recorder) = runtime.block_on(Ledger::open(Path::new(&path))).unwrap();
     let mut out = std::io::stdout().lock();
     let mut sent = runtime.block_on(ledger.totals()).unwrap().accepted;
@@ -102,12 +105,7 @@ struct Seen {
 
 fn run_and_kill(path: &Path, life: Duration) -> Seen {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "writes_until_it_is_killed",
-            "--ignored",
-            "--nocapture",
-        ])
+        .args(["--exact", "writes_until_it_is_killed", "--ignored", "--nocapture"])
         .env(PATH, path)
         .stdout(Stdio::piped())
         .spawn()
@@ -134,17 +132,12 @@ fn run_and_kill(path: &Path, life: Duration) -> Seen {
         }
         seen
     });
-    has_begun
-        .recv_timeout(Duration::from_secs(60))
-        .expect("the child has opened the ledger");
+    has_begun.recv_timeout(Duration::from_secs(60)).expect("the child has opened the ledger");
     std::thread::sleep(life);
     let killed = since_epoch();
     child.kill().unwrap();
     child.wait().unwrap();
-    Seen {
-        killed,
-        ..reader.join().unwrap()
-    }
+    Seen { killed, ..reader.join().unwrap() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,10 +151,7 @@ async fn a_kill_at_any_moment_costs_only_the_last_moment_and_never_a_block() {
             rand::rng().random_range(50..2600) + if round == 3 { 4000 } else { 0 },
         );
         let seen = run_and_kill(&path, life);
-        assert!(
-            round == 0 || seen.found == known,
-            "the restart found what the last look saw"
-        );
+        assert!(round == 0 || seen.found == known, "the restart found what the last look saw");
         blocks.extend(seen.blocks);
 
         let began = Instant::now();
@@ -169,29 +159,13 @@ async fn a_kill_at_any_moment_costs_only_the_last_moment_and_never_a_block() {
         let reopened = began.elapsed();
         let totals = ledger.totals().await.unwrap();
         known = totals.accepted;
-        assert!(
-            known <= seen.sending,
-            "{known} counted, only {} were sent",
-            seen.sending
-        );
-        assert!(
-            known >= seen.found,
-            "what a former kill had left is still there"
-        );
-        assert_eq!(
-            totals.work,
-            Work::from_hashes(known as f64 * 1024.0),
-            "each share once"
-        );
+        assert!(known <= seen.sending, "{known} counted, only {} were sent", seen.sending);
+        assert!(known >= seen.found, "what a former kill had left is still there");
+        assert_eq!(totals.work, Work::from_hashes(known as f64 * 1024.0), "each share once");
         assert_eq!(totals.rejected.get("stale").copied().unwrap_or(0), known);
-        let minutes = ledger
-            .buckets(None, 0, u64::MAX, hearth_ledger::Width::Minute)
-            .await
-            .unwrap();
-        assert_eq!(
-            minutes.iter().map(|bucket| bucket.accepted).sum::<u64>(),
-            known
-        );
+        let minutes =
+            ledger.buckets(None, 0, u64::MAX, hearth_ledger::Width::Minute).await.unwrap();
+        assert_eq!(minutes.iter().map(|bucket| bucket.accepted).sum::<u64>(), known);
 
         let lost = seen.sent.iter().find(|(n, _)| *n > known);
         let cost = lost.map_or(Duration::ZERO, |(_, at)| seen.killed.saturating_sub(*at));
@@ -200,15 +174,9 @@ async fn a_kill_at_any_moment_costs_only_the_last_moment_and_never_a_block() {
 
         let rows = ledger.blocks(u32::MAX).await.unwrap();
         for hash in &blocks {
-            assert!(
-                rows.iter().any(|row| row.hash == *hash),
-                "block {hash} is missing"
-            );
+            assert!(rows.iter().any(|row| row.hash == *hash), "block {hash} is missing");
         }
         ledger.close().await.unwrap();
     }
-    assert!(
-        blocks.len() > ROUNDS && known > 100,
-        "the children did something"
-    );
+    assert!(blocks.len() > ROUNDS && known > 100, "the children did something");
 }

@@ -1,5 +1,7 @@
 //! The ledger as the server uses it: through its public face, on a real file.
 
+#![expect(clippy::unwrap_used, reason = "tests, also outside of their #[test] functions")]
+
 use hearth_ledger::{
     BlockRow, BlockState, Full, Ledger, LedgerError, Recorder, Retention, SessionClosed,
     SessionOpened, Width, WorkDelta,
@@ -12,10 +14,7 @@ use std::{
 use units::{Difficulty, Sats, Work};
 
 fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs()
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 fn difficulty(value: f64) -> Difficulty {
@@ -69,90 +68,40 @@ async fn work_is_summed_by_worker_by_minute_and_by_reason_and_survives_a_restart
     let folder = tempfile::tempdir().unwrap();
     let (ledger, recorder, path) = open(&folder).await;
     let start = now() / 3600 * 3600;
-    recorder
-        .work(vec![
-            delta("alice", start, 8.0),
-            delta("bob", start + 1, 2.0),
-        ])
-        .unwrap();
-    recorder
-        .work(vec![delta("alice", start + 59, 4.0)])
-        .unwrap();
-    recorder
-        .work(vec![delta("alice", start + 60, 1.0)])
-        .unwrap();
-    recorder
-        .work(vec![rejects(
-            "bob",
-            start + 61,
-            &[("stale", 3), ("duplicate", 1)],
-        )])
-        .unwrap();
-    recorder
-        .work(vec![rejects("bob", start + 62, &[("stale", 1)])])
-        .unwrap();
+    recorder.work(vec![delta("alice", start, 8.0), delta("bob", start + 1, 2.0)]).unwrap();
+    recorder.work(vec![delta("alice", start + 59, 4.0)]).unwrap();
+    recorder.work(vec![delta("alice", start + 60, 1.0)]).unwrap();
+    recorder.work(vec![rejects("bob", start + 61, &[("stale", 3), ("duplicate", 1)])]).unwrap();
+    recorder.work(vec![rejects("bob", start + 62, &[("stale", 1)])]).unwrap();
     ledger.close().await.unwrap();
 
     let (ledger, _recorder) = Ledger::open(&path).await.unwrap();
     let totals = ledger.totals().await.unwrap();
     assert_eq!((totals.workers, totals.accepted, totals.blocks), (2, 4, 0));
     assert_eq!(totals.work, Work::from_hashes(4.0 * 4_294_967_296.0));
-    assert_eq!(
-        totals.rejected,
-        BTreeMap::from([("stale".into(), 4), ("duplicate".into(), 1)])
-    );
+    assert_eq!(totals.rejected, BTreeMap::from([("stale".into(), 4), ("duplicate".into(), 1)]));
     assert_eq!(totals.best, Some(difficulty(8.0)));
 
     let workers = ledger.workers(0, 10).await.unwrap();
-    let names: Vec<_> = workers
-        .iter()
-        .map(|w| (&*w.name, w.first_seen, w.last_seen))
-        .collect();
-    assert_eq!(
-        names,
-        [("bob", start + 1, start + 62), ("alice", start, start + 60)]
-    );
+    let names: Vec<_> = workers.iter().map(|w| (&*w.name, w.first_seen, w.last_seen)).collect();
+    assert_eq!(names, [("bob", start + 1, start + 62), ("alice", start, start + 60)]);
     assert_eq!(workers[0].rejected["stale"], 4);
     assert_eq!(workers[1].best, Some((difficulty(8.0), start)));
     assert_eq!(ledger.workers(start + 61, 10).await.unwrap().len(), 1);
-    assert_eq!(
-        ledger.worker("alice").await.unwrap().as_ref(),
-        Some(&workers[1])
-    );
+    assert_eq!(ledger.worker("alice").await.unwrap().as_ref(), Some(&workers[1]));
     assert_eq!(ledger.worker("carol").await.unwrap(), None);
 
-    let minutes = ledger
-        .buckets(Some("alice"), start, start + 3600, Width::Minute)
-        .await
-        .unwrap();
-    let seen: Vec<_> = minutes
-        .iter()
-        .map(|b| (b.start, b.width_s, b.accepted))
-        .collect();
+    let minutes = ledger.buckets(Some("alice"), start, start + 3600, Width::Minute).await.unwrap();
+    let seen: Vec<_> = minutes.iter().map(|b| (b.start, b.width_s, b.accepted)).collect();
     assert_eq!(seen, [(start, 60, 2), (start + 60, 60, 1)]);
     assert_eq!(minutes[0].best, Some(difficulty(8.0)));
-    let hours = ledger
-        .buckets(None, 0, u64::MAX, Width::Hour)
-        .await
-        .unwrap();
-    let seen: Vec<_> = hours
-        .iter()
-        .map(|b| (b.start, b.accepted, b.rejected))
-        .collect();
+    let hours = ledger.buckets(None, 0, u64::MAX, Width::Hour).await.unwrap();
+    let seen: Vec<_> = hours.iter().map(|b| (b.start, b.accepted, b.rejected)).collect();
     assert_eq!(seen, [(start, 4, 5)]);
-    assert_eq!(
-        ledger
-            .buckets(Some("carol"), 0, u64::MAX, Width::Day)
-            .await
-            .unwrap(),
-        []
-    );
+    assert_eq!(ledger.buckets(Some("carol"), 0, u64::MAX, Width::Day).await.unwrap(), []);
 
     let best = ledger.best_shares(1).await.unwrap();
-    assert_eq!(
-        (&*best[0].worker, best[0].difficulty.get(), best[0].at),
-        ("alice", 8.0, start)
-    );
+    assert_eq!((&*best[0].worker, best[0].difficulty.get(), best[0].at), ("alice", 8.0, start));
 }
 
 #[tokio::test]
@@ -163,9 +112,7 @@ async fn old_minutes_are_rolled_up_at_the_start_and_no_sum_changes() {
     let today = now() / day * day;
     for (age, minutes) in [(100 * day, 30), (10 * day, 20), (0, 10)] {
         for minute in 0..minutes {
-            recorder
-                .work(vec![delta("alice", today - age + minute * 60, 2.0)])
-                .unwrap();
+            recorder.work(vec![delta("alice", today - age + minute * 60, 2.0)]).unwrap();
         }
         // More minutes than wait in memory at once.
         ledger.flush().await.unwrap();
@@ -174,36 +121,22 @@ async fn old_minutes_are_rolled_up_at_the_start_and_no_sum_changes() {
 
     let (ledger, recorder) = Ledger::open(&path).await.unwrap();
     let ages = |buckets: Vec<hearth_ledger::Bucket>| -> Vec<_> {
-        buckets
-            .iter()
-            .map(|b| (today - b.start, b.width_s, b.accepted))
-            .collect()
+        buckets.iter().map(|b| (today - b.start, b.width_s, b.accepted)).collect()
     };
     let want = [(100 * day, day, 30), (10 * day, 3600, 20)];
     for _ in 0..200 {
-        recorder
-            .work(vec![rejects("alice", today, &[("stale", 1)])])
-            .unwrap();
+        recorder.work(vec![rejects("alice", today, &[("stale", 1)])]).unwrap();
         ledger.flush().await.unwrap();
-        let found = ledger
-            .buckets(Some("alice"), 0, today, Width::Minute)
-            .await
-            .unwrap();
+        let found = ledger.buckets(Some("alice"), 0, today, Width::Minute).await.unwrap();
         if ages(found.clone()) == want {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     for worker in [Some("alice"), None] {
-        let found = ledger
-            .buckets(worker, 0, today, Width::Minute)
-            .await
-            .unwrap();
+        let found = ledger.buckets(worker, 0, today, Width::Minute).await.unwrap();
         assert_eq!(ages(found), want);
-        let days = ledger
-            .buckets(worker, 0, today + day, Width::Day)
-            .await
-            .unwrap();
+        let days = ledger.buckets(worker, 0, today + day, Width::Day).await.unwrap();
         let all = [(100 * day, day, 30), (10 * day, day, 20), (0, day, 10)];
         assert_eq!(ages(days), all);
     }
@@ -214,16 +147,8 @@ async fn old_minutes_are_rolled_up_at_the_start_and_no_sum_changes() {
 async fn a_block_is_one_row_however_often_it_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let (ledger, recorder, path) = open(&folder).await;
-    recorder
-        .block(block("aa", 1000, BlockState::Pending))
-        .wait()
-        .await
-        .unwrap();
-    recorder
-        .block(block("bb", 2000, BlockState::Pending))
-        .wait()
-        .await
-        .unwrap();
+    recorder.block(block("aa", 1000, BlockState::Pending)).wait().await.unwrap();
+    recorder.block(block("bb", 2000, BlockState::Pending)).wait().await.unwrap();
     for (confirmations, state) in [(1, BlockState::Candidate), (6, BlockState::Confirmed)] {
         for _ in 0..2 {
             let again = BlockRow {
@@ -239,13 +164,7 @@ async fn a_block_is_one_row_however_often_it_is_told() {
         ..block("bb", 2000, BlockState::Rejected)
     };
     recorder.block(refused.clone()).wait().await.unwrap();
-    let want = [
-        refused,
-        BlockRow {
-            confirmations: 6,
-            ..block("aa", 1000, BlockState::Confirmed)
-        },
-    ];
+    let want = [refused, BlockRow { confirmations: 6, ..block("aa", 1000, BlockState::Confirmed) }];
     assert_eq!(ledger.blocks(10).await.unwrap(), want);
     ledger.close().await.unwrap();
     let (ledger, _recorder) = Ledger::open(&path).await.unwrap();
@@ -261,10 +180,7 @@ async fn a_new_block_resets_the_best_share_since_the_last_block_and_old_news_do_
     let since = async || {
         ledger.flush().await.unwrap();
         let alice = ledger.worker("alice").await.unwrap().unwrap();
-        (
-            alice.best.unwrap().0.get(),
-            alice.best_since_block.map(|(best, _)| best.get()),
-        )
+        (alice.best.unwrap().0.get(), alice.best_since_block.map(|(best, _)| best.get()))
     };
     recorder.work(vec![delta("alice", 1000, 64.0)]).unwrap();
     assert_eq!(since().await, (64.0, Some(64.0)));
@@ -294,18 +210,11 @@ async fn sessions_get_ids_that_are_never_used_again_and_end_with_their_sums() {
     };
     let first = recorder.session_opened(opened("alice", 100));
     let second = recorder.session_opened(opened("bob", 101));
-    let done = SessionClosed {
-        at: 160,
-        accepted: 5,
-        work: Work::from_hashes(1e9),
-    };
+    let done = SessionClosed { at: 160, accepted: 5, work: Work::from_hashes(1e9) };
     recorder.session_closed(first, done);
     ledger.flush().await.unwrap();
     let sessions = ledger.sessions(None, 10).await.unwrap();
-    let seen: Vec<_> = sessions
-        .iter()
-        .map(|s| (s.id, s.closed, s.accepted))
-        .collect();
+    let seen: Vec<_> = sessions.iter().map(|s| (s.id, s.closed, s.accepted)).collect();
     assert_eq!(seen, [(second, None, 0), (first, Some(160), 5)]);
     assert_eq!(sessions[1].user_agent, opened("", 0).user_agent);
     assert_eq!(sessions[1].work, Work::from_hashes(1e9));
@@ -329,21 +238,9 @@ async fn after_the_end_batches_come_back_and_questions_are_answered_with_an_erro
     ledger.close().await.unwrap();
     let batch = vec![delta("alice", 1, 1.0)];
     assert_eq!(recorder.work(batch.clone()), Err(Full(batch)));
-    assert!(
-        recorder
-            .block(block("aa", 1, BlockState::Pending))
-            .wait()
-            .await
-            .is_err()
-    );
-    assert_eq!(
-        other.flush().await,
-        Err(LedgerError::Closed { path: path.clone() })
-    );
-    assert_eq!(
-        other.totals().await,
-        Err(LedgerError::Closed { path: path.clone() })
-    );
+    assert!(recorder.block(block("aa", 1, BlockState::Pending)).wait().await.is_err());
+    assert_eq!(other.flush().await, Err(LedgerError::Closed { path: path.clone() }));
+    assert_eq!(other.totals().await, Err(LedgerError::Closed { path: path.clone() }));
     assert_eq!(other.close().await, Err(LedgerError::Closed { path }));
 }
 
@@ -367,19 +264,8 @@ async fn a_second_program_is_told_who_holds_the_ledger() {
     let (ledger, _recorder, path) = open(&folder).await;
     let error = Ledger::open(&path).await.unwrap_err();
     let pid = Some(std::process::id());
-    assert_eq!(
-        error,
-        LedgerError::Locked {
-            path: path.clone(),
-            pid
-        }
-    );
-    assert!(
-        error
-            .to_string()
-            .contains("in use by another hearth (process"),
-        "{error}"
-    );
+    assert_eq!(error, LedgerError::Locked { path: path.clone(), pid });
+    assert!(error.to_string().contains("in use by another hearth (process"), "{error}");
     ledger.close().await.unwrap();
     Ledger::open(&path).await.unwrap();
 }
@@ -393,25 +279,15 @@ async fn what_cannot_be_a_ledger_is_refused_with_a_sentence() {
     write("file", b"");
     std::fs::create_dir(at("folder.db")).unwrap();
     for (path, words) in [
-        (
-            at("garbage.db"),
-            "is damaged (error returned from database: (code: 26)",
-        ),
+        (at("garbage.db"), "is damaged (error returned from database: (code: 26)"),
         (at("folder.db"), "cannot be opened"),
         (at("file/ledger.db"), "cannot be opened"),
         (PathBuf::from("/proc/hearth/ledger.db"), "cannot be opened"),
     ] {
         let said = Ledger::open(&path).await.unwrap_err().to_string();
-        assert!(
-            said.contains(words) && said.contains(&*path.to_string_lossy()),
-            "{said}"
-        );
+        assert!(said.contains(words) && said.contains(&*path.to_string_lossy()), "{said}");
     }
-    assert_eq!(
-        std::fs::read(at("garbage.db")).unwrap().len(),
-        3000,
-        "left as it was"
-    );
+    assert_eq!(std::fs::read(at("garbage.db")).unwrap().len(), 3000, "left as it was");
 }
 
 #[tokio::test]
@@ -460,10 +336,7 @@ async fn while_another_program_holds_the_file_nothing_is_lost_and_trouble_is_sho
     let (ledger, recorder, path) = open(&folder).await;
     let url = format!("sqlite://{}", path.display());
     let mut other = SqliteConnection::connect(&url).await.unwrap();
-    sqlx::raw_sql("BEGIN IMMEDIATE")
-        .execute(&mut other)
-        .await
-        .unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
     for at in 0..50 {
         recorder.work(vec![delta("alice", 1000 + at, 1.0)]).unwrap();
     }
@@ -491,9 +364,7 @@ async fn hostile_names_are_only_text() {
         "1",
     ];
     let before = now();
-    recorder
-        .work(names.iter().map(|name| delta(name, before, 1.0)).collect())
-        .unwrap();
+    recorder.work(names.iter().map(|name| delta(name, before, 1.0)).collect()).unwrap();
     ledger.flush().await.unwrap();
     for name in names {
         let row = ledger.worker(name).await.unwrap();
@@ -506,22 +377,15 @@ async fn hostile_names_are_only_text() {
 async fn a_site_may_keep_minutes_for_a_shorter_time() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.db");
-    let retention = Retention {
-        minutes: std::time::Duration::from_secs(3600),
-        ..Retention::default()
-    };
+    let retention =
+        Retention { minutes: std::time::Duration::from_secs(3600), ..Retention::default() };
     let (ledger, recorder) = Ledger::open_with(&path, retention).await.unwrap();
-    recorder
-        .work(vec![delta("alice", now() - 3 * 3600, 1.0)])
-        .unwrap();
+    recorder.work(vec![delta("alice", now() - 3 * 3600, 1.0)]).unwrap();
     ledger.close().await.unwrap();
     let (ledger, recorder) = Ledger::open_with(&path, retention).await.unwrap();
     recorder.work(vec![delta("alice", now(), 1.0)]).unwrap();
     ledger.flush().await.unwrap();
-    let found = ledger
-        .buckets(None, 0, u64::MAX, Width::Minute)
-        .await
-        .unwrap();
+    let found = ledger.buckets(None, 0, u64::MAX, Width::Minute).await.unwrap();
     let widths: Vec<_> = found.iter().map(|bucket| bucket.width_s).collect();
     assert_eq!(widths, [3600, 60]);
 }

@@ -127,18 +127,10 @@ mod tests {
 
     #[test]
     fn rounding_to_a_power_of_two_is_to_the_nearest_on_the_log_scale() {
-        for (given, want) in [
-            (1.0, 1.0),
-            (1.4, 1.0),
-            (1.5, 2.0),
-            (0.3, 0.25),
-            (349.0, 256.0),
-            (363.0, 512.0),
-        ] {
-            assert_eq!(
-                Difficulty::new(given).unwrap().nearest_power_of_two().get(),
-                want
-            );
+        for (given, want) in
+            [(1.0, 1.0), (1.4, 1.0), (1.5, 2.0), (0.3, 0.25), (349.0, 256.0), (363.0, 512.0)]
+        {
+            assert_eq!(Difficulty::new(given).unwrap().nearest_power_of_two().get(), want);
         }
     }
 

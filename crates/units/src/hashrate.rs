@@ -39,11 +39,8 @@ impl FromStr for Hashrate {
 
     /// Reads `500 GH/s`, `500GH`, `1.2T`, `3e6`.
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        let unreadable = || UnitError::Unreadable {
-            what: "hashrate",
-            text: text.into(),
-            example: "500 GH/s",
-        };
+        let unreadable =
+            || UnitError::Unreadable { what: "hashrate", text: text.into(), example: "500 GH/s" };
         let rate = si::read(text, &["H/s", "h/s", "H", ""]).ok_or_else(unreadable)?;
         if rate < 0.0 {
             return Err(UnitError::NotPositive("hashrate"));
@@ -68,18 +65,10 @@ mod tests {
         ] {
             assert_eq!(Hashrate::from_hashes_per_second(rate).to_string(), text);
         }
-        for (text, rate) in [
-            ("500 GH/s", 500e9),
-            ("1.2T", 1.2e12),
-            ("2MH", 2e6),
-            ("3e6", 3e6),
-            (" 7 kH/s ", 7e3),
-        ] {
-            assert_eq!(
-                text.parse::<Hashrate>().unwrap().hashes_per_second(),
-                rate,
-                "{text}"
-            );
+        for (text, rate) in
+            [("500 GH/s", 500e9), ("1.2T", 1.2e12), ("2MH", 2e6), ("3e6", 3e6), (" 7 kH/s ", 7e3)]
+        {
+            assert_eq!(text.parse::<Hashrate>().unwrap().hashes_per_second(), rate, "{text}");
         }
     }
 
@@ -89,9 +78,6 @@ mod tests {
             assert!(bad.parse::<Hashrate>().is_err(), "{bad}");
         }
         let said = "fast".parse::<Hashrate>().unwrap_err().to_string();
-        assert_eq!(
-            said,
-            "\"fast\" is not a hashrate; write it like \"500 GH/s\""
-        );
+        assert_eq!(said, "\"fast\" is not a hashrate; write it like \"500 GH/s\"");
     }
 }

@@ -24,11 +24,8 @@ pub(crate) fn write(f: &mut fmt::Formatter<'_>, value: f64, unit: &str) -> fmt::
         return write!(f, "{value:.decimals$}{space}{unit}");
     }
     // 999.6 must become "1.00 k", not "1000": the rounded number chooses the prefix.
-    let (prefix, scale) = PREFIXES
-        .iter()
-        .rev()
-        .find(|(_, scale)| value >= scale * 0.999_5)
-        .unwrap_or(&PREFIXES[0]);
+    let (prefix, scale) =
+        PREFIXES.iter().rev().find(|(_, scale)| value >= scale * 0.999_5).unwrap_or(&PREFIXES[0]);
     let scaled = value / scale;
     let decimals = match scaled {
         s if s >= 99.95 => 0,
@@ -42,10 +39,7 @@ pub(crate) fn write(f: &mut fmt::Formatter<'_>, value: f64, unit: &str) -> fmt::
 /// A finite number, an optional prefix and one of `units`.
 pub(crate) fn read(text: &str, units: &[&str]) -> Option<f64> {
     let text = text.trim();
-    let stem = units
-        .iter()
-        .find_map(|unit| text.strip_suffix(unit))?
-        .trim_end();
+    let stem = units.iter().find_map(|unit| text.strip_suffix(unit))?.trim_end();
     let plain = |number: &str| number.trim().parse::<f64>().ok().filter(|n| n.is_finite());
     let letters = |number: &str| number.contains(|c: char| c.is_alphabetic() && c != 'e');
     PREFIXES
@@ -53,9 +47,7 @@ pub(crate) fn read(text: &str, units: &[&str]) -> Option<f64> {
         .skip(1)
         .find_map(|(prefix, scale)| {
             let number = stem.strip_suffix(prefix)?;
-            (!letters(number))
-                .then(|| plain(number))?
-                .map(|n| n * scale)
+            (!letters(number)).then(|| plain(number))?.map(|n| n * scale)
         })
         .or_else(|| (!letters(stem)).then(|| plain(stem))?)
 }

@@ -56,22 +56,11 @@ async fn all_steps(conn: &mut SqliteConnection, now: i64) -> u32 {
 async fn minutes_become_hours_after_two_days_and_days_after_sixty() {
     let mut conn = empty().await;
     let now = 1_790_000_000 - 1_790_000_000 % DAY + 5 * HOUR;
-    for age in [
-        0,
-        47 * HOUR,
-        49 * HOUR,
-        49 * HOUR + 120,
-        59 * DAY,
-        61 * DAY,
-        61 * DAY + HOUR,
-    ] {
+    for age in [0, 47 * HOUR, 49 * HOUR, 49 * HOUR + 120, 59 * DAY, 61 * DAY, 61 * DAY + HOUR] {
         add(&mut conn, now - age, 1, 1).await;
     }
     all_steps(&mut conn, now).await;
-    assert_eq!(
-        rows(&mut conn, MINUTE).await,
-        [(now - 47 * HOUR, 1), (now, 1)]
-    );
+    assert_eq!(rows(&mut conn, MINUTE).await, [(now - 47 * HOUR, 1), (now, 1)]);
     let hours = [now - 59 * DAY, now - 50 * HOUR, now - 49 * HOUR].map(|start| (start, 1));
     assert_eq!(rows(&mut conn, HOUR).await, hours);
     let day = |age: i64| now - age - (now - age) % DAY;
@@ -111,10 +100,8 @@ async fn ended_sessions_go_after_sixty_days_and_open_ones_stay() {
     .await
     .unwrap();
     all_steps(&mut conn, 101 + 60 * DAY).await;
-    let left: Vec<(i64,)> = sqlx::query_as("SELECT id FROM sessions")
-        .fetch_all(&mut conn)
-        .await
-        .unwrap();
+    let left: Vec<(i64,)> =
+        sqlx::query_as("SELECT id FROM sessions").fetch_all(&mut conn).await.unwrap();
     assert_eq!(left, [(2,), (3,)]);
 }
 
