@@ -91,10 +91,7 @@ fn cached(cache: &Path) -> Outcome<PathBuf> {
     let made = build.join("made");
     collect(&build.join("bin"), &made)?;
     if !answers(&made.join("bin/bitcoind")) {
-        return Err(format!(
-            "the new bitcoind does not run: look at {}",
-            log.display()
-        ));
+        return Err(format!("the new bitcoind does not run: look at {}", log.display()));
     }
     remove(&home)?;
     fs::rename(&made, &home).map_err(|error| cannot("move to", &home, &error))?;
@@ -105,10 +102,7 @@ fn cached(cache: &Path) -> Outcome<PathBuf> {
 /// The folder with Bitcoin Core's source; cargo downloads it first if it is not there yet.
 fn source() -> Outcome<PathBuf> {
     let host = output(Command::new(env::var_os("RUSTC").unwrap_or("rustc".into())).arg("-vV"))?;
-    let host = host
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .unwrap_or_default();
+    let host = host.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
     let mut metadata = cargo(&["metadata", "--format-version", "1", "--all-features"]);
     if !host.is_empty() {
         // Crates that only other systems need are not downloaded then.
@@ -121,18 +115,13 @@ fn source() -> Outcome<PathBuf> {
     if folder.join("CMakeLists.txt").is_file() {
         Ok(folder)
     } else {
-        Err(format!(
-            "Bitcoin Core's source is not in {}",
-            folder.display()
-        ))
+        Err(format!("Bitcoin Core's source is not in {}", folder.display()))
     }
 }
 
 fn source_in(metadata: &Value) -> Option<PathBuf> {
     let packages = metadata["packages"].as_array()?;
-    let package = packages
-        .iter()
-        .find(|p| p["name"] == CRATE && p["version"] == VERSION)?;
+    let package = packages.iter().find(|p| p["name"] == CRATE && p["version"] == VERSION)?;
     let manifest = Path::new(package["manifest_path"].as_str()?);
     Some(manifest.parent()?.join("bitcoin"))
 }
@@ -145,20 +134,12 @@ fn compile(source: &Path, build: &Path, log: &Path) -> Outcome {
     eprintln!("==> building Bitcoin Core, once: about 10 minutes on two cores");
     eprintln!("    kept in {}", build.with_extension("").display());
     let mut configure = Command::new("cmake");
-    configure
-        .arg("-S")
-        .arg(source)
-        .arg("-B")
-        .arg(build)
-        .args(OPTIONS);
+    configure.arg("-S").arg(source).arg("-B").arg(build).args(OPTIONS);
     log.follow(&mut configure, "configure", |_| {})?;
 
     let jobs = available_parallelism().map_or(1, usize::from).to_string();
     let mut make = Command::new("cmake");
-    make.arg("--build")
-        .arg(build)
-        .args(["--parallel", &jobs, "--target"])
-        .args(PROGRAMS);
+    make.arg("--build").arg(build).args(["--parallel", &jobs, "--target"]).args(PROGRAMS);
     let mut progress = Progress::new();
     let result = log.follow(&mut make, "build", |line| progress.see(line));
     progress.end();
@@ -173,17 +154,9 @@ struct Log {
 
 impl Log {
     fn follow(&mut self, command: &mut Command, what: &str, mut each: impl FnMut(&str)) -> Outcome {
-        let errors = self
-            .file
-            .try_clone()
-            .map_err(|error| cannot("write", &self.path, &error))?;
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(errors);
-        let mut child = command
-            .spawn()
-            .map_err(|error| not_started(command, &error))?;
+        let errors = self.file.try_clone().map_err(|error| cannot("write", &self.path, &error))?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+        let mut child = command.spawn().map_err(|error| not_started(command, &error))?;
         if let Some(stdout) = child.stdout.take() {
             for line in BufReader::new(stdout).split(b'\n') {
                 let line =
@@ -220,11 +193,7 @@ struct Progress {
 
 impl Progress {
     fn new() -> Self {
-        Self {
-            started: Instant::now(),
-            shown: None,
-            terminal: std::io::stderr().is_terminal(),
-        }
+        Self { started: Instant::now(), shown: None, terminal: std::io::stderr().is_terminal() }
     }
 
     fn see(&mut self, line: &str) {
@@ -341,20 +310,13 @@ mod tests {
                 {"name": name, "version": version, "manifest_path": "/y/Cargo.toml"},
             ]})
         };
-        assert_eq!(
-            source_in(&package(CRATE, VERSION)),
-            Some("/y/bitcoin".into())
-        );
+        assert_eq!(source_in(&package(CRATE, VERSION)), Some("/y/bitcoin".into()));
         assert_eq!(source_in(&package(CRATE, "0.4.0")), None);
         assert_eq!(source_in(&json!({})), None);
     }
 
     #[test]
     fn the_locked_dependencies_carry_the_source() {
-        assert!(
-            source()
-                .unwrap()
-                .ends_with("libbitcoinkernel-sys-0.4.1/bitcoin")
-        );
+        assert!(source().unwrap().ends_with("libbitcoinkernel-sys-0.4.1/bitcoin"));
     }
 }

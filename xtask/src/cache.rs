@@ -7,11 +7,7 @@ use crate::Outcome;
 
 /// `$HEARTH_CACHE`, else `$XDG_CACHE_HOME/hearth`, else `~/.cache/hearth`.
 pub fn folder() -> Outcome<PathBuf> {
-    let set = |name| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let folder = set("HEARTH_CACHE")
         .or_else(|| set("XDG_CACHE_HOME").map(|cache| cache.join("hearth")))
         .or_else(|| set("HOME").map(|home| home.join(".cache/hearth")))

@@ -72,9 +72,7 @@ fn dispatch(arguments: &[String]) -> Outcome {
 fn none(task: &str, rest: &[String]) -> Outcome {
     match rest.first() {
         None => Ok(()),
-        Some(extra) => Err(format!(
-            "`cargo xtask {task}` does not know `{extra}`: leave it out"
-        )),
+        Some(extra) => Err(format!("`cargo xtask {task}` does not know `{extra}`: leave it out")),
     }
 }
 
@@ -84,16 +82,12 @@ fn time_and_others(arguments: &[String], default: u64) -> Outcome<(Vec<String>, 
     let mut left = arguments.iter();
     while let Some(argument) = left.next() {
         if argument == "--for" {
-            let text = left
-                .next()
-                .ok_or("--for wants a time, for example `--for 60s`")?;
+            let text = left.next().ok_or("--for wants a time, for example `--for 60s`")?;
             time = seconds(text)?;
         } else if let Some(text) = argument.strip_prefix("--for=") {
             time = seconds(text)?;
         } else if argument.starts_with('-') {
-            return Err(format!(
-                "there is no option `{argument}` here, only `--for 60s`"
-            ));
+            return Err(format!("there is no option `{argument}` here, only `--for 60s`"));
         } else {
             others.push(argument.clone());
         }
@@ -169,14 +163,8 @@ mod tests {
         let cases: [(&[&str], &str); 5] = [
             (&["tset"], "there is no task `tset`"),
             (&["test", "fast"], "`cargo xtask test` does not know `fast`"),
-            (
-                &["bitcoind", "--force"],
-                "`cargo xtask bitcoind` does not know `--force`",
-            ),
-            (
-                &["soak", "forever"],
-                "`cargo xtask soak` does not know `forever`",
-            ),
+            (&["bitcoind", "--force"], "`cargo xtask bitcoind` does not know `--force`"),
+            (&["soak", "forever"], "`cargo xtask soak` does not know `forever`"),
             (&["fuzz", "a", "b"], "fuzz takes one target"),
         ];
         for (arguments, expected) in cases {

@@ -27,14 +27,8 @@ pub fn repository() -> PathBuf {
 /// Runs one step with its output shown; `failed` is the sentence when it does not succeed.
 pub fn step(title: &str, command: &mut Command, failed: &str) -> Outcome {
     eprintln!("==> {title}");
-    let status = command
-        .status()
-        .map_err(|error| not_started(command, &error))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("{failed} ({status})"))
-    }
+    let status = command.status().map_err(|error| not_started(command, &error))?;
+    if status.success() { Ok(()) } else { Err(format!("{failed} ({status})")) }
 }
 
 /// Becomes the program, so that signals sent to the task reach it. Only returns if that failed.
@@ -46,19 +40,14 @@ pub fn become_program(title: &str, command: &mut Command) -> Outcome {
 
 /// Whether the command runs and succeeds, with nothing shown.
 pub fn succeeds(command: &mut Command) -> bool {
-    let quiet = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     quiet.status().is_ok_and(|status| status.success())
 }
 
 /// What the command prints.
 pub fn output(command: &mut Command) -> Outcome<String> {
-    let output = command
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| not_started(command, &error))?;
+    let output =
+        command.stderr(Stdio::inherit()).output().map_err(|error| not_started(command, &error))?;
     if !output.status.success() {
         return Err(format!("`{}` failed ({})", name(command), output.status));
     }

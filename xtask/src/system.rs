@@ -52,9 +52,7 @@ pub fn rust_tools() -> Outcome {
 
 fn missing<'a>(wanted: &[&'a str]) -> Outcome<Vec<&'a str>> {
     let mut query = Command::new("dpkg-query");
-    query
-        .args(["-W", "-f=${db:Status-Abbrev} ${Package}\n"])
-        .args(wanted);
+    query.args(["-W", "-f=${db:Status-Abbrev} ${Package}\n"]).args(wanted);
     match query.stdin(Stdio::null()).stderr(Stdio::null()).output() {
         Ok(output) => Ok(not_in(&String::from_utf8_lossy(&output.stdout), wanted)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -81,9 +79,7 @@ fn not_in<'a>(list: &str, wanted: &[&'a str]) -> Vec<&'a str> {
 
 fn apt(arguments: &[&str]) -> Command {
     let mut command = Command::new("apt-get");
-    command
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .args(arguments);
+    command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
     command
 }
 
@@ -100,10 +96,7 @@ mod tests {
     fn a_package_counts_only_when_it_is_wholly_installed() {
         let list = "ii  cmake\nrc  libevent-dev\nun  libboost-dev\nii  g++\n";
         let wanted = ["cmake", "g++", "libevent-dev", "libboost-dev", "capnproto"];
-        assert_eq!(
-            not_in(list, &wanted),
-            ["libevent-dev", "libboost-dev", "capnproto"]
-        );
+        assert_eq!(not_in(list, &wanted), ["libevent-dev", "libboost-dev", "capnproto"]);
         assert_eq!(not_in("", &["cmake"]), ["cmake"]);
     }
 }

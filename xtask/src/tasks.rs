@@ -16,11 +16,7 @@ pub fn demo(arguments: &[String]) -> Outcome {
 /// `hearth bench stratum --soak`.
 pub fn soak(time: u64) -> Outcome {
     let time = format!("{time}s");
-    hearth(
-        "building hearth, then the soak",
-        &["bench", "stratum", "--soak", &time],
-        &[],
-    )
+    hearth("building hearth, then the soak", &["bench", "stratum", "--soak", &time], &[])
 }
 
 /// What must hold before a change is taken. The test runner's own lines come last.
@@ -33,14 +29,7 @@ pub fn test() -> Outcome {
     )?;
     step(
         "lints",
-        &mut cargo(&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "--deny",
-            "warnings",
-        ]),
+        &mut cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]),
         "clippy found something: its messages above say what",
     )?;
     let bitcoind = bitcoind::ensure()?;
@@ -59,19 +48,13 @@ pub fn fuzz(target: Option<&str>, time: u64) -> Outcome {
         )?;
     }
     let list = output(&mut cargo_fuzz(&["list"]))?;
-    let known: Vec<&str> = list
-        .lines()
-        .map(str::trim)
-        .filter(|name| !name.is_empty())
-        .collect();
+    let known: Vec<&str> = list.lines().map(str::trim).filter(|name| !name.is_empty()).collect();
     let chosen = match target {
         None => known,
         Some(target) if known.contains(&target) => vec![target],
         Some(target) => {
             let known = known.join(", ");
-            return Err(format!(
-                "there is no fuzz target `{target}`: choose one of {known}"
-            ));
+            return Err(format!("there is no fuzz target `{target}`: choose one of {known}"));
         }
     };
     for target in chosen {
@@ -80,8 +63,7 @@ pub fn fuzz(target: Option<&str>, time: u64) -> Outcome {
         let mut run = cargo_fuzz(&["run", target, "--"]);
         step(
             &format!("fuzz {target} for {time} s"),
-            run.arg(format!("-max_total_time={time}"))
-                .arg("-timeout=10"),
+            run.arg(format!("-max_total_time={time}")).arg("-timeout=10"),
             &format!("{target} failed: the input is in fuzz/artifacts/{target}"),
         )?;
     }
@@ -91,18 +73,12 @@ pub fn fuzz(target: Option<&str>, time: u64) -> Outcome {
 fn hearth(title: &str, task: &[&str], arguments: &[String]) -> Outcome {
     let bitcoind = bitcoind::ensure()?;
     let mut run = cargo(&["run", "--release", "--package", "hearth", "--"]);
-    become_program(
-        title,
-        run.args(task).args(arguments).env("BITCOIND", bitcoind),
-    )
+    become_program(title, run.args(task).args(arguments).env("BITCOIND", bitcoind))
 }
 
 /// cargo-fuzz passes options that stable Rust only takes with this variable set.
 fn cargo_fuzz(arguments: &[&str]) -> Command {
     let mut command = cargo(&["fuzz"]);
-    command
-        .args(arguments)
-        .env("RUSTC_BOOTSTRAP", "1")
-        .current_dir(repository().join("fuzz"));
+    command.args(arguments).env("RUSTC_BOOTSTRAP", "1").current_dir(repository().join("fuzz"));
     command
 }

@@ -130,7 +130,7 @@ impl Answer<'_> {
             && let Some(last) = self.transactions.pop()
         {
             dropped = true;
-            weight -= last.weight;
+            weight = weight.saturating_sub(last.weight);
             self.coinbasevalue = self
                 .coinbasevalue
                 .checked_sub(last.fee)

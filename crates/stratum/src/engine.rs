@@ -4,7 +4,7 @@
 //! shares are in `handshake`, shares in `shares`.
 
 use crate::{
-    coinbase::Payout,
+    coinbase::{Payout, PayoutError},
     config::{Config, Port},
     job::Job,
     jobs::Jobs,
@@ -32,6 +32,7 @@ const GRACE_MS: u64 = 60_000;
 /// Time in which a machine that has never sent a share is spared difficulties below 1: a large one
 /// takes minutes to start, and would then flood.
 const BOOT_MS: u64 = 120_000;
+const NO_ADDRESS: &str = "the user name must begin with a bitcoin address, like bc1q….worker1; check it for typing errors";
 /// Lines that are no JSON-RPC before a connection is ended.
 const MAX_BAD_LINES: u8 = 3;
 
@@ -114,7 +115,7 @@ pub(crate) struct Engine {
     pub(crate) batch: Batch,
     /// Rejects of sessions without a worker.
     pub(crate) anonymous_rejects: [u64; Reject::COUNT],
-    payouts: HashMap<String, Weak<Payout>>,
+    pub(crate) payouts: HashMap<String, Weak<Payout>>,
     /// Why there is no work, and since when.
     pub(crate) waiting: Option<(Arc<str>, u64)>,
     handed_over_ms: u64,
@@ -412,23 +413,20 @@ impl Engine {
             return Ok(known);
         }
         if address.is_empty() {
-            return self.shared.fallback.clone().ok_or_else(|| {
-                "the user name must begin with a bitcoin address, like bc1q….worker1".to_string()
-            });
+            return self.shared.fallback.clone().ok_or_else(|| NO_ADDRESS.to_string());
         }
-        let payout = Payout::parse(address, self.shared.config.network).or_else(|error| {
-            match (&self.shared.fallback, &error) {
-                // A user name that never meant to be an address mines to the owner of the server.
-                (Some(fallback), crate::PayoutError::NotAnAddress { .. })
-                    if !looks_like_an_address(address) =>
-                {
-                    Ok(fallback.clone())
-                }
-                _ => Err(error.to_string()),
+        match Payout::parse(address, self.shared.config.network) {
+            Ok(payout) => {
+                self.payouts.insert(address.to_string(), Arc::downgrade(&payout));
+                Ok(payout)
             }
-        })?;
-        self.payouts.insert(address.to_string(), Arc::downgrade(&payout));
-        Ok(payout)
+            // A user name that never meant to be an address mines to the owner of the server. It is
+            // not remembered: there is no end of such names.
+            Err(PayoutError::NotAnAddress { .. }) if !looks_like_an_address(address) => {
+                self.shared.fallback.clone().ok_or_else(|| NO_ADDRESS.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     pub(crate) fn describe(&mut self, key: usize) {

@@ -43,11 +43,15 @@ const GATHER: usize = 64 * 1024;
 const FILL: usize = 256;
 /// Between these rates of ready sockets a second, a reactor takes naps: enough come for several to
 /// gather, and not so many that they gather by themselves.
-const NAP_RATES: std::ops::Range<u32> = 300..8000;
-/// A nap: nothing next to a miner's network, and it saves most wake-ups.
-const NAP: Timespec = Timespec { tv_sec: 0, tv_nsec: 3_000_000 };
-/// How often the rate is judged, milliseconds.
+const NAP_RATES: std::ops::RangeInclusive<u64> = 600..=8000;
+/// A nap: little next to a miner's network, and it saves most wake-ups.
+const NAP: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+/// Sockets that a nap must gather on average to be worth it.
+const NAP_WORTH: u64 = 2;
+/// How often the rate is judged, and how long naps are left off after they were not worth it,
+/// milliseconds.
 const RATE_WINDOW_MS: u64 = 64;
+const NAPLESS_MS: u64 = 1000;
 const WAKE: u64 = u64::MAX;
 /// Tokens of listeners: this and below; connections count up from 0.
 const LISTENER: u64 = u64::MAX - 1;
@@ -479,22 +483,31 @@ impl Reactor {
 #[derive(Default)]
 struct Pace {
     since_ms: u64,
-    events: u32,
+    events: u64,
+    wakes: u64,
     naps: bool,
+    /// No naps before this moment.
+    awake_until_ms: u64,
 }
 
 impl Pace {
     fn count(&mut self, events: usize) {
-        self.events += events as u32;
+        self.events += events as u64;
+        self.wakes += 1;
     }
 
     fn wants_nap(&mut self, now_ms: u64) -> bool {
         let passed = now_ms.saturating_sub(self.since_ms);
-        if passed >= RATE_WINDOW_MS {
-            let rate = u64::from(self.events) * 1000 / passed;
-            self.naps = NAP_RATES.contains(&(rate.min(u64::from(u32::MAX)) as u32));
-            (self.since_ms, self.events) = (now_ms, 0);
+        if passed < RATE_WINDOW_MS {
+            return self.naps;
         }
+        if self.naps && self.events < NAP_WORTH * self.wakes {
+            // One miner that waits for each answer: it would only be slowed down.
+            self.awake_until_ms = now_ms + NAPLESS_MS;
+        }
+        let fits = NAP_RATES.contains(&(self.events * 1000 / passed));
+        self.naps = fits && now_ms >= self.awake_until_ms;
+        (self.since_ms, self.events, self.wakes) = (now_ms, 0, 0);
         self.naps
     }
 }

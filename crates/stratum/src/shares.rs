@@ -209,6 +209,7 @@ impl Engine {
         session.accepted += 1;
         session.work += credit.work();
         session.rejected_in_a_row = 0;
+        session.bad_lines = 0;
         session.duplicates_in_a_row = 0;
         let wanted = self.shared.config.ports[usize::from(session.port)]
             .vardiff

@@ -128,7 +128,10 @@ impl Workers {
         let Some(slot) = self.slots.get_mut(key as usize).and_then(Option::as_mut) else { return };
         slot.state.rejected[reason as usize] += 1;
         slot.delta.rejected[reason as usize] += 1;
-        mark(slot, key, &mut self.dirty);
+        // A name that never earned a share is not for the record; should it earn one, this goes along.
+        if slot.state.accepted > 0 {
+            mark(slot, key, &mut self.dirty);
+        }
     }
 
     pub(crate) fn describe(&mut self, key: u32, difficulty: Difficulty, agent: Option<&Arc<str>>) {
@@ -306,8 +309,10 @@ mod tests {
         let mut workers = Workers::default();
         for i in 0..1000 {
             let key = workers.join(&format!("a.{i}"), "a");
+            workers.rejected(key, Reject::LowDifficulty);
             workers.leave(key);
         }
+        assert!(!workers.is_dirty());
         assert_eq!(workers.slots.len(), 1);
         assert_eq!(workers.states().count(), 0);
     }

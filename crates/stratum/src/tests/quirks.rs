@@ -417,3 +417,81 @@ fn silence_ends_a_handshake_and_much_later_a_session() {
     rig.engine.tick();
     assert_eq!(rig.engine.ended, [(miner.key, crate::End::Idle)]);
 }
+
+#[test]
+fn a_suggestion_before_the_first_job_decides_its_difficulty() {
+    let mut rig = Rig::new(Config { ports: vec![Port::default()], ..config() });
+    rig.job(template(800_000, 1, 12, 0x1702_f128), true);
+    let key = rig.connect();
+    rig.ask(key, r#"{"id":4,"method":"mining.suggest_difficulty","params":[16]}"#);
+    rig.ask(key, SUBSCRIBE);
+    let lines = rig.say(key, &format!("{}\n", authorize(ADDRESS, "x")));
+    assert_eq!(methods(&lines), ["answer", "mining.set_difficulty", "mining.notify"]);
+    assert_eq!(lines[1]["params"][0], 16);
+}
+
+#[test]
+fn a_keep_alive_with_an_id_is_answered_each_time_and_changes_nothing() {
+    let mut rig = Rig::new(Config { ports: vec![Port::default()], ..config() });
+    rig.job(template(800_000, 1, 12, 0x1702_f128), true);
+    let (miner, _) = rig.miner();
+    let line = r#"{"id":7,"method":"mining.suggest_difficulty","params":[1.5e-04]}"#;
+    assert_eq!(rig.say(miner.key, &format!("{line}\n")).len(), 3);
+    for _ in 0..1000 {
+        assert_eq!(rig.ask(miner.key, line), json!({"id": 7, "result": true, "error": null}));
+    }
+    assert!(rig.engine.ended.is_empty());
+}
+
+#[test]
+fn the_longest_tag_and_address_and_the_last_job_stay_within_the_sizes() {
+    let mut rig = Rig::new(Config { tag: "x".repeat(Config::MAX_TAG), ..config() });
+    rig.number = u32::MAX - 1;
+    rig.job(template(u32::MAX >> 1, 1, 12, SIGNET_BITS), true);
+    let key = rig.connect();
+    let long = "bcrt1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqc8gma6";
+    let lines = rig.say(key, &format!("{SUBSCRIBE}\n{}\n", authorize(long, "x")));
+    let mut miner =
+        Miner { key, extranonce1: String::new(), size: 0, difficulty: 0.0, notify: Value::Null };
+    lines.iter().for_each(|line| miner.hear(line));
+    assert!(miner.notify[0].as_str().unwrap().len() <= 16);
+    assert!(miner.coinbase("0000000000000000").len() <= 500);
+    assert!(lines.last().unwrap().to_string().len() < 4096);
+}
+
+#[test]
+fn the_subscribe_answer_comes_first_and_names_its_subscriptions() {
+    // NerdMiner takes the first line for it and reads the session's name from `result[0][0][1]`.
+    let mut rig = Rig::working();
+    let key = rig.connect();
+    let lines = rig.say(key, &format!("{SUBSCRIBE}\n{}\n", authorize(ADDRESS, "x")));
+    assert_eq!(lines[0]["id"], 1);
+    assert!(lines[0]["result"][0][0][1].is_string());
+}
+
+#[test]
+fn a_large_machine_that_is_still_starting_is_spared_difficulties_below_one() {
+    // NerdQAxe would read 0.
+    let mut rig = Rig::new(Config { ports: vec![Port::default()], ..config() });
+    rig.job(template(800_000, 1, 12, 0x1702_f128), true);
+    let (miner, _) = rig.miner();
+    for second in 1..=300 {
+        rig.engine.now.ms += 1000;
+        rig.engine.tick();
+        let difficulty = rig.engine.sessions[miner.key].difficulty.current().get();
+        assert!(difficulty >= 1.0 || second >= 120, "{difficulty} after {second} s");
+    }
+    assert!(rig.engine.sessions[miner.key].difficulty.current().get() < 1.0);
+}
+
+#[test]
+fn names_without_an_address_leave_nothing_behind_on_a_server_with_a_fallback() {
+    let mut rig = Rig::new(Config { fallback_address: Some(ADDRESS.into()), ..config() });
+    let key = rig.connect();
+    for i in 0..1000 {
+        rig.ask(key, &authorize(&format!("rig{i}"), "x"));
+    }
+    rig.engine.close(key);
+    rig.engine.tick();
+    assert_eq!(rig.engine.payouts.len(), 0);
+}

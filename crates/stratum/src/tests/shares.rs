@@ -305,3 +305,24 @@ fn pipelined_shares_are_answered_in_order_with_their_own_verdicts() {
     }
     assert_eq!((answers[150].0, code(&answers[150].1)), (b.key, 0));
 }
+
+#[test]
+fn hex_numbers_may_lack_their_leading_zeros() {
+    let mut rig = Rig::working();
+    let (miner, _) = rig.miner();
+    let mut share = miner.share(1);
+    let nonce = u32::from_str_radix(share.nonce.as_str().unwrap(), 16).unwrap();
+    assert!(nonce < 1 << 28, "a nonce that has leading zeros");
+    share.nonce = json!(format!("{nonce:x}"));
+    assert_eq!(code(&rig.submit(&miner, &share)), 0);
+}
+
+#[test]
+fn a_reject_has_a_null_result_and_an_error_of_three() {
+    let mut rig = Rig::working();
+    let (miner, _) = rig.miner();
+    let mut share = miner.share(1);
+    share.nonce = json!("zz");
+    let error = json!([20, Reject::Malformed.sentence(), null]);
+    assert_eq!(rig.submit(&miner, &share), json!({"id": 9, "result": null, "error": error}));
+}
