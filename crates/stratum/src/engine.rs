@@ -251,7 +251,7 @@ impl Engine {
     pub(crate) fn take_job(&mut self, job: Arc<Job>, new_tip: bool) {
         self.settle();
         self.waiting = None;
-        self.jobs.push(job, new_tip);
+        self.jobs.push(job, new_tip, self.now.ms);
     }
 
     /// No node can give work. Miners are told; what they work on counts for a while longer.

@@ -7,12 +7,16 @@ use std::{
     sync::Arc,
 };
 
-/// Jobs on one tip whose shares still count: half an hour at a refresh of 30 s.
-const MAX_LIVE: usize = 64;
+/// How long shares for a job count after a newer one has come on the same tip, milliseconds. Firmware
+/// turns to a new job within seconds; to remember every share of a long block would fill memory.
+const KEEP_MS: u64 = 180_000;
+/// Jobs on one tip at most.
+const MAX_LIVE: usize = 256;
 /// Jobs of the tip before, kept because a late share for them may still be a block.
 const MAX_STALE: usize = 4;
-/// Shares remembered in all, about 64 MB. They are earned: each one met its session's target.
-const MAX_SEEN: usize = 1 << 22;
+/// Shares remembered in all, at most about 150 MB. They are earned: each one met its session's target.
+/// A hundred thousand miners on two cores send three million in [`KEEP_MS`].
+const MAX_SEEN: usize = 1 << 23;
 
 type Fingerprints = HashSet<u64, BuildHasherDefault<Spread>>;
 
@@ -38,9 +42,16 @@ pub(crate) enum Novelty {
     Full,
 }
 
+#[derive(Debug)]
+struct Live {
+    job: Arc<Job>,
+    seen: Fingerprints,
+    since_ms: u64,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Jobs {
-    live: VecDeque<(Arc<Job>, Fingerprints)>,
+    live: VecDeque<Live>,
     stale: VecDeque<Arc<Job>>,
     newest: u32,
     /// Number of the first job on the present tip.
@@ -50,22 +61,24 @@ pub(crate) struct Jobs {
 
 impl Jobs {
     /// Takes the next job; with a new tip all older ones are stale.
-    pub(crate) fn push(&mut self, job: Arc<Job>, new_tip: bool) {
+    pub(crate) fn push(&mut self, job: Arc<Job>, new_tip: bool, now_ms: u64) {
         if new_tip {
             self.end();
             self.first_on_tip = job.number;
-        } else if self.live.len() == MAX_LIVE
-            && let Some((_, seen)) = self.live.pop_front()
-        {
-            self.seen -= seen.len();
         }
         self.newest = job.number;
-        self.live.push_back((job, Fingerprints::default()));
+        self.live.push_back(Live { job, seen: Fingerprints::default(), since_ms: now_ms });
+        // The second one's beginning is the first one's end.
+        while self.live.get(1).is_some_and(|next| now_ms.saturating_sub(next.since_ms) > KEEP_MS)
+            || self.live.len() > MAX_LIVE
+        {
+            self.seen -= self.live.pop_front().map_or(0, |oldest| oldest.seen.len());
+        }
     }
 
     /// There is no work any more.
     pub(crate) fn end(&mut self) {
-        self.stale = self.live.drain(..).map(|(job, _)| job).collect();
+        self.stale = self.live.drain(..).map(|live| live.job).collect();
         let surplus = self.stale.len().saturating_sub(MAX_STALE);
         self.stale.drain(..surplus);
         self.seen = 0;
@@ -78,16 +91,16 @@ impl Jobs {
 
     /// The job to hand out.
     pub(crate) fn current(&self) -> Option<&Arc<Job>> {
-        self.live.back().map(|(job, _)| job)
+        self.live.back().map(|live| &live.job)
     }
 
     pub(crate) fn find(&self, number: u32) -> Place {
-        if let Some((newest, _)) = self.live.back() {
+        if let Some(Live { job: newest, .. }) = self.live.back() {
             // Numbers count up by one, but a slow reactor may have skipped some.
             if newest.number == number {
                 return Place::Live(self.live.len() as u32 - 1);
             }
-            if let Some(at) = self.live.iter().rposition(|(job, _)| job.number == number) {
+            if let Some(at) = self.live.iter().rposition(|live| live.job.number == number) {
                 return Place::Live(at as u32);
             }
         }
@@ -101,7 +114,7 @@ impl Jobs {
     /// The job at a place that [`Jobs::find`] gave since the last change.
     pub(crate) fn at(&self, place: Place) -> Option<&Arc<Job>> {
         match place {
-            Place::Live(at) => self.live.get(at as usize).map(|(job, _)| job),
+            Place::Live(at) => self.live.get(at as usize).map(|live| &live.job),
             Place::Stale(at) => self.stale.get(at as usize),
             Place::Gone | Place::Unknown => None,
         }
@@ -110,7 +123,7 @@ impl Jobs {
     /// Remembers a share that met its target.
     pub(crate) fn remember(&mut self, place: Place, fingerprint: u64) -> Novelty {
         let Place::Live(at) = place else { return Novelty::New };
-        let Some((_, seen)) = self.live.get_mut(at as usize) else { return Novelty::New };
+        let Some(Live { seen, .. }) = self.live.get_mut(at as usize) else { return Novelty::New };
         if self.seen >= MAX_SEEN {
             return if seen.contains(&fingerprint) { Novelty::Seen } else { Novelty::Full };
         }

@@ -3,6 +3,7 @@
 //! Without `--server` it measures this very program, started as a process of its own over a private
 //! signet whose mempool is full, so that jobs have the 12 merkle branches of a full block.
 
+mod floor;
 mod ground;
 
 use crate::{Outcome, miner_cmd::duration};
@@ -54,6 +55,7 @@ pub struct StratumArgs {
 
 #[derive(Serialize, Default)]
 struct Report {
+    floor: Option<floor::Floor>,
     connect: Option<ConnectResult>,
     memory: Option<MemoryResult>,
     notify: Vec<NotifyResult>,
@@ -121,6 +123,12 @@ fn measure(args: &StratumArgs) -> Result<Report, Error> {
         return Ok(report);
     }
 
+    let floor = floor::measure()?;
+    say(format!(
+        "the kernel's floor here: {:.1} us of CPU to send one job, {:.1} to receive it",
+        floor.send_us, floor.receive_us
+    ));
+    report.floor = Some(floor);
     {
         let mut load = Load::open(config(pids(), false)?)?;
         let connect = load.connect(args.connections)?;
