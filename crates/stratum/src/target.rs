@@ -141,7 +141,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn targets_agree_with_channels_sv2s_arithmetic_of_whole_difficulties(value in 1u64..u64::MAX >> 11) {
+        fn targets_agree_with_a_long_division_of_whole_difficulties(value in 1u64..u64::MAX >> 11) {
             // Independent big-number division: long division of 0xffff << 208 in base 2^16.
             let mut rest: u128 = 0;
             let mut want = [0u8; 32];

@@ -4,6 +4,7 @@
 mod jobs;
 mod quirks;
 mod shares;
+mod sv2;
 
 use crate::{
     Closed, Config, Delta, Opened, Port, Sink,
