@@ -237,7 +237,7 @@ impl Engine {
             address: payout.address.clone(),
             peer: session.peer,
             user_agent: session.user_agent.clone(),
-            at: self.now.unix - self.now.ms.saturating_sub(session.opened_ms) / 1000,
+            at: self.now.unix.saturating_sub(self.now.ms.saturating_sub(session.opened_ms) / 1000),
         });
     }
 
