@@ -33,6 +33,7 @@ pub struct Maker {
     total: History,
     workers: HashMap<Arc<str>, History>,
     noted: Option<Instant>,
+    last: Option<Snapshot>,
 }
 
 /// What the record last said.
@@ -61,6 +62,7 @@ impl Maker {
             total: History::default(),
             workers: HashMap::new(),
             noted: None,
+            last: None,
         }
     }
 
@@ -70,7 +72,10 @@ impl Maker {
         let bridge = self.bridge.clone();
         let snapshot =
             tokio::task::spawn_blocking(move || bridge.server.get().map(|s| s.snapshot())).await;
-        let snapshot = snapshot.ok().flatten();
+        // A reactor that was busy for a second would make all sums too small: the last whole ones stay.
+        if let Some(snapshot) = snapshot.ok().flatten().filter(|snapshot| snapshot.complete) {
+            self.last = Some(snapshot);
+        }
         let mut status = Status {
             version: env!("CARGO_PKG_VERSION").into(),
             network: self.network.to_string(),
@@ -88,8 +93,9 @@ impl Maker {
             status.work = held.template.as_deref().map(work);
             status.waiting = held.waiting.clone();
         }
-        if let Some(snapshot) = snapshot {
+        if let Some(snapshot) = self.last.take() {
             self.fill_in(&mut status, &snapshot, now);
+            self.last = Some(snapshot);
         }
         status
     }
@@ -99,12 +105,18 @@ impl Maker {
         if self.noted.is_none_or(|noted| now.duration_since(noted) >= NOTE_EVERY) {
             self.noted = Some(now);
             self.total.note(now, total);
-            for worker in &snapshot.workers {
+            // Of those who left long ago nothing is averaged any more.
+            let unix = unix_now();
+            let recent = |worker: &&WorkerState| {
+                worker.connections > 0
+                    || worker.last_share.is_some_and(|at| unix.saturating_sub(at) < 3600)
+            };
+            for worker in snapshot.workers.iter().filter(recent) {
                 self.workers.entry(worker.name.clone()).or_default().note(now, worker.work);
             }
-            if self.workers.len() > snapshot.workers.len() {
+            {
                 let known: std::collections::HashSet<_> =
-                    snapshot.workers.iter().map(|worker| &worker.name).collect();
+                    snapshot.workers.iter().filter(recent).map(|worker| &worker.name).collect();
                 self.workers.retain(|name, _| known.contains(name));
             }
         }

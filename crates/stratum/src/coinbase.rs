@@ -49,7 +49,15 @@ impl Payout {
                 ours: network.to_string(),
             });
         }
-        let script = address.assume_checked().script_pubkey();
+        let address = address.assume_checked();
+        // Witness programs that no rule protects yet, pay-to-anchor among them.
+        if address.witness_program().is_some_and(|program| {
+            let version = program.version().to_num();
+            version > 1 || (version == 1 && program.program().len() != 32)
+        }) {
+            return Err(PayoutError::AnyoneCanSpend { text: text.into() });
+        }
+        let script = address.script_pubkey();
         let mut bytes = vec![script.len() as u8];
         bytes.extend_from_slice(script.as_bytes());
         let script_hex = const_hex::encode(&bytes);
@@ -74,6 +82,12 @@ pub enum PayoutError {
         text: String,
         /// Long enough for firmware to have cut it.
         truncated: bool,
+    },
+    /// An address whose coins the first to come could take.
+    #[error("the address {text} protects its coins by no rule of today: use another one")]
+    AnyoneCanSpend {
+        /// The address.
+        text: String,
     },
     /// A good address of another network.
     #[error("the address {text} belongs to {theirs}, but this server mines on {ours}")]

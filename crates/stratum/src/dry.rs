@@ -4,7 +4,7 @@ use crate::{
     Closed, Config, Delta, Opened, Sink,
     coinbase::{Coinbase, EXTRANONCE1_SIZE, Payout},
     engine::{Engine, Now, Shared},
-    job::Job,
+    job::{Job, instance_of},
 };
 use chain::{SolvedBlock, Template};
 use std::{io, sync::Arc};
@@ -30,7 +30,8 @@ impl Dry {
         self.number += 1;
         let config = &self.engine.shared.config;
         let extranonce = EXTRANONCE1_SIZE + config.extranonce2_size;
-        let coinbase = Coinbase::new(&template, &config.tag, [0; 8], extranonce);
+        let coinbase =
+            Coinbase::new(&template, &config.tag, instance_of([0; 8], self.number), extranonce);
         self.engine.take_job(Arc::new(Job::new(self.number, template, coinbase)), new_tip);
     }
 

@@ -62,6 +62,9 @@ impl Shared {
     }
 }
 
+/// Bytes of an outbox that are kept between wakes.
+const OUTBOX_KEPT: usize = 4 << 20;
+
 /// Time as the engine is told it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Now {
@@ -98,6 +101,7 @@ impl Outbox {
 
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
+        self.bytes.shrink_to(OUTBOX_KEPT);
         self.parts.clear();
     }
 }
@@ -323,6 +327,7 @@ impl Engine {
             return;
         }
         session.difficulty.push(next);
+        session.forget_old_extranonce();
         wire::notification(self.out.to(key), "mining.set_difficulty", &next.get().to_string());
         self.describe(key);
         // NerdQAxe applies a difficulty only with the next job.
@@ -462,12 +467,10 @@ fn fit(port: &Port, session: &Session, wanted: Difficulty, network: Difficulty) 
     if below <= network { below } else { below.half() }
 }
 
-/// A mistyped address must not mine to somebody else: only a name that cannot be one may.
+/// A mistyped or oddly decorated address must not mine to somebody else: only a short name that has
+/// nothing of an address may mine to the fallback.
 fn looks_like_an_address(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    let prefixed = ["bc1", "tb1", "bcrt1"].iter().any(|prefix| lower.starts_with(prefix));
-    let base58 = name.len() >= 25
-        && name.bytes().all(|b| b.is_ascii_alphanumeric())
-        && name.starts_with(['1', '3', 'm', 'n', '2']);
-    prefixed || base58
+    // Nobody's nickname is this long; an address, whole or mangled, is.
+    name.len() >= 20 || ["bc1", "tb1", "bcrt1", "bitcoin:"].iter().any(|part| lower.contains(part))
 }

@@ -24,6 +24,13 @@ pub(crate) struct Job {
     tail: String,
 }
 
+/// The bytes that tell a server's jobs apart from all others', its own included: two templates may be
+/// alike to the last byte, and a share must count for one of them only.
+pub(crate) fn instance_of(mut server: [u8; 8], number: u32) -> [u8; 8] {
+    server[4..].iter_mut().zip(number.to_be_bytes()).for_each(|(byte, own)| *byte ^= own);
+    server
+}
+
 impl Job {
     pub(crate) fn new(number: u32, template: Arc<Template>, coinbase: Coinbase) -> Self {
         let head = format!(r#"{{"id":null,"method":"mining.notify","params":["{number:x}"#);

@@ -18,6 +18,9 @@ const MAX_STALE: usize = 4;
 /// A hundred thousand miners on two cores send three million in [`KEEP_MS`].
 const MAX_SEEN: usize = 1 << 23;
 
+/// Solved blocks remembered, so that none is written and submitted twice.
+const MAX_SOLVED: usize = 256;
+
 type Fingerprints = HashSet<u64, BuildHasherDefault<Spread>>;
 
 /// Where a share's job stands.
@@ -57,6 +60,8 @@ pub(crate) struct Jobs {
     /// Number of the first job on the present tip.
     first_on_tip: u32,
     seen: usize,
+    /// Fingerprints of the latest solved blocks.
+    solved: VecDeque<u64>,
 }
 
 impl Jobs {
@@ -78,6 +83,10 @@ impl Jobs {
 
     /// There is no work any more.
     pub(crate) fn end(&mut self) {
+        // Ended before: what a late block may still be for is kept.
+        if self.live.is_empty() {
+            return;
+        }
         self.stale = self.live.drain(..).map(|live| live.job).collect();
         let surplus = self.stale.len().saturating_sub(MAX_STALE);
         self.stale.drain(..surplus);
@@ -118,6 +127,18 @@ impl Jobs {
             Place::Stale(at) => self.stale.get(at as usize),
             Place::Gone | Place::Unknown => None,
         }
+    }
+
+    /// Whether this block is solved for the first time; a late one could be sent again and again.
+    pub(crate) fn first_time_solved(&mut self, fingerprint: u64) -> bool {
+        if self.solved.contains(&fingerprint) {
+            return false;
+        }
+        if self.solved.len() == MAX_SOLVED {
+            self.solved.pop_front();
+        }
+        self.solved.push_back(fingerprint);
+        true
     }
 
     /// Remembers a share that met its target.

@@ -38,6 +38,8 @@ const EVENTS: usize = 256;
 const ACCEPTS: usize = 64;
 /// Bytes that may gather before they are sent, while a job goes out to all.
 const GATHER: usize = 64 * 1024;
+/// Answers that may gather within a wake, bytes.
+const MAX_OUT: usize = 1 << 20;
 /// Connections that one reactor takes before the next one gets any: a small site is served by one
 /// thread, whose wakes then bring several shares.
 const FILL: usize = 256;
@@ -190,7 +192,14 @@ impl Reactor {
                 match event.data.u64() {
                     WAKE => mail = true,
                     key if key > LISTENER - self.listeners.len() as u64 => accept = true,
-                    key => self.serve(key as usize, event.flags),
+                    key => {
+                        self.serve(key as usize, event.flags);
+                        // What many talkative peers are answered must not gather without bound.
+                        if self.engine.out.bytes.len() >= MAX_OUT {
+                            self.engine.settle();
+                            self.flush();
+                        }
+                    }
                 }
             }
             self.engine.settle();
@@ -283,7 +292,14 @@ impl Reactor {
     fn resume(&mut self, key: usize) {
         let Some(Some(conn)) = self.conns.get_mut(key) else { return };
         match rustix::net::send(&conn.stream, &conn.unsent[conn.sent..], SendFlags::NOSIGNAL) {
-            Ok(size) => conn.sent += size,
+            Ok(size) => {
+                conn.sent += size;
+                // A reader that always stays a little behind must not make it grow.
+                if conn.sent >= READ / 4 {
+                    conn.unsent.drain(..conn.sent);
+                    conn.sent = 0;
+                }
+            }
             Err(Errno::AGAIN | Errno::INTR) => {}
             Err(_) => return self.gone.push((key, None)),
         }
@@ -311,10 +327,9 @@ impl Reactor {
         for (stream, peer, port) in mail.adopted {
             self.take_in(stream, peer, port);
         }
-        if let Some((job, new_tip)) = mail.job {
-            self.give_out(job, new_tip);
-        }
-        if let Some(why) = mail.wait {
+        let overtaken = mail.job.is_some_and(|(job, new_tip)| self.give_out(job, new_tip));
+        // Work that came while the last job went out ends the waiting before it begins.
+        if let Some(why) = mail.wait.filter(|_| !overtaken) {
             self.engine.wait(&why);
             self.tell_all();
         }
@@ -330,10 +345,11 @@ impl Reactor {
 
     /// Gives a job to all sessions. If a newer one arrives meanwhile, as the full template does while
     /// the empty one goes out, those who still wait get that one at once.
-    fn give_out(&mut self, mut job: Arc<Job>, mut new_tip: bool) {
+    fn give_out(&mut self, mut job: Arc<Job>, mut new_tip: bool) -> bool {
         let learned = job.template.learned;
         let count = self.conns.len();
         let (mut on_old_tip, mut left) = (if new_tip { count } else { 0 }, count);
+        let mut overtaken = false;
         self.engine.take_job(job, new_tip);
         while left > 0 {
             self.cursor = (self.cursor + 1) % count;
@@ -354,12 +370,13 @@ impl Reactor {
                 }
             }
             let Some(newer) = self.mailboxes[self.index].newer_job() else { continue };
-            (job, left) = (newer.0, count);
+            (job, left, overtaken) = (newer.0, count, true);
             if newer.1 {
                 (new_tip, on_old_tip) = (true, count);
             }
             self.engine.take_job(job, newer.1);
         }
+        overtaken
     }
 
     fn tell_all(&mut self) {

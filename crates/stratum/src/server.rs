@@ -6,7 +6,7 @@ use crate::{
     coinbase::EXTRANONCE1_SIZE,
     engine::{Engine, Shared},
     gate::{Connections, Gate},
-    job::Job,
+    job::{Job, instance_of},
     reactor::{Mailbox, Reactor},
     workers::WorkerState,
 };
@@ -78,6 +78,8 @@ pub struct Snapshot {
     pub workers: Vec<WorkerState>,
     /// Rejected shares of connections that had not authorized, in the order of [`Reject::ALL`].
     pub anonymous_rejects: [u64; Reject::COUNT],
+    /// Whether every reactor answered in time: sums of an incomplete one are too small.
+    pub complete: bool,
     /// Connections that may submit.
     pub authorized: usize,
     /// Connections in all.
@@ -156,7 +158,8 @@ impl Server {
         let mut number = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         *number += 1;
         let extranonce = EXTRANONCE1_SIZE + self.config.extranonce2_size;
-        let coinbase = Coinbase::new(&template, &self.config.tag, self.instance, extranonce);
+        let instance = instance_of(self.instance, *number);
+        let coinbase = Coinbase::new(&template, &self.config.tag, instance, extranonce);
         let job = Arc::new(Job::new(*number, template, coinbase));
         for mailbox in self.mailboxes.iter() {
             mailbox.post(|mail| {
@@ -192,13 +195,16 @@ impl Server {
             workers: Vec::new(),
             anonymous_rejects: [0; Reject::COUNT],
             authorized: 0,
+            complete: false,
             connections: self.gate.counts(),
             tip_to_job: self.latency.all(),
         };
         let mut names: HashMap<Arc<str>, usize> = HashMap::new();
+        let mut answered = 0;
         while let Ok(report) =
             answers.recv_timeout(deadline.saturating_duration_since(Instant::now()))
         {
+            answered += 1;
             snapshot.authorized += report.authorized;
             for (sum, more) in snapshot.anonymous_rejects.iter_mut().zip(report.anonymous_rejects) {
                 *sum += more;
@@ -213,6 +219,7 @@ impl Server {
                 }
             }
         }
+        snapshot.complete = answered == self.mailboxes.len();
         snapshot
     }
 

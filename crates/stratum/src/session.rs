@@ -136,6 +136,14 @@ impl Session {
         }
     }
 
+    /// Generations come round: an extranonce1 given up long ago must not come back with them.
+    pub(crate) fn forget_old_extranonce(&mut self) {
+        let age = |of: u8| self.difficulty.generation().wrapping_sub(of);
+        if self.old_extranonce1.is_some_and(|(_, renewed)| age(renewed) >= 128) {
+            self.old_extranonce1 = None;
+        }
+    }
+
     /// The extranonce1 that shares of this generation were made with.
     pub(crate) fn extranonce1_for(&self, generation: u8) -> [u8; EXTRANONCE1_SIZE] {
         let age = |of: u8| self.difficulty.generation().wrapping_sub(of);

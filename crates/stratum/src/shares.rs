@@ -167,7 +167,7 @@ impl Engine {
             Novelty::Full if block => {}
             Novelty::Full => return Err(Reject::TooMany),
         }
-        if block {
+        if block && self.jobs.first_time_solved(number.fingerprint()) {
             self.solved(key, checked, header);
         }
         match checked.place {

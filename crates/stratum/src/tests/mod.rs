@@ -10,7 +10,7 @@ use crate::{
     Closed, Config, Delta, Opened, Port, Sink,
     coinbase::{Coinbase, EXTRANONCE1_SIZE, Payout},
     engine::{Engine, Now, Shared},
-    job::Job,
+    job::{Job, instance_of},
     target_of,
 };
 use bitcoin::{
@@ -124,7 +124,12 @@ impl Rig {
         self.number += 1;
         let config = &self.engine.shared.config;
         let extranonce = EXTRANONCE1_SIZE + config.extranonce2_size;
-        let coinbase = Coinbase::new(&template, &config.tag, *b"instance", extranonce);
+        let coinbase = Coinbase::new(
+            &template,
+            &config.tag,
+            instance_of(*b"instance", self.number),
+            extranonce,
+        );
         let job = Job::new(self.number, Arc::new(template), coinbase);
         self.engine.take_job(Arc::new(job), new_tip);
         let keys: Vec<usize> = self.engine.sessions.iter().map(|(key, _)| key).collect();

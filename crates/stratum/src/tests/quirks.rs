@@ -495,3 +495,21 @@ fn names_without_an_address_leave_nothing_behind_on_a_server_with_a_fallback() {
     rig.engine.tick();
     assert_eq!(rig.engine.payouts.len(), 0);
 }
+
+#[test]
+fn a_decorated_or_mangled_address_never_mines_to_the_fallback() {
+    let mut rig = Rig::new(Config { fallback_address: Some(ADDRESS.into()), ..config() });
+    for user in [
+        &format!("{ADDRESS}_rig1"),
+        &format!("bitcoin:{ADDRESS}"),
+        &format!("\"{ADDRESS}\""),
+        &ADDRESS[1..],
+        "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa_rig1",
+        "bclqw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",
+        // Pay-to-anchor: anyone could take the coins.
+        "bcrt1pfeesnyr2tx",
+    ] {
+        let key = rig.connect();
+        assert_eq!(code(&rig.ask(key, &authorize(user, "x"))), 24, "{user}");
+    }
+}

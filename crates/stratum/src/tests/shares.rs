@@ -325,3 +325,31 @@ fn a_reject_has_a_null_result_and_an_error_of_three() {
     let error = json!([20, Reject::Malformed.sentence(), null]);
     assert_eq!(rig.submit(&miner, &share), json!({"id": 9, "result": null, "error": error}));
 }
+
+#[test]
+fn a_block_solved_minutes_into_an_outage_is_handed_on_and_only_once() {
+    let mut rig = Rig::new(config());
+    rig.job(template(800_000, 1, 3, 0x207f_ffff), true);
+    let (miner, _) = rig.miner();
+    rig.engine.wait("the node does not answer");
+    for _ in 0..5 {
+        rig.engine.now.ms += 61_000;
+        rig.engine.tick();
+    }
+    let share = miner.share(1);
+    for _ in 0..3 {
+        assert_eq!(rig.submit(&miner, &share)["error"][1], Reject::NoWork.sentence());
+    }
+    assert_eq!(rig.sink.solved.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn a_share_counts_for_one_of_two_equal_templates_only() {
+    let mut rig = Rig::working();
+    let (miner, _) = rig.miner();
+    let mut share = miner.share(1);
+    assert_eq!(code(&rig.submit(&miner, &share)), 0);
+    rig.job(template(800_000, 1, 12, SIGNET_BITS), false);
+    share.job = json!("200");
+    assert_eq!(code(&rig.submit(&miner, &share)), 23);
+}
