@@ -10,6 +10,7 @@ mod energy;
 mod hash_price;
 mod hashrate;
 mod linear;
+mod machine;
 mod money;
 mod si;
 
@@ -19,6 +20,7 @@ pub use efficiency::Efficiency;
 pub use energy::{EnergyPrice, WattHours, Watts};
 pub use hash_price::HashPrice;
 pub use hashrate::Hashrate;
+pub use machine::{Amperes, Decibels, Megahertz, Millivolts, Ratio, Rpm};
 pub use money::{MilliSats, Sats, Usd};
 
 /// Why a text or number is not the quantity it was given for.
@@ -36,6 +38,9 @@ pub enum UnitError {
     /// More than can be counted.
     #[error("{0} is too large")]
     TooMuch(&'static str),
+    /// Less than nothing or more than all.
+    #[error("a share of a whole must lie from 0 to 1")]
+    NotARatio,
     /// Colder than anything can be.
     #[error("a temperature must be a finite number of at least -273.15 °C")]
     BelowAbsoluteZero,

@@ -1,0 +1,1 @@
+//! One command to one machine: check, send, read back until sure, judge.

@@ -1,0 +1,1 @@
+//! One command to many: staged by circuit and in time, in parallel with bounded sockets.

@@ -1,0 +1,1 @@
+//! All devices, and what finds which machine is which.

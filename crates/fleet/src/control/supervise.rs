@@ -1,0 +1,1 @@
+//! Reads every machine in turn, spread evenly over the period.

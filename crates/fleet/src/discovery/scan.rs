@@ -1,0 +1,1 @@
+//! Every address of a range, a few at a time.

@@ -1,0 +1,1 @@
+//! AxeOS: frequency, voltage, fan, target temperature over REST; live data over WebSocket.

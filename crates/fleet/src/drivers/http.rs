@@ -1,0 +1,1 @@
+//! One HTTP request with a deadline and a bounded answer.

@@ -1,0 +1,1 @@
+//! LuxOS: sessions, profiles, curtailment over the cgminer API.

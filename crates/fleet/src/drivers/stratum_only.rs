@@ -1,0 +1,1 @@
+//! A machine without an interface: curtailed by giving it no work.

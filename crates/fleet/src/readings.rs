@@ -1,0 +1,154 @@
+//! What a machine's sensors said, and when. Unknown is `None` and never zero; a failed reading leaves
+//! the last good one in place to grow old.
+
+use std::time::Duration;
+use units::{Celsius, Efficiency, Hashrate, Millivolts, Ratio, Rpm, Watts};
+
+/// A point on the fleet's own clock: time since it started. Given in, never asked for, so that a
+/// simulated year is a loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Moment(pub Duration);
+
+impl Moment {
+    /// From seconds since the fleet started.
+    pub fn from_secs(secs: u64) -> Self {
+        Self(Duration::from_secs(secs))
+    }
+
+    /// Time passed since an earlier moment; none if that one is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// This much later.
+    pub fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(time))
+    }
+}
+
+/// A value and when it was read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reading<T> {
+    /// The value.
+    pub value: T,
+    /// When it was read.
+    pub at: Moment,
+}
+
+impl<T> Reading<T> {
+    /// A value read now.
+    pub fn new(value: T, at: Moment) -> Self {
+        Self { value, at }
+    }
+
+    /// How old it is.
+    pub fn age(&self, now: Moment) -> Duration {
+        now.since(self.at)
+    }
+
+    /// The value if it is not older than `limit`.
+    pub fn fresh(&self, now: Moment, limit: Duration) -> Option<&T> {
+        (self.age(now) <= limit).then_some(&self.value)
+    }
+}
+
+/// One answer of a machine, as its driver read it: what is missing was not told.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Readings {
+    /// What the machine says that it hashes at. Believed by nobody here; see [`crate::work`].
+    pub hashrate: Option<Hashrate>,
+    /// Power that the machine measures or estimates.
+    pub power: Option<Watts>,
+    /// Hottest chip.
+    pub chip: Option<Celsius>,
+    /// Hottest voltage regulator.
+    pub regulator: Option<Celsius>,
+    /// Air or water at the inlet.
+    pub inlet: Option<Celsius>,
+    /// Air or water at the outlet.
+    pub outlet: Option<Celsius>,
+    /// Input voltage of the board.
+    pub input: Option<Millivolts>,
+    /// Share of hashes that the chips got wrong, by the machine's own error counters.
+    pub errors: Option<Ratio>,
+    /// Fastest fan.
+    pub fan: Option<Rpm>,
+    /// Time since the control board started.
+    pub uptime: Option<Duration>,
+    /// Per-chip hashrates, where told, in the order of the board.
+    pub chips: Vec<Hashrate>,
+}
+
+/// The last good value of each reading, each with its age.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Known {
+    /// See [`Readings::hashrate`].
+    pub hashrate: Option<Reading<Hashrate>>,
+    /// See [`Readings::power`].
+    pub power: Option<Reading<Watts>>,
+    /// See [`Readings::chip`].
+    pub chip: Option<Reading<Celsius>>,
+    /// See [`Readings::regulator`].
+    pub regulator: Option<Reading<Celsius>>,
+    /// See [`Readings::inlet`].
+    pub inlet: Option<Reading<Celsius>>,
+    /// See [`Readings::outlet`].
+    pub outlet: Option<Reading<Celsius>>,
+    /// See [`Readings::input`].
+    pub input: Option<Reading<Millivolts>>,
+    /// See [`Readings::errors`].
+    pub errors: Option<Reading<Ratio>>,
+    /// See [`Readings::fan`].
+    pub fan: Option<Reading<Rpm>>,
+    /// See [`Readings::uptime`].
+    pub uptime: Option<Reading<Duration>>,
+}
+
+impl Known {
+    /// Takes what a machine told; what it did not tell keeps its last value and its age.
+    pub fn take(&mut self, told: &Readings, at: Moment) {
+        fn put<T: Copy>(known: &mut Option<Reading<T>>, told: Option<T>, at: Moment) {
+            if let Some(value) = told {
+                *known = Some(Reading::new(value, at));
+            }
+        }
+        put(&mut self.hashrate, told.hashrate, at);
+        put(&mut self.power, told.power, at);
+        put(&mut self.chip, told.chip, at);
+        put(&mut self.regulator, told.regulator, at);
+        put(&mut self.inlet, told.inlet, at);
+        put(&mut self.outlet, told.outlet, at);
+        put(&mut self.input, told.input, at);
+        put(&mut self.errors, told.errors, at);
+        put(&mut self.fan, told.fan, at);
+        put(&mut self.uptime, told.uptime, at);
+    }
+
+    /// Joules per terahash by the machine's own account.
+    pub fn claimed_efficiency(&self) -> Option<Efficiency> {
+        Efficiency::of(self.power?.value, self.hashrate?.value).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_reading_is_an_old_one_and_not_a_zero() {
+        let mut known = Known::default();
+        let told = Readings { power: Watts::new(17.0).ok(), ..Readings::default() };
+        known.take(&told, Moment::from_secs(10));
+        known.take(&Readings::default(), Moment::from_secs(70));
+        let power = known.power.unwrap();
+        assert_eq!(power.value.get(), 17.0);
+        assert_eq!(power.age(Moment::from_secs(70)), Duration::from_secs(60));
+        assert_eq!(power.fresh(Moment::from_secs(70), Duration::from_secs(30)), None);
+        assert!(known.hashrate.is_none() && known.claimed_efficiency().is_none());
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_makes_no_negative_age() {
+        assert_eq!(Moment::from_secs(5).since(Moment::from_secs(9)), Duration::ZERO);
+    }
+}

@@ -1,0 +1,202 @@
+//! Finds a machine's best setting by the work it proves. Pure: an observation in, an action out; no
+//! clock, no socket, no randomness. The shell in `control` carries actions out and keeps the journal.
+//!
+//! ```text
+//!            ┌──────────┐  settled   ┌───────────┐ sure enough  ┌──────────┐
+//!  start ──▶ │ Settling │ ─────────▶ │ Measuring │ ───────────▶ │ Choosing │──▶ next point
+//!            └──────────┘            └───────────┘              └──────────┘      or Done
+//!                 │  any limit, error rate rising, silence, restart   │
+//!                 └───────────────▶ Abort: last good setting ◀────────┘
+//! ```
+
+mod journal;
+mod model;
+
+pub use journal::{Entry, JournalRow};
+pub use model::{Point, Prior};
+
+use crate::{
+    capability::Range,
+    limits::Limits,
+    readings::{Moment, Readings},
+    work::Window,
+};
+use std::time::Duration;
+use units::{Decibels, Efficiency, Hashrate, Megahertz, Millivolts, Ratio, Watts};
+
+/// What a machine is tuned for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Goal {
+    /// Fewest joules per terahash, with at least this part of the hashrate it had before.
+    Efficiency {
+        /// Hashrate to keep, as a part of the first measured one.
+        keep: Ratio,
+    },
+    /// Most hashrate from at most this power.
+    Watts(Watts),
+    /// Most hashrate within the limits.
+    Hashrate,
+    /// Most hashrate from at most this much noise of the fan.
+    Noise(Decibels),
+    /// This much heat, and the most hashrate that it can bring.
+    Heat(Watts),
+}
+
+/// How boldly and how long.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Policy {
+    /// Distance kept from the lowest voltage that was seen to work, millivolts.
+    pub clearance: Millivolts,
+    /// Largest step of voltage downwards.
+    pub step: Millivolts,
+    /// Time after a change that is not measured, at least.
+    pub settle: Duration,
+    /// Longest time at a point.
+    pub dwell: Duration,
+    /// Share of hashes lost at which a point is left at once.
+    pub abort_errors: Ratio,
+    /// Mean time between shares that the server is asked for while tuning.
+    pub share_interval: Duration,
+    /// What a change of setting costs, as time of the whole hashrate lost.
+    pub switch_cost: Duration,
+    /// A warmer or colder inlet by this much, in kelvin, is a reason to tune again.
+    pub retune_kelvin: f64,
+    /// A gain that is worth a change.
+    pub worth: Ratio,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        let millivolts = |v| Millivolts::new(v).unwrap_or_default();
+        let ratio = |r| Ratio::new(r).unwrap_or_default();
+        Self {
+            clearance: millivolts(20.0),
+            step: millivolts(20.0),
+            settle: Duration::from_secs(60),
+            dwell: Duration::from_secs(600),
+            abort_errors: ratio(0.04),
+            share_interval: Duration::from_millis(500),
+            switch_cost: Duration::from_secs(10),
+            retune_kelvin: 4.0,
+            worth: ratio(0.005),
+        }
+    }
+}
+
+/// Where a tuner may go.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Envelope {
+    /// Clocks.
+    pub frequency: Range<Megahertz>,
+    /// Core voltages.
+    pub voltage: Range<Millivolts>,
+    /// What must hold at every moment.
+    pub limits: Limits,
+}
+
+/// What is seen at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation {
+    /// Now.
+    pub at: Moment,
+    /// The setting read back; `None` if it was not read.
+    pub setting: Option<Point>,
+    /// Sensors read within the last few seconds; a missing one is unknown.
+    pub readings: Readings,
+    /// Power by the best source, with its relative error.
+    pub power: Option<(Watts, f64)>,
+    /// Work verified since the setting was last changed. Never the machine's own hashrate.
+    pub work: Option<Window>,
+    /// The machine restarted since the last observation.
+    pub restarted: bool,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Nothing; look again after this time.
+    Wait(Duration),
+    /// Set this. The journal holds `last_good` before it is sent.
+    Apply {
+        /// Where to go.
+        point: Point,
+        /// Where to return to on any doubt.
+        last_good: Point,
+    },
+    /// Return to the last good setting at once, and why.
+    Abort {
+        /// Where to return to.
+        last_good: Point,
+        /// A sentence for the log.
+        why: String,
+    },
+    /// Stay here until conditions change.
+    Done(Found),
+}
+
+/// A setting and what it was measured to bring.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Found {
+    /// The setting.
+    pub point: Point,
+    /// Verified hashrate.
+    pub rate: Hashrate,
+    /// Its power.
+    pub power: Watts,
+    /// What that makes.
+    pub efficiency: Efficiency,
+    /// One standard error of the efficiency, relative.
+    pub error: f64,
+}
+
+/// One machine's tuning.
+#[derive(Debug, Clone)]
+pub struct Tuner {
+    goal: Goal,
+    policy: Policy,
+    envelope: Envelope,
+    prior: Prior,
+    last_good: Point,
+}
+
+impl Tuner {
+    /// Begins at the setting that the machine has, which counts as good.
+    pub fn new(goal: Goal, policy: Policy, envelope: Envelope, prior: Prior, start: Point) -> Self {
+        Self { goal, policy, envelope, prior, last_good: start }
+    }
+
+    /// Goes on after a crash: what was measured is known again, and a setting that was being tried is
+    /// left for the last good one.
+    pub fn resume(
+        goal: Goal,
+        policy: Policy,
+        envelope: Envelope,
+        prior: Prior,
+        journal: &[Entry],
+    ) -> Option<Self> {
+        let last_good = journal::last_good(journal)?;
+        Some(Self::new(goal, policy, envelope, prior, last_good))
+    }
+
+    /// What to do now.
+    pub fn step(&mut self, seen: &Observation) -> Action {
+        let broken = self.envelope.limits.breaches(&seen.readings);
+        if let Some(breach) = broken.first() {
+            return Action::Abort { last_good: self.last_good, why: breach.to_string() };
+        }
+        Action::Wait(self.policy.settle)
+    }
+
+    /// What it is tuned for.
+    pub fn goal(&self) -> Goal {
+        self.goal
+    }
+
+    /// What was believed of the machine before anything was measured.
+    pub fn prior(&self) -> &Prior {
+        &self.prior
+    }
+}
+
+#[cfg(test)]
+mod tests;
