@@ -18,8 +18,7 @@ pub struct Claim {
     pub circuit: Option<Arc<str>>,
     /// It may not be switched off, only turned down to its floor.
     pub keep_on: bool,
-    /// Time of the whole hashrate that a change costs, spread over the period planned for, as power
-    /// that a gain must be worth: below it the machine stays where it is.
+    /// Power that it runs at now; a share this close to it is left as it is.
     pub current: Option<Watts>,
 }
 

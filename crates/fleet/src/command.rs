@@ -48,8 +48,8 @@ pub enum WorkMode {
     Avalon {
         /// 0, 1 or 2.
         mode: u8,
-        /// Firmware's own steps, about -5 to 5.
-        level: i8,
+        /// The firmware's own step; `None` to leave it.
+        level: Option<i8>,
     },
 }
 

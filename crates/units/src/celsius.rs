@@ -8,6 +8,9 @@ use std::{fmt, str::FromStr};
 pub struct Celsius(f64);
 
 impl Celsius {
+    /// Where water freezes.
+    pub const ZERO: Self = Self(0.0);
+
     /// Refuses NaN, infinities and what is colder than absolute zero.
     pub fn new(degrees: f64) -> Result<Self, UnitError> {
         if degrees.is_finite() && degrees >= -273.15 {

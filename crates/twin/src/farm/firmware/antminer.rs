@@ -1,0 +1,1 @@
+//! Antminer stock: CGI behind digest authentication, and the cgminer API.

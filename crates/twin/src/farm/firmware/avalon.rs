@@ -1,0 +1,1 @@
+//! Avalon Q: the cgminer API with `ascset`.

@@ -1,0 +1,1 @@
+//! AxeOS: REST and WebSocket.

@@ -1,0 +1,1 @@
+//! Braiins OS: REST, GraphQL and the cgminer API.

@@ -1,0 +1,1 @@
+//! LuxOS: the cgminer API with sessions, profiles and curtailment.

@@ -1,0 +1,1 @@
+//! Whatsminer API version 2: plain questions, encrypted commands.
