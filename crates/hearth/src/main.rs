@@ -87,7 +87,11 @@ struct DoctorArgs {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     open_files::raise();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .on_thread_start(chain::run_promptly)
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             return say(&format!("the system refused threads: {error}; free some memory"), FAILED);
