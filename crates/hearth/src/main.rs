@@ -9,10 +9,13 @@ mod config;
 mod demo;
 mod doctor;
 mod init;
+mod lab;
 mod log;
 mod miner_cmd;
 mod open_files;
+mod output;
 mod private;
+mod quote;
 mod serve;
 mod shutdown;
 mod site;
@@ -57,6 +60,10 @@ enum Command {
     /// Measure how fast a server is.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Where mining is going: landscape, stagnation, attack, spread.
+    Lab(lab::LabArgs),
+    /// What a machine, a heater, a site or a contract is worth.
+    Quote(quote::QuoteArgs),
     /// Emulated hardware.
     #[command(subcommand)]
     Twin(Twin),
@@ -128,6 +135,8 @@ async fn run(command: Command) -> Outcome {
             quiet_log()?;
             bench::run(bench).await
         }
+        Command::Lab(args) => lab::run(args).await,
+        Command::Quote(args) => quote::run(args).await,
         Command::Twin(Twin::Miner(args)) => {
             quiet_log()?;
             miner_cmd::run(args).await

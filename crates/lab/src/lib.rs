@@ -1,0 +1,18 @@
+//! Analysis: who finds blocks, what a censor could do, how concentrated mining is, and what a machine
+//! earns where.
+//!
+//! This crate owns formulas, simulations and the reports made of them. It is pure: no I/O, no async,
+//! no clock; randomness comes from a seed and does not depend on the number of threads.
+
+pub mod attack;
+mod error;
+pub mod landscape;
+mod progress;
+pub mod quote;
+pub mod report;
+pub mod spread;
+pub mod stagnation;
+
+pub use error::LabError;
+pub use progress::Progress;
+pub use report::Report;

@@ -1,0 +1,221 @@
+//! A table whose cells know their precision.
+
+use comfy_table::{CellAlignment, ContentArrangement, presets};
+use serde_json::{Map, Value};
+
+/// Rows under named columns.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// Name in JSON and for `--table`: `tiers`.
+    pub name: &'static str,
+    /// Heading for people.
+    pub title: String,
+    /// Columns, left to right.
+    pub columns: Vec<Column>,
+    /// One cell per column in each.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// A column.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// Name in JSON and CSV, unit as a suffix: `power_w`.
+    pub name: &'static str,
+    /// Heading for people, with its unit.
+    pub heading: String,
+}
+
+/// A value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// Words.
+    Text(String),
+    /// A number, and how many digits after the point people see.
+    Number(f64, usize),
+    /// A number that people see in three significant digits, whatever its size.
+    Figure(f64),
+    /// A count.
+    Count(u64),
+    /// Unknown, or without meaning here.
+    Missing,
+}
+
+impl Column {
+    /// A column.
+    pub fn new(name: &'static str, heading: impl Into<String>) -> Self {
+        Self { name, heading: heading.into() }
+    }
+}
+
+impl Table {
+    /// An empty table.
+    pub fn new(
+        name: &'static str,
+        title: impl Into<String>,
+        columns: impl IntoIterator<Item = Column>,
+    ) -> Self {
+        Self { name, title: title.into(), columns: columns.into_iter().collect(), rows: Vec::new() }
+    }
+
+    /// Adds a row: one cell per column.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        let cells: Vec<Cell> = cells.into_iter().collect();
+        debug_assert_eq!(cells.len(), self.columns.len(), "table {}", self.name);
+        self.rows.push(cells);
+    }
+
+    pub(super) fn to_text(&self, width: Option<u16>) -> String {
+        let mut table = comfy_table::Table::new();
+        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+        if let Some(width) = width {
+            table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
+        }
+        table.set_header(self.columns.iter().map(|c| c.heading.as_str()));
+        for row in &self.rows {
+            table.add_row(row.iter().map(|cell| {
+                let alignment = match cell {
+                    Cell::Text(_) => CellAlignment::Left,
+                    _ => CellAlignment::Right,
+                };
+                comfy_table::Cell::new(cell.text()).set_alignment(alignment)
+            }));
+        }
+        table.to_string()
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        let row = |cells: &Vec<Cell>| -> Value {
+            let pairs = self.columns.iter().zip(cells);
+            pairs.map(|(c, cell)| (c.name.to_owned(), cell.to_json())).collect::<Map<_, _>>().into()
+        };
+        self.rows.iter().map(row).collect()
+    }
+
+    pub(super) fn to_csv(&self) -> String {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        // Writing to memory cannot fail; a row of the wrong length is caught by `row`.
+        let _ = writer.write_record(self.columns.iter().map(|c| c.name));
+        for row in &self.rows {
+            let _ = writer.write_record(row.iter().map(Cell::plain));
+        }
+        String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
+    }
+}
+
+impl Cell {
+    /// For people.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Number(value, decimals) => grouped(&format!("{value:.decimals$}")),
+            Self::Figure(value) => figure(*value),
+            Self::Count(value) => grouped(&value.to_string()),
+            Self::Missing => "–".into(),
+        }
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        match self {
+            Self::Text(text) => text.clone().into(),
+            Self::Number(value, _) | Self::Figure(value) => (*value).into(),
+            Self::Count(value) => (*value).into(),
+            Self::Missing => Value::Null,
+        }
+    }
+
+    fn plain(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Number(value, _) | Self::Figure(value) => value.to_string(),
+            Self::Count(value) => value.to_string(),
+            Self::Missing => String::new(),
+        }
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<u64> for Cell {
+    fn from(count: u64) -> Self {
+        Self::Count(count)
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Cell {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Missing, Into::into)
+    }
+}
+
+/// Three significant digits; very large and very small in scientific notation.
+fn figure(value: f64) -> String {
+    let size = value.abs();
+    if !value.is_finite() {
+        return if value > 0.0 { "∞".into() } else { value.to_string() };
+    }
+    match size {
+        0.0 => "0".into(),
+        s if !(1e-4..1e9).contains(&s) => format!("{value:.2e}"),
+        s => {
+            let decimals = (2.0 - s.log10().floor()).max(0.0) as usize;
+            grouped(&format!("{value:.decimals$}"))
+        }
+    }
+}
+
+/// Thousands apart: `12,345.6`.
+fn grouped(number: &str) -> String {
+    let (sign, rest) = number.strip_prefix('-').map_or(("", number), |rest| ("-", rest));
+    let (whole, part) = rest.split_at(rest.find('.').unwrap_or(rest.len()));
+    if !whole.bytes().all(|b| b.is_ascii_digit()) {
+        return number.into();
+    }
+    let mut text = String::from(sign);
+    for (i, digit) in whole.chars().enumerate() {
+        if i > 0 && (whole.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text + part
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_see_three_digits_and_thousands_apart() {
+        for (cell, text) in [
+            (Cell::Figure(0.0), "0"),
+            (Cell::Figure(1234.5), "1,234"),
+            (Cell::Figure(0.012345), "0.0123"),
+            (Cell::Figure(5.79e6), "5,790,000"),
+            (Cell::Figure(1e21), "1.00e21"),
+            (Cell::Number(-12345.678, 1), "-12,345.7"),
+            (Cell::Number(f64::INFINITY, 2), "inf"),
+            (Cell::Count(52_560), "52,560"),
+            (Cell::Missing, "–"),
+        ] {
+            assert_eq!(cell.text(), text);
+        }
+    }
+
+    #[test]
+    fn unknown_is_null_in_json_and_empty_in_csv() {
+        let mut table = Table::new("t", "T", [Column::new("a", "a"), Column::new("b_w", "b, W")]);
+        table.row([Cell::Count(1), Cell::Missing]);
+        assert_eq!(table.to_csv(), "a,b_w\n1,\n");
+        assert_eq!(table.to_json().to_string(), r#"[{"a":1,"b_w":null}]"#);
+    }
+}
