@@ -50,4 +50,5 @@ pub(crate) fn read(text: &str, units: &[&str]) -> Option<f64> {
             (!letters(number)).then(|| plain(number))?.map(|n| n * scale)
         })
         .or_else(|| (!letters(stem)).then(|| plain(stem))?)
+        .filter(|number| number.is_finite())
 }
