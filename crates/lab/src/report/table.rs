@@ -158,7 +158,7 @@ impl<T: Into<Self>> From<Option<T>> for Cell {
 }
 
 /// Three significant digits; very large and very small in scientific notation.
-fn figure(value: f64) -> String {
+pub(super) fn figure(value: f64) -> String {
     let size = value.abs();
     if !value.is_finite() {
         return if value > 0.0 { "∞".into() } else { value.to_string() };
@@ -174,7 +174,7 @@ fn figure(value: f64) -> String {
 }
 
 /// Thousands apart: `12,345.6`.
-fn grouped(number: &str) -> String {
+pub(super) fn grouped(number: &str) -> String {
     let (sign, rest) = number.strip_prefix('-').map_or(("", number), |rest| ("-", rest));
     let (whole, part) = rest.split_at(rest.find('.').unwrap_or(rest.len()));
     if !whole.bytes().all(|b| b.is_ascii_digit()) {
