@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! rates, falling   ████▇▇▇▆▆▅▅▄▄▃▃▃▂▂▂▂▁▁▁▁▁▁▁▁▁▁
-//!                  │single│ crowd │  crowd   │ …     rates in a crowd differ by 9 % at most
+//!                  │single│ crowd │  crowd   │ …     rates in a crowd are alike
 //! ```
 //!
 //! A miner that expects many blocks is one Poisson draw. A crowd draws how many blocks it would find
@@ -21,8 +21,8 @@ use rayon::prelude::*;
 
 /// Miners of a crowd, at most.
 const CROWD: usize = 1 << 18;
-/// Rates of a crowd differ by less than this factor: the eighth root of 2.
-const ALIKE: f64 = 0.917_004_043_204_671_2;
+/// A crowd ends before the blocks whose keeping is in doubt exceed this: what a crowd of its own costs.
+const DOUBT: f64 = 4.0;
 /// Who expects this many blocks or more is drawn alone.
 const ALONE: f64 = 12.0;
 
@@ -169,8 +169,12 @@ impl<'p> Sampler<'p> {
                 rates = rates.get(1..).unwrap_or_default();
                 continue;
             }
-            let alike = |rate: &f64| *rate > highest * ALIKE && Tier::of(*rate) == tier;
-            let size = rates.partition_point(alike).clamp(1, CROWD);
+            let ends = |(before, rate): (usize, &f64)| {
+                let doubt = before as f64 * (highest - rate) / self.period.per_year();
+                doubt > DOUBT || Tier::of(*rate) != tier
+            };
+            let most = rates.len().min(CROWD);
+            let size = rates.iter().enumerate().take(most).position(ends).unwrap_or(most).max(1);
             let (crowd, rest) = rates.split_at(size);
             let lowest = crowd.last().copied().unwrap_or(highest);
             self.add_crowd(crowd.len() as u64, highest, lowest, crowd)?;
@@ -334,7 +338,7 @@ mod tests {
     #[test]
     fn a_crowd_keeps_each_rate_and_not_only_their_sum() {
         // Two rates 8 % apart in one crowd: whoever has the lower finds 8 % less.
-        let rates = [vec![10.0; 500], vec![9.2; 500]].concat();
+        let rates = [vec![0.1; 500], vec![0.092; 500]].concat();
         let population = Population::new(vec![Part::Each(rates)]).unwrap();
         let sampler = Sampler::new(&population, Period::Year).unwrap();
         assert_eq!(sampler.crowds.len(), 1);
