@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn a_crowd_keeps_each_rate_and_not_only_their_sum() {
         // Two rates 8 % apart in one crowd: whoever has the lower finds 8 % less.
-        let rates = [vec![0.1; 500], vec![0.092; 500]].concat();
+        let rates = [vec![0.04; 500], vec![0.0368; 500]].concat();
         let population = Population::new(vec![Part::Each(rates)]).unwrap();
         let sampler = Sampler::new(&population, Period::Year).unwrap();
         assert_eq!(sampler.crowds.len(), 1);
