@@ -49,6 +49,8 @@ pub enum Source {
     Node(u64),
     /// A file that was named.
     File(String),
+    /// Follows from other inputs in the list.
+    Computed,
     /// A default: where it was published, and of what date (`2025-10`).
     Default {
         /// The publication.
@@ -65,6 +67,7 @@ impl Source {
             Self::Config => "configuration".into(),
             Self::Node(height) => format!("own node, height {height}"),
             Self::File(name) => name.clone(),
+            Self::Computed => "computed from the others".into(),
             Self::Default { origin, date } => format!("default: {origin}, {date}"),
         }
     }
