@@ -1,7 +1,7 @@
 //! Known machines and their nameplates, kept as data.
 //!
-//! This crate owns the table and how it is read, searched and ranked. It never talks to a machine and
-//! never fetches a price.
+//! This crate owns the table and how it is read, searched and ranked. It never talks to a machine
+//! and never fetches a price.
 
 mod machine;
 mod table;

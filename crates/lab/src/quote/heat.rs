@@ -35,8 +35,8 @@ pub struct Heat {
     pub hours: Given<f64>,
     /// Part of the heat that is of use.
     pub used: Given<Share>,
-    /// Times that the hash price falls by a year, as difficulty grows and the coin's price does not;
-    /// for the last column of the payback band.
+    /// Times that the hash price falls by a year, as difficulty grows and the coin's price does
+    /// not; for the last column of the payback band.
     pub decline: Given<f64>,
     /// Seasonal coefficient of performance of a heat pump.
     pub heat_pump_cop: Given<f64>,
@@ -173,8 +173,8 @@ impl Heat {
         Ok(others)
     }
 
-    /// Years until a kilowatt of machine has paid for itself against another heat price, if the hash
-    /// price falls by `decline` a year; `None` for never within 30 years.
+    /// Years until a kilowatt of machine has paid for itself against another heat price, if the
+    /// hash price falls by `decline` a year; `None` for never within 30 years.
     pub fn payback(&self, against: EnergyPrice, decline: f64) -> Result<Option<f64>, LabError> {
         let decline = at_least_one(decline, "the yearly decline of the hash price")?;
         let hours = hours_of_a_year(self.hours.value)?;

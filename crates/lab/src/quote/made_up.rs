@@ -41,7 +41,8 @@ pub fn market(seed: u64) -> Hours {
     let reserve: Vec<f64> =
         price.iter().map(|p| (2.0 + 0.12 * (p - 35.0).max(0.0)).min(900.0)).collect();
     let call = price.iter().map(|p| if *p > 400.0 { 1.0 } else { 0.0 }).collect();
-    // The highest load of each of the four summer months, and a margin of hours that might have been.
+    // The highest load of each of the four summer months, and a margin of hours that might have
+    // been.
     let hours = Hours::of("", vec![("price_usd_per_mwh", price.clone())]);
     let mut peak = vec![0.0; HOURS];
     let mut warning = vec![0.0; HOURS];

@@ -3,21 +3,21 @@
 //! Each file owns one question: its inputs with their defaults, the answer, and the report made of
 //! it. All estimates are in dollars of no particular year, before tax.
 
-// pub mod ai;
-// pub mod dr;
+pub mod ai;
+pub mod dr;
 mod given;
 pub mod heat;
 pub mod hours;
+pub mod machine;
 pub mod made_up;
-// pub mod machine;
 mod mining;
-// pub mod nameplates;
+pub mod nameplates;
 pub mod nuclear;
-// pub mod reuse;
-// pub mod scale;
+pub mod reuse;
+pub mod scale;
 mod sensitivity;
 pub mod solo;
-// pub mod surplus;
+pub mod surplus;
 
 pub use given::{Given, Share};
 pub use mining::{Capital, HOURS_PER_YEAR, Market, Mining, Network, recovery_factor};

@@ -188,8 +188,9 @@ impl Nuclear {
             format!("machines cost {} and leave a loss of {}", answer.machines, -answer.net())
         };
         format!(
-            "Hashing earns {:.1} $/MWh and beats the price in {} of {} hours; a megawatt that takes \
-             the better each hour gains {} a year over selling, and {verdict}. Prices: {}.",
+            "Hashing earns {:.1} $/MWh and beats the price in {} of {} hours; a megawatt \
+             that takes the better each hour gains {} a year over selling, and {verdict}. Prices: \
+             {}.",
             answer.earns.usd_per_mwh(),
             answer.hours_hashing,
             self.hours.len(),

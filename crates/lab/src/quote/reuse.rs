@@ -48,7 +48,11 @@ impl Default for Reuse {
         Self {
             mining: Mining::default(),
             capital: Capital::default(),
-            power_price: Given::default(per_kwh(0.0555), "Cambridge: all-in cost of miners", "2025"),
+            power_price: Given::default(
+                per_kwh(0.0555),
+                "Cambridge: all-in cost of miners",
+                "2025",
+            ),
             power: Given::default(Watts::MEGA, "one megawatt, to be multiplied", "2025"),
             hours: assumed(8322.0),
             heat_price: assumed(per_kwh(0.03)),
@@ -189,7 +193,8 @@ impl Reuse {
     }
 
     fn inputs(&self) -> Result<Vec<Input>, LabError> {
-        let power = Given { value: self.power.value.megawatts(), source: self.power.source.clone() };
+        let power =
+            Given { value: self.power.value.megawatts(), source: self.power.source.clone() };
         let mut inputs = vec![
             power.input("power_mw"),
             self.power_price.input("power_price_usd_per_kwh"),
@@ -217,10 +222,15 @@ impl Reuse {
                 q.heat_price.value = EnergyPrice::per_kwh(v)?;
                 Ok(())
             }),
-            Knob::between("time that heat is taken", self.sold_time.value.get(), (0.23, 0.95), |q, v| {
-                q.sold_time.value = Share::new(v, "the time that heat is taken")?;
-                Ok(())
-            }),
+            Knob::between(
+                "time that heat is taken",
+                self.sold_time.value.get(),
+                (0.23, 0.95),
+                |q, v| {
+                    q.sold_time.value = Share::new(v, "the time that heat is taken")?;
+                    Ok(())
+                },
+            ),
             Knob::between("heat captured", self.captured.value.get(), (0.7, 0.97), |q, v| {
                 q.captured.value = Share::new(v, "the captured part of the heat")?;
                 Ok(())
@@ -307,8 +317,7 @@ mod tests {
 
     #[test]
     fn without_a_buyer_there_is_no_break_even_price() {
-        let mut reuse = Reuse::default();
-        reuse.sold_time = Given::flag(Share::NONE);
+        let reuse = Reuse { sold_time: Given::flag(Share::NONE), ..Reuse::default() };
         let answer = reuse.answer().unwrap();
         assert_eq!((answer.break_even_heat, answer.payback_years), (None, None));
         assert!(reuse.report().unwrap().finding.contains("no price of heat helps"));

@@ -1,7 +1,7 @@
 //! The odds of mining alone: how many blocks, when, and how far luck can be from the mean.
 //!
-//! Blocks are found as a Poisson process whose rate is the own hashrate over the expected hashes of a
-//! block. It never says what will happen.
+//! Blocks are found as a Poisson process whose rate is the own hashrate over the expected hashes of
+//! a block. It never says what will happen.
 
 use super::{
     Network, finished,

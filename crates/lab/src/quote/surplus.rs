@@ -12,7 +12,7 @@ use crate::{
     LabError, Report,
     report::{Cell, Column, Input, Table},
 };
-use units::{EnergyPrice, Usd, Watts};
+use units::{Usd, Watts};
 
 /// Sizes tried when the best is sought.
 const SIZES: u32 = 200;
@@ -26,11 +26,11 @@ pub struct Surplus {
     pub capital: Capital,
     /// Power of the machines; `None` for the size that leaves most.
     pub power: Option<Given<Watts>>,
-    /// Whether the plant must deliver at negative prices too; otherwise it stands still, and surplus
-    /// at a negative price fetches nothing.
+    /// Whether the plant must deliver at negative prices too; otherwise it stands still, and
+    /// surplus at a negative price fetches nothing.
     pub must_run: bool,
-    /// `clipped_mw` (cannot be sold at all), `surplus_mw` (could, at `price_usd_per_mwh`, or not at all
-    /// without that column).
+    /// `clipped_mw` (cannot be sold at all), `surplus_mw` (could, at `price_usd_per_mwh`, or not at
+    /// all without that column).
     pub hours: Hours,
 }
 
@@ -81,7 +81,8 @@ impl Surplus {
         self.of(power, &self.plant()?)
     }
 
-    /// The size that leaves most, of 200 up to the largest surplus; none if no size leaves anything.
+    /// The size that leaves most, of 200 up to the largest surplus; none if no size leaves
+    /// anything.
     pub fn best(&self) -> Result<Answer, LabError> {
         let plant = self.plant()?;
         let largest = self.largest(&plant)?;
@@ -113,7 +114,9 @@ impl Surplus {
             Ok(largest)
         } else {
             let origin = self.hours.origin();
-            Err(LabError::new(format!("{origin}: there is no surplus in any hour; check the columns")))
+            Err(LabError::new(format!(
+                "{origin}: there is no surplus in any hour; check the columns"
+            )))
         }
     }
 
@@ -190,14 +193,11 @@ impl Surplus {
             ]);
         }
 
-        // The size stays while the inputs move, so that the bars compare the same machines. Where no
-        // size pays, a tenth of the largest surplus is looked at.
+        // The size stays while the inputs move, so that the bars compare the same machines. Where
+        // no size pays, a tenth of the largest surplus is looked at.
         let mut fixed = self.clone();
-        let size = if chosen.power > Watts::ZERO {
-            chosen.power
-        } else {
-            Watts::new(largest * 1e5)?
-        };
+        let size =
+            if chosen.power > Watts::ZERO { chosen.power } else { Watts::new(largest * 1e5)? };
         fixed.power = Some(Given::flag(size));
         let outcome = Outcome {
             columns: ("net_usd_at_low", "net_usd_at_high"),
@@ -220,21 +220,20 @@ impl Surplus {
         let origin = self.hours.origin();
         if chosen.power == Watts::ZERO {
             return Ok(format!(
-                "No size of load pays: hashing earns {:.1} $/MWh, too little for machines at {} per \
-                 kW and year that would run so seldom. Year: {origin}.",
+                "No size of load pays: hashing earns {:.1} $/MWh, too little for machines at \
+                 {} per kW and year that would run so seldom. Year: {origin}.",
                 worth.usd_per_mwh(),
                 self.capital.yearly_per_kw()?,
             ));
         }
-        let size = if self.power.is_some() { "A load of" } else { "The best load is" };
         let size = match self.power {
-            Some(_) => format!("{size} {} takes", chosen.power),
-            None => format!("{size} {}: it takes", chosen.power),
+            Some(_) => format!("A load of {} takes", chosen.power),
+            None => format!("The best load is {}: it takes", chosen.power),
         };
         let energy = units::WattHours::new(chosen.taken_mwh * 1e6)?;
         Ok(format!(
-            "{size} {energy} a year at a capacity factor of {:.3}, worth {} over what it would have \
-             fetched, for machines of {} a year: {} is left. Year: {origin}.",
+            "{size} {energy} a year at a capacity factor of {:.3}, worth {} over what it \
+             would have fetched, for machines of {} a year: {} is left. Year: {origin}.",
             chosen.capacity_factor,
             chosen.value,
             chosen.machines,
@@ -304,11 +303,6 @@ impl Mines for Surplus {
     }
 }
 
-/// What a megawatt-hour of surplus is worth: r less what it would fetch, never negative.
-pub fn value(earns: EnergyPrice, would_fetch: EnergyPrice) -> EnergyPrice {
-    (earns - would_fetch).max(EnergyPrice::ZERO)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{Market, Share};
@@ -373,13 +367,6 @@ mod tests {
         plant.capital.capex_per_kw = Given::flag(Usd::new(5.0).unwrap());
         assert_eq!(plant.best().unwrap().power, Watts::ZERO);
         assert!(plant.report().unwrap().finding.starts_with("No size of load pays"));
-    }
-
-    #[test]
-    fn surplus_is_worth_what_hashing_earns_more_and_never_less_than_nothing() {
-        let price = |usd| EnergyPrice::per_mwh(usd).unwrap();
-        assert_eq!(value(price(40.0), price(50.0)), EnergyPrice::ZERO);
-        assert!((value(price(40.0), price(0.0)) - price(40.0)).usd_per_kwh().abs() < 1e-12);
     }
 
     #[test]
