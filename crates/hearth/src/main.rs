@@ -5,6 +5,7 @@
 
 mod bench;
 mod bridge;
+mod catalogue;
 mod config;
 mod demo;
 mod doctor;
@@ -64,6 +65,8 @@ enum Command {
     Lab(lab::LabArgs),
     /// What a machine, a heater, a site or a contract is worth.
     Quote(quote::QuoteArgs),
+    /// Known machines: nameplates, prices, and the power price each breaks even at.
+    Catalogue(catalogue::CatalogueArgs),
     /// Emulated hardware.
     #[command(subcommand)]
     Twin(Twin),
@@ -137,6 +140,7 @@ async fn run(command: Command) -> Outcome {
         }
         Command::Lab(args) => lab::run(args).await,
         Command::Quote(args) => quote::run(args).await,
+        Command::Catalogue(args) => catalogue::run(args).await,
         Command::Twin(Twin::Miner(args)) => {
             quiet_log()?;
             miner_cmd::run(args).await

@@ -35,6 +35,8 @@ pub struct Choice<'a> {
     pub bitcoin_growth: Given<f64>,
     /// Years after which a machine is worn out.
     pub years: Given<f64>,
+    /// Where nameplates and prices come from.
+    pub origin: String,
 }
 
 /// What one machine does.
@@ -73,6 +75,7 @@ impl<'a> Choice<'a> {
             growth: Given::default(1.35, "growth of Bitcoin's difficulty in 2025", "2025"),
             bitcoin_growth: assumed(1.0),
             years: assumed(5.0),
+            origin: "catalogue, list prices of 2025".into(),
         }
     }
 
@@ -254,7 +257,7 @@ impl<'a> Choice<'a> {
             Input {
                 name: "prices_and_nameplates",
                 value: Cell::Count(self.machines.len() as u64),
-                source: Source::File("catalogue of machines, list prices of 2025".into()),
+                source: Source::File(self.origin.clone()),
             },
         ]);
         Ok(inputs)
