@@ -43,9 +43,8 @@ impl MarketArgs {
         match self.hashprice {
             None => Ok(Market::Computed(self.network().await?)),
             Some(hash_price) if !self.names_network() => Ok(Market::flag(hash_price)),
-            Some(_) => Err("--hashprice needs nothing else: leave out --difficulty, \
-                            --network-hashrate, --btc-price, --fees, --subsidy and -c, or leave out \
-                            --hashprice"
+            Some(_) => Err("--hashprice needs nothing else: leave out --difficulty, --btc-price, \
+                            --network-hashrate, --fees, --subsidy and -c, or --hashprice"
                 .into()),
         }
     }

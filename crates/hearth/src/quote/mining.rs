@@ -23,6 +23,13 @@ pub struct MiningArgs {
     /// Part of the energy drawn whose hashes count, such as 98%.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     uptime: Option<Share>,
+    #[command(flatten)]
+    capital: CapitalArgs,
+}
+
+/// What machines cost.
+#[derive(Args)]
+pub struct CapitalArgs {
     /// Price of the machines installed, dollars per kW.
     #[arg(long, value_name = "USD", allow_negative_numbers = true)]
     capex_per_kw: Option<Usd>,
@@ -61,10 +68,17 @@ impl MiningArgs {
         mining.efficiency.set(self.efficiency);
         mining.fee.set(self.fee);
         mining.uptime.set(self.uptime);
+        self.capital.apply(capital);
+        Ok(())
+    }
+}
+
+impl CapitalArgs {
+    /// Puts the flags over the defaults of a question.
+    pub fn apply(self, capital: &mut Capital) {
         capital.capex_per_kw.set(self.capex_per_kw);
         capital.upkeep_per_kw_year.set(self.upkeep_per_kw);
         capital.interest.set(self.interest);
         capital.years.set(self.years);
-        Ok(())
     }
 }

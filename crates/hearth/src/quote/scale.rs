@@ -1,5 +1,6 @@
 //! `hearth quote scale`.
 
+use super::mining::CapitalArgs;
 use lab::{
     LabError, Report,
     quote::{Share, scale::Scale},
@@ -60,11 +61,14 @@ pub struct Args {
     /// Part of the small site's heat that is wanted.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     heat_used: Option<Share>,
+    #[command(flatten)]
+    capital: CapitalArgs,
 }
 
 /// Computes.
 pub fn run(args: Args) -> Result<Report, LabError> {
     let mut scale = Scale::default();
+    args.capital.apply(&mut scale.capital);
     let fixed =
         [args.power_buying, args.control, args.repair, args.cooling, args.legal, args.finance];
     for (part, flag) in scale.fixed.iter_mut().zip(fixed) {

@@ -69,7 +69,7 @@ impl Default for Ai {
             pass_through: assumed(Share::ALL),
             hosting_capex_per_mw: Given::default(usd(11_500_000.0), "middle of $8 to 15 M", "2025"),
             hosting_years: assumed(15.0),
-            hosting_upkeep_per_mw_year: assumed(usd(150_000.0)),
+            hosting_upkeep_per_mw_year: Given::default(usd(0.0), "none counted", "2025"),
             hosting_pue: assumed(1.3),
             let_share: assumed(Share::ALL),
             flexibility_per_mw_year: Given::default(

@@ -37,7 +37,7 @@ impl<T> Given<T> {
 
 /// What this program assumes where nothing is published.
 pub(crate) fn assumed<T>(value: T) -> Given<T> {
-    Given::default(value, "an assumption, no publication", "2025")
+    Given::default(value, "assumed by this program", "2025")
 }
 
 /// A part of a whole: 0 to 1.

@@ -65,7 +65,7 @@ impl Default for Heat {
             power_price: Given::default(per_kwh(0.16), "US residential, reference case", "2025"),
             hours: Given::default(3500.0, "a heating season of 6 to 9 months", "2025"),
             used: assumed(Share::ALL),
-            decline: Given::default(1.35, "growth of Bitcoin's difficulty in 2025", "2025"),
+            decline: Given::default(1.35, "growth of Bitcoin's difficulty", "2025"),
             heat_pump_cop: assumed(3.0),
             gas_per_therm: Given::default(usd(1.40), US, "2025"),
             gas_efficiency: Given::default(share(0.92), BOILER, "2025"),

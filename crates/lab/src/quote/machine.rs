@@ -72,7 +72,7 @@ impl<'a> Choice<'a> {
                 "Cambridge: all-in cost of miners",
                 "2025",
             ),
-            growth: Given::default(1.35, "growth of Bitcoin's difficulty in 2025", "2025"),
+            growth: Given::default(1.35, "growth of Bitcoin's difficulty", "2025"),
             bitcoin_growth: assumed(1.0),
             years: assumed(5.0),
             origin: "catalogue, list prices of 2025".into(),
@@ -208,14 +208,19 @@ impl<'a> Choice<'a> {
         sensitivity.title = format!("{}: {}", sensitivity.title, best.model);
         finished(Report {
             name: "quote machine",
-            finding: self.finding(best, prospect, &ranked),
+            finding: self.finding(best, prospect, &ranked)?,
             inputs: self.inputs()?,
             tables: vec![table, sensitivity],
             chart: Some(chart),
         })
     }
 
-    fn finding(&self, best: &Machine, first: &Prospect, all: &[(&Machine, Prospect)]) -> String {
+    fn finding(
+        &self,
+        best: &Machine,
+        first: &Prospect,
+        all: &[(&Machine, Prospect)],
+    ) -> Result<String, LabError> {
         let price = self.power_price.value;
         let priced = all.iter().filter(|(_, p)| p.profit.is_some());
         let profitable = priced.clone().filter(|(_, p)| p.profit > Some(Usd::ZERO)).count();
@@ -224,11 +229,19 @@ impl<'a> Choice<'a> {
             Cell::Figure(self.growth.value).text(),
             Cell::Figure(self.bitcoin_growth.value).text(),
         );
+        let stays =
+            Self { growth: Given::flag(1.0), bitcoin_growth: Given::flag(1.0), ..self.clone() };
+        let mut if_it_stayed = 0;
+        for (machine, _) in all {
+            let prospect = stays.prospect(machine)?;
+            if_it_stayed += u32::from(prospect.is_some_and(|p| p.profit > Some(Usd::ZERO)));
+        }
         let counted = format!(
-            "{profitable} of {} machines with a known price pay for themselves",
+            "{profitable} of {} machines with a known price pay for themselves \
+             ({if_it_stayed} if the hash price stayed as it is)",
             priced.count()
         );
-        match (first.profit, first.payback_years, &best.price) {
+        Ok(match (first.profit, first.payback_years, &best.price) {
             (Some(profit), Some(years), Some(paid)) if profit > Usd::ZERO => format!(
                 "At {price}, {growth}, {counted}. The best for its price is the {}: {} ({}) \
                  is back after {years:.1} years, {profit} is left when it stops.",
@@ -242,7 +255,7 @@ impl<'a> Choice<'a> {
                 "At {price}, {growth}, the {} earns {} above its power; its price is unknown.",
                 best.model, first.earns,
             ),
-        }
+        })
     }
 
     fn inputs(&self) -> Result<Vec<Input>, LabError> {

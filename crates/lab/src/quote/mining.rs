@@ -26,7 +26,7 @@ pub struct Network {
 
 impl Default for Network {
     fn default() -> Self {
-        const ORIGIN: &str = "hash price fixture of the project's reference";
+        const ORIGIN: &str = "Bitcoin, late 2025";
         const DATE: &str = "2025-12";
         Self {
             difficulty: Given::default(

@@ -2,7 +2,7 @@
 //! for nothing. It finds the size at which both cost the same.
 
 use super::{
-    HOURS_PER_YEAR, finished,
+    Capital, HOURS_PER_YEAR, finished,
     given::{Given, Share, assumed, at_least_one, no_debt, positive},
     mining::{hours_of_a_year, per_kwh, usd},
     sensitivity::{Knob, Outcome, tornado},
@@ -18,6 +18,8 @@ use units::{EnergyPrice, Usd, Watts};
 pub struct Scale {
     /// What a year of a professional site costs whatever its size, part by part.
     pub fixed: Vec<Fixed>,
+    /// What machines cost at either site.
+    pub capital: Capital,
     /// What a kilowatt-hour costs where it is generated or bought wholesale.
     pub wholesale: Given<EnergyPrice>,
     /// Wires between there and the large site.
@@ -65,6 +67,7 @@ impl Default for Scale {
                 fixed("law and permits", "fixed_legal_usd_year", 100_000.0),
                 fixed("finance", "fixed_finance_usd_year", 150_000.0),
             ],
+            capital: Capital::default(),
             wholesale: Given::default(
                 per_kwh(0.045),
                 "Cambridge: median power price of miners",
@@ -113,8 +116,9 @@ impl Scale {
             .into_iter()
             .sum();
         let pue = at_least_one(self.large_pue.value, "the PUE of the large site")?;
-        let large_limit =
-            (self.wholesale.value + self.large_wires.value) * pue + self.large_variable.value;
+        let large_limit = (self.wholesale.value + self.large_wires.value) * pue
+            + self.large_variable.value
+            + self.capital.per_kwh(hours)?;
         let small = self.small()?;
         let apart = (small - large_limit).usd_per_kwh();
         let crossover =
@@ -136,7 +140,8 @@ impl Scale {
         let own = no_debt(self.small_fixed.value, "the small site's own costs")?;
         let heat = self.heat_price.value * self.heat_used.value.get();
         let own = EnergyPrice::per_kwh(own.get() / (power * hours))?;
-        Ok(self.wholesale.value + self.small_wires.value + own - heat)
+        let machines = self.capital.per_kwh(hours)?;
+        Ok(self.wholesale.value + self.small_wires.value + own + machines - heat)
     }
 
     /// The report.
@@ -154,7 +159,7 @@ impl Scale {
             name: "quote scale",
             finding: self.finding(&answer)?,
             inputs: self.inputs(),
-            tables: vec![self.sizes()?, self.parts(&answer)?, sensitivity],
+            tables: vec![self.sizes()?, self.parts(&answer)?, self.crossovers()?, sensitivity],
             chart: Some(chart),
         })
     }
@@ -184,19 +189,20 @@ impl Scale {
                 Column::new("power_mw", "large site, MW"),
                 Column::new("fixed_usd_per_kwh", "fixed costs, $/kWh"),
                 Column::new("all_usd_per_kwh", "all costs, $/kWh"),
-                Column::new("power_share", "power's part of them"),
+                Column::new("power_share_of_opex", "power's part, machines aside"),
                 Column::new("cheaper", "cheaper is"),
             ],
         );
         let answer = self.answer()?;
         let power = self.wholesale.value * self.large_pue.value;
+        let machines = self.capital.per_kwh(self.large_hours.value)?;
         for megawatts in [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0] {
             let all = self.large(Watts::new(megawatts * 1e6)?)?;
             table.row([
                 Cell::Figure(megawatts),
                 Cell::Number((all - answer.large_limit).usd_per_kwh(), 4),
                 Cell::Number(all.usd_per_kwh(), 4),
-                Cell::Number(power.usd_per_kwh() / all.usd_per_kwh(), 2),
+                Cell::Number(power.usd_per_kwh() / (all - machines).usd_per_kwh(), 2),
                 if all < answer.small { "large".into() } else { "small".into() },
             ]);
         }
@@ -237,12 +243,45 @@ impl Scale {
         let cooling = (wholesale + large_wires) * (self.large_pue.value - 1.0);
         row("cooling", same(EnergyPrice::ZERO, cooling));
         row("rent, spares, hands", same(EnergyPrice::ZERO, self.large_variable.value));
+        let machines = |hours: &Given<f64>| self.capital.per_kwh(hours.value);
+        row("machines", same(machines(&self.small_hours)?, machines(&self.large_hours)?));
         let heat = self.heat_price.value * self.heat_used.value.get();
         row("heat used", same(-heat, EnergyPrice::ZERO));
         let all = |megawatts: f64| {
             Ok::<_, LabError>(self.large(Watts::new(megawatts * 1e6)?)?.usd_per_kwh())
         };
         row("all", [answer.small.usd_per_kwh(), all(1.0)?, all(10.0)?, all(100.0)?]);
+        Ok(table)
+    }
+
+    /// The crossover for other wires and other use of the heat.
+    fn crossovers(&self) -> Result<Table, LabError> {
+        let used = [0.0, 0.25, 0.5, 0.75, 1.0];
+        let mut table = Table::new(
+            "crossovers",
+            "The large site is cheaper from this size on, MW, by the part of the heat used",
+            [
+                Column::new("small_wires_usd_per_kwh", "wires to the small site, $/kWh"),
+                Column::new("crossover_mw_heat_0", "none"),
+                Column::new("crossover_mw_heat_25", "25 %"),
+                Column::new("crossover_mw_heat_50", "50 %"),
+                Column::new("crossover_mw_heat_75", "75 %"),
+                Column::new("crossover_mw_heat_100", "all"),
+            ],
+        );
+        for wires in [0.0, 0.02, 0.04, 0.06, 0.09] {
+            let mut row = vec![Cell::Number(wires, 2)];
+            for used in used {
+                let changed = Self {
+                    small_wires: Given::flag(EnergyPrice::per_kwh(wires)?),
+                    heat_used: Given::flag(Share::new(used, "the heat used")?),
+                    ..self.clone()
+                };
+                let crossover = changed.answer()?.crossover;
+                row.push(crossover.map_or("never".into(), |size| Cell::Figure(size.megawatts())));
+            }
+            table.row(row);
+        }
         Ok(table)
     }
 
@@ -253,6 +292,7 @@ impl Scale {
         };
         let mut inputs: Vec<Input> =
             self.fixed.iter().map(|part| part.per_year.input(part.input)).collect();
+        inputs.extend(self.capital.inputs());
         inputs.extend([
             self.wholesale.input("wholesale_usd_per_kwh"),
             self.large_wires.input("large_wires_usd_per_kwh"),
@@ -359,7 +399,8 @@ mod tests {
     fn power_is_about_four_fifths_of_what_a_large_site_costs() {
         let scale = Scale::default();
         let all = scale.large(Watts::new(100e6).unwrap()).unwrap().usd_per_kwh();
-        let share = 0.045 * 1.1 / all;
+        let machines = scale.capital.per_kwh(8322.0).unwrap().usd_per_kwh();
+        let share = 0.045 * 1.1 / (all - machines);
         assert!((0.75..0.85).contains(&share), "{share}");
     }
 

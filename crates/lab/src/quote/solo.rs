@@ -44,7 +44,7 @@ impl Solo {
         Self {
             hashrate,
             network: Network::default(),
-            growth: Given::default(1.35, "growth of Bitcoin's difficulty in 2025", "2025"),
+            growth: Given::default(1.35, "growth of Bitcoin's difficulty", "2025"),
             halving: Given::default(2.3, "from block 927,000 to 1,050,000", "2025-12"),
             efficiency: super::Mining::default().efficiency,
             power_price: assumed(per_kwh(0.10)),
@@ -109,17 +109,18 @@ impl Solo {
 
         let mut odds = Table::new(
             "odds",
-            "Blocks found",
+            "Blocks found: expected, chance of one or more, and the numbers that 5, 50 and 95 % of \
+             such miners do not exceed",
             [
                 Column::new("period", "in a"),
                 Column::new("difficulty", "difficulty"),
-                Column::new("expected_blocks", "blocks expected"),
-                Column::new("at_least_one", "chance of one or more"),
-                Column::new("blocks_q05", "blocks, 5 %"),
-                Column::new("blocks_q50", "blocks, 50 %"),
-                Column::new("blocks_q95", "blocks, 95 %"),
-                Column::new("expected_btc", "BTC expected"),
-                Column::new("expected_usd", "USD expected"),
+                Column::new("expected_blocks", "expected"),
+                Column::new("at_least_one", "one or more"),
+                Column::new("blocks_q05", "5 %"),
+                Column::new("blocks_q50", "50 %"),
+                Column::new("blocks_q95", "95 %"),
+                Column::new("expected_btc", "BTC"),
+                Column::new("expected_usd", "USD"),
             ],
         );
         for (name, years) in [("month", 1.0 / 12.0), ("year", 1.0), ("5 years", 5.0)] {
@@ -181,18 +182,24 @@ impl Solo {
             None => "most such miners never find one, as the difficulty outruns them".to_string(),
         };
         let earned = usd_per_year(self)?;
+        // Below one block a year the chances say it.
+        let scatter = match rate >= 1.0 {
+            true => format!(
+                "; the number of blocks a year scatters by {} % around its mean",
+                Cell::Figure(100.0 / rate.sqrt()).text()
+            ),
+            false => String::new(),
+        };
         Ok(format!(
             "{} finds one block in {} years on average at today's difficulty: {} within a year, {} \
              within five. If the difficulty grows {}-fold a year, {half}. On average a year brings \
-             {earned} and takes {} of electricity; the yearly number of blocks scatters by {} % \
-             around its mean.",
+             {earned} and takes {} of electricity{scatter}.",
             self.hashrate.value,
             years(1.0 / rate),
             odds(at_least_one(rate)),
             odds(at_least_one(self.expected(5.0, 1.0)?)),
             Cell::Figure(self.growth.value).text(),
             self.power_cost_per_year(),
-            Cell::Figure(100.0 / rate.sqrt()).text(),
         ))
     }
 
