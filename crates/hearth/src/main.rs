@@ -64,7 +64,7 @@ enum Command {
     /// Where mining is going: landscape, stagnation, attack, spread.
     Lab(lab::LabArgs),
     /// What a machine, a heater, a site or a contract is worth.
-    Quote(quote::QuoteArgs),
+    Quote(Box<quote::QuoteArgs>),
     /// Known machines: nameplates, prices, and the power price each breaks even at.
     Catalogue(catalogue::CatalogueArgs),
     /// Emulated hardware.
@@ -139,7 +139,7 @@ async fn run(command: Command) -> Outcome {
             bench::run(bench).await
         }
         Command::Lab(args) => lab::run(args).await,
-        Command::Quote(args) => quote::run(args).await,
+        Command::Quote(args) => quote::run(*args).await,
         Command::Catalogue(args) => catalogue::run(args).await,
         Command::Twin(Twin::Miner(args)) => {
             quiet_log()?;

@@ -13,6 +13,9 @@ use catalogue::Machine;
 use std::time::Duration;
 use units::EnergyPrice;
 
+/// More bars than this cannot be told apart.
+const DRAWN: usize = 10;
+
 /// What the list is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
@@ -172,23 +175,32 @@ impl<'a> Nameplates<'a> {
                 ]);
             }
         }
+        let (what, unit) = match self.by {
+            By::Efficiency => ("Nameplate efficiency", "J/TH"),
+            By::Price => ("List price", "$ per TH/s"),
+            By::BreakEven => ("Power price that pays for machine and power", "$/kWh"),
+        };
         let bars: Vec<(String, f64)> = all
             .iter()
-            .filter_map(|(m, ..)| Some((m.model.clone(), m.efficiency?.joules_per_terahash())))
+            // A break-even is ranked by its negative; one below zero has no bar.
+            .filter_map(|one| Some((one.0.model.clone(), key(one)?)))
+            .map(|(model, key)| (model, if self.by == By::BreakEven { -key } else { key }))
+            .filter(|(_, height)| *height > 0.0)
+            .take(DRAWN)
             .collect();
-        let chart = Chart {
-            title: "Nameplate efficiency".into(),
+        let chart = (!bars.is_empty()).then(|| Chart {
+            title: format!("{what}, the best {}", bars.len()),
             x: Axis::linear("machine"),
-            y: Axis::linear("J/TH"),
+            y: Axis::linear(unit),
             content: Content::Bars(bars),
-        };
+        });
         let finding = self.finding(&all, &single)?;
         finished(Report {
             name: "catalogue",
             finding,
             inputs: self.inputs()?,
             tables: vec![main, more],
-            chart: Some(chart),
+            chart,
         })
     }
 

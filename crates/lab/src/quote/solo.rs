@@ -160,12 +160,11 @@ impl Solo {
         }
 
         let outcome = Outcome {
-            columns: ("at_least_one_at_low", "at_least_one_at_high"),
-            label: "chance of at least one block in 5 years",
+            columns: ("blocks_at_low", "blocks_at_high"),
+            label: "blocks expected in 5 years of growing difficulty",
         };
-        let (sensitivity, chart) = tornado(self, self.knobs(), outcome, |q| {
-            Ok(at_least_one(q.expected(5.0, q.growth.value)?))
-        })?;
+        let (sensitivity, chart) =
+            tornado(self, self.knobs(), outcome, |q| q.expected(5.0, q.growth.value))?;
         finished(Report {
             name: "quote solo",
             finding: self.finding(rate)?,
@@ -176,9 +175,8 @@ impl Solo {
     }
 
     fn finding(&self, rate: f64) -> Result<String, LabError> {
-        let years = |years: f64| Cell::Figure(years).text();
         let half = match self.wait(0.5, self.growth.value)? {
-            Some(wait) => format!("half of such miners wait longer than {} years", years(wait)),
+            Some(wait) => format!("half of such miners wait longer than {}", span(wait)),
             None => "most such miners never find one, as the difficulty outruns them".to_string(),
         };
         let earned = usd_per_year(self)?;
@@ -191,11 +189,11 @@ impl Solo {
             false => String::new(),
         };
         Ok(format!(
-            "{} finds one block in {} years on average at today's difficulty: {} within a year, {} \
+            "{} finds one block in {} on average at today's difficulty: {} within a year, {} \
              within five. If the difficulty grows {}-fold a year, {half}. On average a year brings \
              {earned} and takes {} of electricity{scatter}.",
             self.hashrate.value,
-            years(1.0 / rate),
+            span(1.0 / rate),
             odds(at_least_one(rate)),
             odds(at_least_one(self.expected(5.0, 1.0)?)),
             Cell::Figure(self.growth.value).text(),
@@ -270,6 +268,12 @@ fn quantile(blocks: f64, chance: f64) -> u64 {
         }
     }
     low
+}
+
+/// A time as people say it.
+fn span(years: f64) -> String {
+    let (number, unit) = if years < 1.0 { (years * 365.0, "days") } else { (years, "years") };
+    format!("{} {unit}", Cell::Figure(number).text())
 }
 
 /// A chance as people say it.
