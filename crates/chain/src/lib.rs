@@ -35,6 +35,7 @@ pub use chain::{Chain, Listener, StartError};
 pub use check::{NodeFacts, check};
 pub use config::{Auth, Config, NodeConfig};
 pub use desk::{NodeState, NodeStatus};
+pub use merkle::branch as merkle_branch;
 pub use network::{Network, UnknownNetwork};
 pub use prompt::run_promptly;
 pub use rpc::{Rpc, RpcError};
