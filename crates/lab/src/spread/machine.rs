@@ -140,30 +140,6 @@ impl Machine {
             .ok()
     }
 
-    /// Reads `home=5kW,17.5,2000`: kind, power, J/TH, hours a year.
-    ///
-    /// # Errors
-    /// One sentence on what to mend.
-    pub fn from_flag(text: &str) -> Result<Self, LabError> {
-        let example = || {
-            LabError::new(format!(
-                "\"{text}\" does not describe a machine: write kind=power,J/TH,hours a year, such \
-                 as home=5kW,17.5,2000"
-            ))
-        };
-        let (kind, rest) = text.split_once('=').ok_or_else(example)?;
-        let mut parts = rest.split(',').map(str::trim);
-        let mut next = || parts.next().ok_or_else(example);
-        let kind = kind.trim().parse::<Kind>()?;
-        let power = next()?.parse::<Watts>().map_err(|e| LabError::new(e.to_string()))?;
-        let efficiency = next()?.parse::<Efficiency>().map_err(|e| LabError::new(e.to_string()))?;
-        let hours = next()?.parse::<f64>().map_err(|_| example())?;
-        if parts.next().is_some() {
-            return Err(example());
-        }
-        Self::new(kind, power, efficiency, hours, Source::Flag)
-    }
-
     /// Hours a year at full power.
     pub fn hours_per_year(&self) -> f64 {
         self.hours_per_year
@@ -199,6 +175,31 @@ impl Machine {
             },
             input(hours, Cell::Number(self.hours_per_year, 0)),
         ]
+    }
+}
+
+impl FromStr for Machine {
+    type Err = LabError;
+
+    /// Reads `home=5kW,17.5,2000`: kind, power, J/TH, hours a year.
+    fn from_str(text: &str) -> Result<Self, LabError> {
+        let example = || {
+            LabError::new(format!(
+                "\"{text}\" does not describe a machine: write kind=power,J/TH,hours a year, such \
+                 as home=5kW,17.5,2000"
+            ))
+        };
+        let (kind, rest) = text.split_once('=').ok_or_else(example)?;
+        let mut parts = rest.split(',').map(str::trim);
+        let mut next = || parts.next().ok_or_else(example);
+        let kind = kind.trim().parse::<Kind>()?;
+        let power = next()?.parse::<Watts>().map_err(|e| LabError::new(e.to_string()))?;
+        let efficiency = next()?.parse::<Efficiency>().map_err(|e| LabError::new(e.to_string()))?;
+        let hours = next()?.parse::<f64>().map_err(|_| example())?;
+        if parts.next().is_some() {
+            return Err(example());
+        }
+        Self::new(kind, power, efficiency, hours, Source::Flag)
     }
 }
 
@@ -429,7 +430,7 @@ mod tests {
 
     #[test]
     fn an_industrial_farm_is_5_79_million_bitaxes() {
-        let bitaxe = Machine::from_flag("own=18 W,15,8760").unwrap();
+        let bitaxe = "own=18 W,15,8760".parse::<Machine>().unwrap();
         assert!((bitaxe.mean_hashrate().terahashes_per_second() - 1.2).abs() < 1e-12);
         let network = Hashrate::from_hashes_per_second(1e21);
         let found = needed(&bitaxe, 1.0 / 144.0, network).unwrap();
@@ -451,7 +452,7 @@ mod tests {
             ("home=5kW,17.5,9000", "give more than 0 and at most 8760"),
             ("home=5kW,17.5,NaN", "give more than 0 and at most 8760"),
         ] {
-            let error = Machine::from_flag(text).unwrap_err().to_string();
+            let error = text.parse::<Machine>().unwrap_err().to_string();
             assert!(error.contains(said), "{text}: {error}");
         }
         let home = Machine::default_of(Kind::Home).unwrap();

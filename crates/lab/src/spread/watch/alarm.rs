@@ -94,7 +94,7 @@ impl Watch {
             .map(|visit| visit.first);
         let gone = pool.lost.as_ref().map(|(at, _)| *at);
         let end = reached.or(gone).unwrap_or(now);
-        if end.saturating_sub(since) <= self.settings.patience {
+        if end.saturating_sub(since) <= self.settings.patience.0 {
             return None;
         }
         let rival = tip.height.is_some()
@@ -128,7 +128,7 @@ impl Watch {
             count += 1;
             higher |= other.visits.back().is_some_and(|v| v.height > visit.height);
         }
-        let long = now.saturating_sub(visit.first) > self.settings.patience;
+        let long = now.saturating_sub(visit.first) > self.settings.patience.0;
         (tip.backers == [source] && count >= 2 && !higher && long).then_some(Alarm {
             source,
             kind: AlarmKind::Alone,

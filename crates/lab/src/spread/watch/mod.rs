@@ -15,7 +15,7 @@ use super::{
     similarity::{Clusters, similarity},
     tags::Tag,
 };
-use crate::LabError;
+use crate::{LabError, report::Source};
 use std::{
     collections::{BTreeMap, VecDeque},
     time::Duration,
@@ -54,12 +54,32 @@ pub struct Coinbase {
 }
 
 /// When to link and when to cry.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Pools whose templates are at least this similar have one maker.
-    pub threshold: f64,
+    pub threshold: (f64, Source),
     /// A pool may be this much later on a new tip than others.
-    pub patience: Duration,
+    pub patience: (Duration, Source),
+}
+
+impl Settings {
+    /// With what was given on the command line, else a similarity of one half and 30 s.
+    pub fn given(threshold: Option<f64>, patience: Option<Duration>) -> Self {
+        let own_choice = |origin| Source::Default { origin, date: "2026" };
+        Self {
+            threshold: threshold.map_or(
+                (0.5, own_choice("own choice: the larger half of the block is the same")),
+                |given| (given, Source::Flag),
+            ),
+            patience: patience.map_or(
+                (
+                    Duration::from_secs(30),
+                    own_choice("own choice: most blocks reach most pools within a second"),
+                ),
+                |given| (given, Source::Flag),
+            ),
+        }
+    }
 }
 
 /// A block that jobs build on.
@@ -110,13 +130,14 @@ impl Watch {
     /// # Errors
     /// A threshold outside 0 to 1, no patience, or no source.
     pub fn new(sources: Vec<(String, bool)>, settings: Settings) -> Result<Self, LabError> {
-        if !(settings.threshold > 0.0 && settings.threshold <= 1.0) {
+        let threshold = settings.threshold.0;
+        if !(threshold > 0.0 && threshold <= 1.0) {
             return Err(LabError::new(format!(
-                "the similarity that makes two pools one is {}: give more than 0 and at most 1",
-                settings.threshold
+                "the similarity that makes two pools one is {threshold}: give more than 0 and at \
+                 most 1"
             )));
         }
-        if settings.patience.is_zero() {
+        if settings.patience.0.is_zero() {
             return Err(LabError::new("no time is left for a new tip to travel: give 1s or more"));
         }
         if sources.is_empty() {
@@ -216,7 +237,7 @@ impl Watch {
 
     /// Who shares templates with whom.
     pub fn clusters(&self) -> Clusters {
-        Clusters::of(&self.similarities(), self.settings.threshold)
+        Clusters::of(&self.similarities(), self.settings.threshold.0)
     }
 }
 

@@ -16,6 +16,9 @@ use std::{collections::BTreeMap, time::Duration};
 /// Most addresses named for a pool.
 const PAYEES: usize = 2;
 
+/// Most pools named for a template maker.
+const MEMBERS: usize = 3;
+
 /// What looks like an alarm and is none.
 const CAUTIONS: [(&str, &str); 6] = [
     (
@@ -41,7 +44,6 @@ impl Watch {
     /// # Errors
     /// None of the list's pools were observed.
     pub fn report(&self, now: Duration, weights: Option<&Pools>) -> Result<Report, LabError> {
-        let clusters = self.clusters();
         let heard: Vec<usize> = (0..self.pools.len())
             .filter(|i| self.pools.get(*i).is_some_and(Observed::has_templates))
             .collect();
@@ -63,19 +65,13 @@ impl Watch {
             },
             Input {
                 name: "similarity_threshold",
-                value: Cell::Number(self.settings.threshold, 2),
-                source: Source::Default {
-                    origin: "own choice: the larger half of the block is the same",
-                    date: "2026",
-                },
+                value: Cell::Number(self.settings.threshold.0, 2),
+                source: self.settings.threshold.1.clone(),
             },
             Input {
                 name: "patience_s",
-                value: Cell::Number(self.settings.patience.as_secs_f64(), 1),
-                source: Source::Default {
-                    origin: "own choice: most blocks reach most pools within a second",
-                    date: "2026",
-                },
+                value: Cell::Number(self.settings.patience.0.as_secs_f64(), 1),
+                source: self.settings.patience.1.clone(),
             },
             Input { name: "pool_tags", value: "coinbase marks".into(), source: tags::source() },
         ];
@@ -86,7 +82,6 @@ impl Watch {
                 source: pools.source().clone(),
             });
         }
-        debug_assert!(clusters.count() <= self.pools.len());
         Ok(Report {
             name: "spread templates",
             finding,
@@ -156,10 +151,11 @@ impl Watch {
             .filter_map(|i| {
                 let cluster = clusters.of_member(*i)?;
                 let members = names.get(&cluster)?;
-                let more = members.len().saturating_sub(1);
-                let first = members.first()?;
-                let label =
-                    if more > 0 { format!("{first} + {more}") } else { (*first).to_owned() };
+                let mut label =
+                    members.iter().take(MEMBERS).copied().collect::<Vec<_>>().join(", ");
+                if members.len() > MEMBERS {
+                    label += &format!(" + {}", members.len() - MEMBERS);
+                }
                 Some((*i, label))
             })
             .collect()
@@ -258,7 +254,7 @@ impl Watch {
         for (i, row) in matrix.iter().enumerate() {
             for (j, value) in row.iter().enumerate().skip(i + 1) {
                 let (Some(a), Some(b)) = (self.pools.get(i), self.pools.get(j)) else { continue };
-                let one = value.map(|v| if v >= self.settings.threshold { "yes" } else { "no" });
+                let one = value.map(|v| if v >= self.settings.threshold.0 { "yes" } else { "no" });
                 table.row([
                     a.name.clone().into(),
                     b.name.clone().into(),
@@ -276,7 +272,7 @@ impl Watch {
             "alarms",
             format!(
                 "Pools off the others' tip for more than {} s",
-                self.settings.patience.as_secs()
+                self.settings.patience.0.as_secs()
             ),
             [
                 Column::new("pool", "pool"),

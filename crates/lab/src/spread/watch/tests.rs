@@ -3,15 +3,13 @@
 use super::*;
 use crate::{report::Cell, spread::pools::Pools};
 
-const PATIENCE: Duration = Duration::from_secs(30);
-
 fn seconds(s: u64) -> Duration {
     Duration::from_secs(s)
 }
 
 fn watch(names: &[&str]) -> Watch {
     let sources = names.iter().map(|n| (n.to_string(), *n == "node")).collect();
-    Watch::new(sources, Settings { threshold: 0.5, patience: PATIENCE }).unwrap()
+    Watch::new(sources, Settings::given(None, None)).unwrap()
 }
 
 fn job(tip: u8, height: u32, branch: &str) -> Job {
@@ -203,7 +201,7 @@ fn the_report_counts_makers_times_empty_work_and_shows_false_alarms() {
     assert!(report.finding.contains("3 of 3 pools"), "{}", report.finding);
     assert!(report.finding.contains("2 makers"), "{}", report.finding);
     let row = |i: usize| report.tables[0].rows[i].iter().map(Cell::text).collect::<Vec<_>>();
-    assert_eq!(row(0)[..6], ["a", "a + 1", "3", "1", "0", "4,000"].map(String::from));
+    assert_eq!(row(0)[..6], ["a", "a, b", "3", "1", "0", "4,000"].map(String::from));
     assert_eq!(row(1)[4..6], ["1,000", "–"].map(String::from));
     assert!(report.to_text(Some(100)).contains("paid acceleration"));
 
@@ -219,9 +217,9 @@ fn the_report_counts_makers_times_empty_work_and_shows_false_alarms() {
 fn settings_that_make_no_sense_are_refused() {
     let sources = || vec![("a".to_owned(), false)];
     for threshold in [0.0, -1.0, 1.1, f64::NAN] {
-        assert!(Watch::new(sources(), Settings { threshold, patience: PATIENCE }).is_err());
+        assert!(Watch::new(sources(), Settings::given(Some(threshold), None)).is_err());
     }
-    let hasty = Settings { threshold: 0.5, patience: Duration::ZERO };
+    let hasty = Settings::given(None, Some(Duration::ZERO));
     assert!(Watch::new(sources(), hasty).is_err());
-    assert!(Watch::new(vec![], Settings { threshold: 0.5, patience: PATIENCE }).is_err());
+    assert!(Watch::new(vec![], Settings::given(None, None)).is_err());
 }
