@@ -280,27 +280,38 @@ pub fn report(
     share: (f64, Source),
     network: (Hashrate, Source),
 ) -> Result<Report, LabError> {
-    let percent = 100.0 * share.0;
-    let mut table = Table::new(
+    if machines.is_empty() {
+        return Err(LabError::new("no machine is given: name at least one kind"));
+    }
+    let percent = percent(share.0);
+    let mut counts = Table::new(
         "machines",
-        format!("How many make {percent:.3} % of {}", network.0),
+        format!("How many make {percent} % of {}", network.0),
         [
             Column::new("machine", "what"),
-            Column::new("power_w", "power, W"),
+            Column::new("replacing_count", "replacing others"),
+            Column::new("on_top_count", "on top of all others"),
+            Column::new("existing_count", "there are"),
+            Column::new("of_existing_pct", "of those there are, %"),
+        ],
+    );
+    let mut sizes = Table::new(
+        "power",
+        "What they draw",
+        [
+            Column::new("machine", "what"),
+            Column::new("power_kw", "each, kW"),
             Column::new("hours_per_year", "hours a year"),
             Column::new("mean_hashrate_ths", "mean TH/s"),
-            Column::new("replacing_count", "how many, replacing others"),
-            Column::new("on_top_count", "how many, on top"),
-            Column::new("existing_count", "there are"),
-            Column::new("power_mw", "all at once, MW"),
-            Column::new("energy_gwh_per_year", "energy, GWh a year"),
-            Column::new("at_once_pct", "all at once, % of network"),
+            Column::new("total_power_mw", "all at once, MW"),
+            Column::new("energy_twh_per_year", "TWh a year"),
+            Column::new("at_once_pct", "hashrate at once, % of network"),
         ],
     );
     let mut phrases = Vec::new();
     let mut bars = Vec::new();
     let mut inputs = vec![
-        Input { name: "share_pct", value: Cell::Number(percent, 1), source: share.1 },
+        Input { name: "share_pct", value: Cell::Number(100.0 * share.0, 1), source: share.1 },
         Input {
             name: "network_hashrate_ehs",
             value: Cell::Figure(network.0.hashes_per_second() / 1e18),
@@ -311,22 +322,24 @@ pub fn report(
         let found = needed(machine, share.0, network.0)?;
         phrases.push(format!("{} {}", count(found.replacing), plural(machine.kind)));
         bars.push((machine.kind.heading().to_owned(), found.replacing));
-        table.row([
+        let existing = existing(machine);
+        counts.row([
             machine.kind.heading().into(),
-            Cell::Number(machine.power.get(), 0),
-            Cell::Number(machine.hours_per_year, 0),
-            Cell::Figure(machine.mean_hashrate().terahashes_per_second()),
             Cell::Number(found.replacing.ceil(), 0),
             Cell::Number(found.on_top.ceil(), 0),
-            existing(machine).map_or(Cell::Missing, Cell::Figure),
-            Cell::Figure(found.power.megawatts()),
-            Cell::Figure(found.energy.megawatt_hours() / 1e3),
+            existing.map_or(Cell::Missing, |n| Cell::Number(n, 0)),
+            existing.map_or(Cell::Missing, |n| Cell::Figure(100.0 * found.replacing / n)),
+        ]);
+        sizes.row([
+            machine.kind.heading().into(),
+            Cell::Figure(machine.power.kilowatts()),
+            Cell::Number(machine.hours_per_year, 0),
+            Cell::Figure(machine.mean_hashrate().terahashes_per_second()),
+            Cell::Number(found.power.megawatts(), 0),
+            Cell::Figure(found.energy.megawatt_hours() / 1e6),
             Cell::Number(100.0 * found.at_once, 0),
         ]);
         inputs.extend(machine.inputs());
-    }
-    if machines.is_empty() {
-        return Err(LabError::new("no machine is given: name at least one kind"));
     }
     let published = |name, value, origin, date| Input {
         name,
@@ -357,21 +370,22 @@ pub fn report(
     }
     let seasonal = machines.iter().any(|m| m.hours_per_year < HOURS_PER_YEAR / 2.0);
     let caution = if seasonal {
-        " What runs few hours a year must have far more hashrate than its mean: see the last column."
+        " What runs few hours a year needs far more hashrate than its mean, and machines that stand \
+         idle the rest: see the last column."
     } else {
         ""
     };
     Ok(Report {
         name: "spread machines",
         finding: format!(
-            "{percent:.3} % of the network's {} is {}.{caution}",
+            "{percent} % of the network's {} is {}.{caution}",
             network.0,
             phrases.join(", or ")
         ),
         inputs,
-        tables: vec![table],
+        tables: vec![counts, sizes],
         chart: Some(Chart {
-            title: format!("Machines that make {percent:.3} % of {}", network.0),
+            title: format!("Machines that make {percent} % of {}", network.0),
             x: Axis::linear("kind of machine"),
             y: Axis { label: "machines".into(), scale: Scale::Log },
             content: Content::Bars(bars),
@@ -379,15 +393,21 @@ pub fn report(
     })
 }
 
-fn plural(kind: Kind) -> &'static str {
+pub(super) fn plural(kind: Kind) -> &'static str {
     match kind {
         Kind::Home => "homes",
         Kind::Heater => "portable heaters",
         Kind::Boiler => "hot-water boilers",
         Kind::Flare => "flare sites",
         Kind::Car => "cars' worth of charging",
-        Kind::Own => "of your own",
+        Kind::Own => "own machines",
     }
+}
+
+/// A part of one as a percentage with at most three decimals: `25`, `0.694`.
+pub(super) fn percent(share: f64) -> String {
+    let text = format!("{:.3}", 100.0 * share);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// In words: `4.08 million`.
@@ -470,6 +490,8 @@ mod tests {
         assert!(report.finding.contains("4.10 million homes"), "{}", report.finding);
         assert!(report.finding.contains("5,126 flare sites"), "{}", report.finding);
         assert_eq!(report.inputs.len(), 2 + 15 + 3);
+        assert!(report.finding.starts_with("25 % of"), "{}", report.finding);
         assert_eq!(report.tables[0].rows.len(), 5);
+        assert!(super::report(&[], (0.25, Source::Flag), default_network()).is_err());
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 use std::collections::BTreeMap;
 
 /// Bars of the chart; more are not legible.
-const BARS: usize = 20;
+const BARS: usize = 11;
 
 /// Texts of unknown coinbases that are listed.
 const TEXTS: usize = 10;
@@ -64,6 +64,9 @@ pub fn report(pools: &Pools) -> Result<Report, LabError> {
         let found = countries.concentration();
         finding +=
             &format!(" {} of {} countries hold more than half.", found.nakamoto, found.members);
+    }
+    if by_cluster.is_none() && by_country.is_none() {
+        finding += " A list with columns cluster and country shows who is behind the names.";
     }
     let input = Input {
         name: "pools",

@@ -16,6 +16,7 @@ use units::{Hashrate, Sats};
 
 /// Steps of the chart, in % of the hashrate.
 const CHART_END: usize = 60;
+const CHART_STEP: usize = 10;
 
 /// What moves, and what could be ordered.
 #[derive(Debug, Clone)]
@@ -96,7 +97,7 @@ impl Shift {
             })
             .collect();
         coalitions.push(Coalition {
-            name: "the jurisdiction".into(),
+            name: "jurisdiction".into(),
             now: jurisdiction,
             after: jurisdiction * (1.0 - moved),
         });
@@ -109,9 +110,9 @@ impl Shift {
     /// As [`Self::of`].
     pub fn report(&self, pools: &Pools) -> Result<Report, LabError> {
         let found = self.of(pools)?;
-        let percent = 100.0 * self.moved.0;
+        let percent = machine::percent(self.moved.0);
         let newcomers = machine::count(found.newcomers as f64);
-        let kind = self.to.kind.name();
+        let kind = machine::plural(self.to.kind);
         let (now, after) = (found.now.concentration(), found.alone.concentration());
         let verdict: Vec<String> =
             found.coalitions.iter().filter(|c| c.now > 0.5).map(verdict).collect();
@@ -121,8 +122,8 @@ impl Shift {
             verdict.join(" ")
         };
         let finding = format!(
-            "Moving {percent:.1} % of the hashrate to {newcomers} machines of the kind \"{kind}\", \
-             each making its own templates, takes the fewest who hold more than half from {} to {} \
+            "Moving {percent} % of the hashrate to {newcomers} {kind}, each making its own \
+             templates, takes the fewest who hold more than half from {} to {} \
              and the effective number of template makers from {:.2} to {:.2}. {verdict} If all of \
              them join the largest pool instead, the effective number becomes {:.2}: it is the \
              template that counts, not where the machine stands.",
@@ -144,16 +145,16 @@ impl Shift {
     fn threshold_table(&self, found: &Shifted) -> Table {
         let mut table = Table::new(
             "threshold",
-            "What each could enforce by orphaning (1/2 is the tipping point)",
+            "What each could enforce by orphaning: P(orphaned) of a block it does not want, and the fee that makes including it pay all the same (1/2 is the tipping point)",
             [
                 Column::new("coalition", "who"),
-                Column::new("now_pct", "share now, %"),
+                Column::new("now_pct", "now, %"),
                 Column::new("after_pct", "after, %"),
                 Column::new("orphan_probability_now", "P(orphaned) now"),
                 Column::new("orphan_probability_after", "after"),
-                Column::new("fee_now_btc", "fee that outbids it now, BTC"),
+                Column::new("fee_now_btc", "fee to outbid, BTC"),
                 Column::new("fee_after_btc", "after, BTC"),
-                Column::new("shift_below_half_pct", "shift that ends a majority, %"),
+                Column::new("shift_below_half_pct", "majority ends at, %"),
             ],
         );
         for coalition in &found.coalitions {
@@ -183,7 +184,7 @@ impl Shift {
     }
 
     fn chart(&self, found: &Shifted) -> Chart {
-        let steps = (0..=CHART_END).map(|percent| percent as f64);
+        let steps = (0..=CHART_END).step_by(CHART_STEP).map(|percent| percent as f64);
         let series = found.coalitions.iter().map(|coalition| Series {
             name: coalition.name.clone(),
             points: steps.clone().map(|x| (x, 100.0 * coalition.now * (1.0 - x / 100.0))).collect(),
@@ -247,11 +248,11 @@ fn verdict(coalition: &Coalition) -> String {
     let name = &coalition.name;
     if coalition.after < 0.5 {
         format!(
-            "The {name} held {now:.1} % and now hold {after:.1} %: no majority (a shift of {ends:.1} % ends it)."
+            "The {name} held {now:.1} % and would hold {after:.1} %: no majority (it ends at a shift of {ends:.1} %)."
         )
     } else {
         format!(
-            "The {name} go from {now:.1} to {after:.1} % and keep a majority until {ends:.1} % have moved."
+            "The {name} would go from {now:.1} to {after:.1} % and keep a majority until {ends:.1} % have moved."
         )
     }
 }

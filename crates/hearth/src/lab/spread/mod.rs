@@ -69,9 +69,9 @@ pub struct ShiftArgs {
 /// A share of the network.
 #[derive(Args)]
 pub struct MachinesArgs {
-    /// Share of all hashrate, in percent.
-    #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "25")]
-    percent: f64,
+    /// Share of all hashrate, in percent; without it 25.
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    percent: Option<f64>,
     /// All hashrate, such as "1.07 ZH/s".
     #[arg(long, value_name = "HASHRATE")]
     network_hashrate: Option<Hashrate>,
@@ -134,7 +134,9 @@ fn machines(args: MachinesArgs) -> Result<Report, LabError> {
             None => machines.push(given),
         }
     }
-    spread::machines(&machines, (args.percent, Source::Flag), network(args.network_hashrate))
+    let asked = Source::Default { origin: "the share that the essays ask for", date: "2025" };
+    let share = args.percent.map_or((0.25, asked), |share| (share, Source::Flag));
+    spread::machines(&machines, share, network(args.network_hashrate))
 }
 
 fn network(given: Option<Hashrate>) -> (Hashrate, Source) {
