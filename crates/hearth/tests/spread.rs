@@ -60,8 +60,12 @@ fn two_servers_of_one_node_are_one_maker_and_another_node_s_is_another() {
     assert!((by_pool - 3.0).abs() < 1e-9 && (by_cluster - 1.8).abs() < 1e-9, "{effective}");
     assert!(report["finding"].as_str().unwrap().contains("2 makers"), "{report:#}");
     // A coinbase is read to its tag and its payee.
-    assert_eq!((&pool("A")["tag"], &pool("C")["tag"]), (&json!("AntPool"), &json!("ViaBTC")));
-    assert!(pool("B")["pays"].as_str().unwrap().starts_with(MINER), "{report:#}");
+    let coinbase = |name: &str| row(&report, "coinbases", "name", name);
+    assert_eq!(
+        (&coinbase("A")["tag"], &coinbase("C")["tag"]),
+        (&json!("AntPool"), &json!("ViaBTC"))
+    );
+    assert!(coinbase("B")["pays"].as_str().unwrap().starts_with(MINER), "{report:#}");
     // A and B moved to the new block, with empty work first; C did not.
     assert!(pool("A")["empty_jobs"].as_u64().unwrap() > 0, "{report:#}");
     let alarms = report["alarms"].as_array().unwrap();
@@ -114,6 +118,53 @@ fn what_a_miner_leaves_out_block_after_block_is_in_the_ledger_of_the_own_node() 
         report["inputs"]["blocks"]["source"],
         format!("own node, height {}", one.height().unwrap())
     );
+}
+
+#[test]
+fn after_a_reorganisation_only_the_blocks_behind_the_fork_are_compared() {
+    let [node, _] = nodes_with_different_mempools();
+    let hearth = Hearth::start(&node, "/hearth/");
+    let arguments = ["lab", "spread", "templates", "--json", "-c", "hearth.toml", "--for", "8s"];
+    let report = thread::scope(|scope| {
+        let blocks = scope.spawn(|| {
+            sleep(Duration::from_secs(3));
+            let tip = node.rpc("getbestblockhash", json!([])).unwrap();
+            node.rpc("invalidateblock", json!([tip])).unwrap();
+            node.generate(2, MINER).unwrap();
+        });
+        let report = observe(&hearth, &arguments.map(Into::into));
+        blocks.join().unwrap();
+        report
+    });
+    let blocks = &report["blocks"][0];
+    assert_eq!((&blocks["blocks"], &blocks["missed"]), (&json!(2), &json!(0)), "{report:#}");
+}
+
+#[test]
+fn what_cannot_be_read_ends_with_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("pools.csv"), "name,share\na,0.6\nb,0.3\n").unwrap();
+    for (arguments, code, said) in [
+        (&["metrics", "pools.csv"][..], 1, "the shares add up to 0.900, not to 1"),
+        (&["metrics", "none.csv"], 1, "none.csv cannot be read"),
+        (&["shift"], 2, "--percent"),
+        (&["shift", "--percent", "120"], 2, "above 0 and below 100"),
+        (&["shift", "--percent", "5", "--to", "ship"], 2, "is no kind of machine"),
+        (&["shift", "--percent", "5", "--to", "own"], 1, "own machines have no default"),
+        (&["machines", "--machine", "home=1kW,-3,2000"], 2, "efficiency"),
+        (&["machines", "--network-hashrate", "0"], 1, "the network has no hashrate"),
+        (&["templates"], 2, "--pool"),
+        (&["templates", "--pool", "somewhere"], 2, "is not a pool"),
+        (&["templates", "--pool", "h:1", "--threshold", "7"], 1, "at most 1"),
+        (&["blocks", "-c", "none.toml"], 2, "none.toml"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
+        command.args(["lab", "spread"]).args(arguments).current_dir(folder.path());
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(said), "{arguments:?}: {text}");
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+    }
 }
 
 /// Two nodes with one chain and ten transactions each that the other has not.

@@ -124,14 +124,15 @@ pub fn friends_of_antpool(pool: &str) -> Option<&'static str> {
     FRIENDS.contains(&pool).then_some("AntPool & friends")
 }
 
-/// What a person can read in a coinbase's input script: runs of at least four printable characters.
+/// What a person can read in a coinbase's input script: runs of at least four printable characters,
+/// or of fewer if one is too long in UTF-8 to be there by chance.
 /// Control characters and what could turn writing round are left out: the text is a stranger's.
 pub fn readable(script_sig: &[u8]) -> String {
     let mut text = String::new();
     for chunk in script_sig.utf8_chunks() {
         for run in chunk.valid().split(|c: char| !is_plain(c)) {
             let run = run.trim();
-            if run.chars().count() >= 4 || !run.is_ascii() {
+            if run.chars().count() >= 4 || run.chars().any(|c| c.len_utf8() >= 3) {
                 if !text.is_empty() {
                     text.push(' ');
                 }
@@ -185,6 +186,7 @@ mod tests {
             (b"\xff\xfe\xfd", ""),
             ("\u{202e}gnp.exe".as_bytes(), "gnp.exe"),
             ("🐟".as_bytes(), "🐟"),
+            ("\u{1}ا\u{2}".as_bytes(), ""),
         ] {
             assert_eq!(readable(script), text);
         }

@@ -125,11 +125,20 @@ async fn look(
         && old != answer.previousblockhash
     {
         let mut own = seen.own(now);
-        for block in blocks(rpc, old, answer.previousblockhash).await? {
-            // What an earlier one took, a later one cannot.
-            let left = own.clone();
-            own.retain(|t| !block.transactions.contains(&t.id));
-            news.push(NodeNews::Block(block, left));
+        match blocks(rpc, old, answer.previousblockhash).await {
+            Ok(blocks) => {
+                for block in blocks {
+                    // What an earlier one took, a later one cannot.
+                    let left = own.clone();
+                    own.retain(|t| !block.transactions.contains(&t.id));
+                    news.push(NodeNews::Block(block, left));
+                }
+            }
+            // These blocks are not compared; the next ones will be.
+            Err(error) => {
+                let what = Err(format!("the own node does not show a new block: {error}"));
+                news.push(NodeNews::Template(News { source, at: now, what }));
+            }
         }
     }
     let ids: Vec<[u8; 32]> = answer.transactions.iter().map(|t| t.txid.to_byte_array()).collect();
@@ -165,11 +174,13 @@ impl Seen {
     }
 }
 
-/// The blocks from behind `old` up to `new`, oldest first; after a reorganisation at most a few.
+/// The blocks that are new in the best chain, oldest first: after a reorganisation those behind the
+/// fork.
 async fn blocks(rpc: &Rpc, old: BlockHash, new: BlockHash) -> Result<Vec<FoundBlock>, RpcError> {
+    let fork = fork(rpc, old).await?;
     let mut found = Vec::new();
     let mut at = new;
-    while at != old && found.len() < MAX_BLOCKS {
+    while at != fork && found.len() < MAX_BLOCKS {
         let hex: String = ask(rpc, "getblock", json!([at.to_string(), 0])).await?;
         let bytes = Vec::from_hex(&hex).map_err(|error| RpcError::Answer(error.to_string()))?;
         let block: Block = consensus::deserialize(&bytes)
@@ -189,6 +200,25 @@ async fn blocks(rpc: &Rpc, old: BlockHash, new: BlockHash) -> Result<Vec<FoundBl
     }
     found.reverse();
     Ok(found)
+}
+
+/// The last block up to `old` that is still in the best chain.
+async fn fork(rpc: &Rpc, old: BlockHash) -> Result<BlockHash, RpcError> {
+    #[derive(Deserialize)]
+    struct Header {
+        confirmations: i64,
+        previousblockhash: Option<String>,
+    }
+    let mut at = old;
+    for _ in 0..MAX_BLOCKS {
+        let header: Header = ask(rpc, "getblockheader", json!([at.to_string()])).await?;
+        if header.confirmations >= 0 {
+            break;
+        }
+        let parent = header.previousblockhash.and_then(|hash| hash.parse().ok());
+        at = parent.ok_or_else(|| RpcError::Answer("a block without parent".into()))?;
+    }
+    Ok(at)
 }
 
 fn from_text<'de, T: FromStr, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {

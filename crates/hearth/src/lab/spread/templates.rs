@@ -129,7 +129,7 @@ pub async fn run(args: TemplatesArgs) -> Result<Report, Box<dyn Error + Send + S
     if has_node {
         let (sentence, tables, inputs) = ear.missing.tables();
         report.finding += &format!(" {sentence}");
-        report.tables.splice(3..3, tables);
+        report.tables.splice(4..4, tables);
         report.inputs.extend(inputs);
     }
     Ok(report)

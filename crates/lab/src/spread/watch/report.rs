@@ -50,7 +50,7 @@ impl Watch {
         let makers = self.labels(&heard);
         let weighted = self.weighted(&heard, &makers, weights)?;
         let finding = self.finding(now, &heard, weighted.as_ref(), weights.is_some());
-        let mut tables = vec![self.pool_table(&makers), self.pair_table()];
+        let mut tables = vec![self.pool_table(&makers), self.coinbase_table(), self.pair_table()];
         tables.push(self.alarm_table(now));
         if let Some(pools) = &weighted {
             let by_cluster = pools.shares(By::Cluster)?;
@@ -205,9 +205,6 @@ impl Watch {
                 Column::new("empty_jobs", "empty"),
                 Column::new("tip_lag_ms", "behind first on a tip, ms"),
                 Column::new("empty_ms", "empty work on a new tip, ms"),
-                Column::new("tag", "signed as"),
-                Column::new("coinbase_text", "coinbase says"),
-                Column::new("pays", "pays"),
                 Column::new("trouble", "trouble"),
             ],
         );
@@ -221,7 +218,6 @@ impl Watch {
                 pool.visits.iter().skip(1).filter_map(|visit| {
                     visit.first_full.map(|full| full.saturating_sub(visit.first))
                 });
-            let coinbase = pool.coinbase.as_ref();
             table.row([
                 pool.name.clone().into(),
                 makers.get(&i).cloned().into(),
@@ -229,11 +225,32 @@ impl Watch {
                 Cell::Count(pool.empty_jobs),
                 mean_ms(lags),
                 mean_ms(empty),
-                coinbase.map(|c| c.tag.name()).into(),
-                coinbase.map(|c| c.text.clone()).filter(|t| !t.is_empty()).into(),
-                coinbase.map(|c| payees(&c.outputs)).into(),
                 pool.lost.as_ref().map(|(_, why)| why.clone()).into(),
             ]);
+        }
+        table
+    }
+
+    fn coinbase_table(&self) -> Table {
+        let mut table = Table::new(
+            "coinbases",
+            "What their coinbases say and pay",
+            [
+                Column::new("name", "pool"),
+                Column::new("tag", "signed as"),
+                Column::new("coinbase_text", "readable"),
+                Column::new("pays", "pays, BTC"),
+            ],
+        );
+        for pool in &self.pools {
+            if let Some(coinbase) = &pool.coinbase {
+                table.row([
+                    pool.name.clone().into(),
+                    coinbase.tag.name().into(),
+                    coinbase.text.clone().into(),
+                    payees(&coinbase.outputs).into(),
+                ]);
+            }
         }
         table
     }
@@ -241,12 +258,12 @@ impl Watch {
     fn pair_table(&self) -> Table {
         let mut table = Table::new(
             "similarity",
-            "How alike the templates are (1: the same; whole numbers of transactions are proven equal)",
+            "How alike the templates are: 0 nothing in common, 1 the same",
             [
                 Column::new("a", "pool"),
                 Column::new("b", "and pool"),
                 Column::new("similarity", "similarity"),
-                Column::new("equal_transactions", "first transactions equal, at most seen"),
+                Column::new("equal_transactions", "transactions surely equal"),
                 Column::new("one_maker", "one maker"),
             ],
         );
@@ -254,6 +271,9 @@ impl Watch {
         for (i, row) in matrix.iter().enumerate() {
             for (j, value) in row.iter().enumerate().skip(i + 1) {
                 let (Some(a), Some(b)) = (self.pools.get(i), self.pools.get(j)) else { continue };
+                if !(a.has_templates() && b.has_templates()) {
+                    continue;
+                }
                 let one = value.map(|v| if v >= self.settings.threshold.0 { "yes" } else { "no" });
                 table.row([
                     a.name.clone().into(),
@@ -305,7 +325,7 @@ impl Watch {
     fn chart(&self, heard: &[usize]) -> Chart {
         let matrix = self.similarities();
         let value = |i: usize, j: usize| {
-            matrix.get(i).and_then(|row| row.get(j)).copied().flatten().unwrap_or(0.0)
+            matrix.get(i).and_then(|row| row.get(j)).copied().flatten().unwrap_or(f64::NAN)
         };
         let ticks: Vec<f64> = (1..=heard.len()).map(|i| i as f64).collect();
         let names: Vec<String> = heard
@@ -315,7 +335,7 @@ impl Watch {
             .collect();
         let title = format!("How alike the templates are: {}", names.join(", "));
         Chart {
-            title: title.chars().take(120).collect(),
+            title: title.chars().take(80).collect(),
             x: Axis::linear("pool, by number"),
             y: Axis::linear("pool, by number"),
             content: Content::Map {
