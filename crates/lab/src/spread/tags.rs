@@ -7,7 +7,7 @@ use crate::report::Source;
 /// Longest readable text of a coinbase that is kept, in characters.
 const MAX_TEXT: usize = 80;
 
-/// Where [`TAGS`] is from.
+/// Where the table of marks is from.
 pub fn source() -> Source {
     Source::Default {
         origin: "github.com/bitcoin-data/mining-pools (MIT), commit 330f61d",
