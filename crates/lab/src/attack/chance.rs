@@ -19,6 +19,11 @@ pub fn stream(seed: u64, replicate: u64) -> Xoshiro256PlusPlus {
     Xoshiro256PlusPlus::seed_from_u64(mix(seed) ^ mix(!replicate))
 }
 
+/// A seed for one of several analyses made from the same seed, so that they share no streams.
+pub fn seed_of(seed: u64, analysis: u64) -> u64 {
+    stream(seed, u64::MAX - analysis).next_u64()
+}
+
 /// Falls heads with a fixed probability.
 #[derive(Debug, Clone, Copy)]
 pub struct Coin(u64);
@@ -63,6 +68,14 @@ impl Estimate {
         Self { mean: values.mean(), standard_error, samples: values.len() as u64, won: None }
     }
 
+    /// Of the mean of `samples` values, from their sum and the sum of their squares; at least two.
+    pub fn of_sums(sum: f64, squares: f64, samples: u64) -> Self {
+        let n = samples as f64;
+        let mean = sum / n;
+        let variance = (squares - n * mean * mean).max(0.0) / (n - 1.0);
+        Self { mean, standard_error: (variance / n).sqrt(), samples, won: None }
+    }
+
     /// How far it lies from `expected`, in standard errors.
     ///
     /// For a probability the standard error is the one `expected` predicts; where that predicts too
@@ -74,6 +87,9 @@ impl Estimate {
         let games = self.samples as f64;
         let variance = games * expected * (1.0 - expected);
         let distance = won as f64 - games * expected;
+        if distance == 0.0 {
+            return 0.0;
+        }
         if variance > 100.0 {
             return distance / variance.sqrt();
         }

@@ -4,6 +4,7 @@
 //! Every answer is a closed form from the literature with a simulation beside it that knows nothing of
 //! the formula. Owns both and their comparison; never reads a chain.
 
+pub mod censor;
 pub mod chance;
 pub mod double_spend;
 pub mod input;
@@ -13,4 +14,5 @@ pub mod race;
 pub mod selfish;
 pub mod shown;
 pub mod stale;
+pub mod switching;
 pub mod walk;

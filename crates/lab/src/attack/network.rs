@@ -4,9 +4,9 @@
 //! Times are in block times (600 s). Blocks are found by a Poisson process of rate 1, each by a miner
 //! chosen by share. A block is known to its finder at once and to all others after the delay. Miners
 //! take the highest block they know and stay with the first of equals; but on hearing of a censor's
-//! block as high as their own tip they take it with probability gamma. Censors act as one, know each
-//! other's blocks at once, and refuse every branch with the unwanted transaction until it has more
-//! confirmations than their stubbornness; then they take the highest block and begin anew.
+//! block as high as their own tip they take it with probability gamma. Censors refuse every branch with
+//! the unwanted transaction until it has more confirmations than their stubbornness; then they take the
+//! highest block and begin anew. A miner acts as one: within it there is no delay.
 
 use super::{
     chance::Coin,
@@ -66,7 +66,7 @@ pub struct Network {
     gamma: Coin,
     limit: Option<u32>,
     blocks: Vec<Block>,
-    /// One per miner, and the censors' at the end.
+    /// What each miner mines on.
     tips: Vec<u32>,
     on_the_way: VecDeque<(f64, u32)>,
     now: f64,
@@ -102,7 +102,7 @@ impl Network {
             .collect();
         let mut network = Self {
             accounts: vec![Account::default(); miners.len()],
-            tips: vec![0; miners.len() + 1],
+            tips: vec![0; miners.len()],
             miners,
             up_to,
             delay,
@@ -156,8 +156,13 @@ impl Network {
             self.find(random);
             let mut stained = 0;
             let mut highest = 0;
-            for view in self.followers() {
-                let tip = self.blocks[self.tips[view] as usize];
+            let mut censors = 0;
+            for (miner, tip) in self.miners.iter().zip(&self.tips) {
+                let tip = self.blocks[*tip as usize];
+                if miner.side == Side::Censors {
+                    censors = censors.max(tip.height);
+                    continue;
+                }
                 highest = highest.max(tip.height);
                 if self.raced_for(&tip) {
                     stained = stained.max(tip.height);
@@ -176,7 +181,6 @@ impl Network {
             if stained == 0 && !may_return() {
                 return End { orphaned: true, confirmations };
             }
-            let censors = self.blocks[self.tips[self.censors_view()] as usize].height;
             if self.limit.is_none() && stained >= censors + far {
                 return End { orphaned: returns.flip(random), confirmations };
             }
@@ -185,8 +189,7 @@ impl Network {
 
     /// Brings the accounts up to the highest chain and returns them, one per miner.
     pub fn settle(&mut self) -> &[Account] {
-        let tip = |view: &u32| self.blocks[*view as usize].height;
-        let best = self.tips.iter().copied().max_by_key(tip).unwrap_or_default();
+        let best = self.highest(|_| true).unwrap_or_default();
         if self.blocks[best as usize].height > self.blocks[self.head as usize].height {
             let mut fork = best;
             while !self.blocks[fork as usize].counted {
@@ -208,12 +211,13 @@ impl Network {
         &self.miners
     }
 
-    /// Changes what a miner does from now on.
+    /// Changes what a miner does from now on. Whoever joins or leaves the censors mines on the highest
+    /// block of those it joins.
     pub fn change_side(&mut self, miner: usize, side: Side) {
-        if self.miners[miner].side == Side::Censors && side != Side::Censors {
-            let heights = self.followers().map(|view| self.tips[view]);
-            let best = heights.max_by_key(|tip| self.blocks[*tip as usize].height);
-            self.tips[miner] = best.unwrap_or(self.tips[self.censors_view()]);
+        let censors = side == Side::Censors;
+        if (self.miners[miner].side == Side::Censors) != censors {
+            let theirs = self.highest(|other| (other.side == Side::Censors) == censors);
+            self.tips[miner] = theirs.unwrap_or(self.tips[miner]);
         }
         self.miners[miner].side = side;
     }
@@ -238,8 +242,7 @@ impl Network {
     }
 
     fn extend(&mut self, finder: usize, random: &mut impl RngCore) {
-        let view = self.view(finder);
-        let parent = self.tips[view];
+        let parent = self.tips[finder];
         let below = self.blocks[parent as usize];
         let number = self.blocks.len() as u32;
         let includes = self.miners[finder].side == Side::Includes;
@@ -256,7 +259,7 @@ impl Network {
             stain,
         });
         self.accounts[finder].found += 1;
-        self.tips[view] = number;
+        self.tips[finder] = number;
         self.on_the_way.push_back((self.now + self.delay, number));
         if self.delay == 0.0 {
             self.hear(random);
@@ -269,32 +272,31 @@ impl Network {
                 break;
             }
             self.on_the_way.pop_front();
-            for view in 0..self.miners.len() {
-                if self.miners[view].side != Side::Censors {
-                    self.consider(view, block, random);
+            for miner in 0..self.miners.len() {
+                match self.miners[miner].side {
+                    Side::Censors => self.consider_as_censor(miner, block),
+                    Side::Includes | Side::Omits => self.consider(miner, block, random),
                 }
             }
-            self.consider_as_censor(block);
         }
     }
 
-    fn consider(&mut self, view: usize, number: u32, random: &mut impl RngCore) {
+    fn consider(&mut self, miner: usize, number: u32, random: &mut impl RngCore) {
         let block = &self.blocks[number as usize];
-        let tip = &self.blocks[self.tips[view] as usize];
+        let tip = &self.blocks[self.tips[miner] as usize];
         let takes = block.height > tip.height
             || block.height == tip.height
                 && self.is_censors(block)
                 && !self.is_censors(tip)
                 && self.gamma.flip(random);
         if takes {
-            self.tips[view] = number;
+            self.tips[miner] = number;
         }
     }
 
-    fn consider_as_censor(&mut self, number: u32) {
-        let view = self.censors_view();
+    fn consider_as_censor(&mut self, miner: usize, number: u32) {
         let block = self.blocks[number as usize];
-        if block.height <= self.blocks[self.tips[view] as usize].height {
+        if block.height <= self.blocks[self.tips[miner] as usize].height {
             return;
         }
         if block.stain != CLEAN {
@@ -305,7 +307,7 @@ impl Network {
             self.blocks[number as usize].stain = CLEAN;
             self.gave_up = true;
         }
-        self.tips[view] = number;
+        self.tips[miner] = number;
     }
 
     fn count(&mut self, number: u32, counted: bool) {
@@ -336,16 +338,10 @@ impl Network {
         self.miners.get(block.finder as usize).is_some_and(|m| m.side == Side::Censors)
     }
 
-    fn followers(&self) -> impl Iterator<Item = usize> {
-        (0..self.miners.len()).filter(|m| self.miners[*m].side != Side::Censors)
-    }
-
-    fn view(&self, miner: usize) -> usize {
-        if self.miners[miner].side == Side::Censors { self.censors_view() } else { miner }
-    }
-
-    fn censors_view(&self) -> usize {
-        self.miners.len()
+    /// The highest block that one of these miners mines on.
+    fn highest(&self, of: impl Fn(&Miner) -> bool) -> Option<u32> {
+        let tips = self.miners.iter().zip(&self.tips).filter(|(miner, _)| of(miner));
+        tips.map(|(_, tip)| *tip).max_by_key(|tip| self.blocks[*tip as usize].height)
     }
 }
 
@@ -371,7 +367,7 @@ mod tests {
         let gamma = Gamma::new(gamma).unwrap();
         let race = Race { share: Share::new("share", alpha).unwrap(), gamma };
         let back = race.catches_up_with_delay(delay);
-        let returns = Coin::new(back.powi(30) * race.wins_from_tie_if(back));
+        let returns = Coin::new(back.powi(30) * race.wins_after_tie_if(back));
         let mut network = Network::censor_against(alpha, 10, delay, gamma, stubbornness);
         let mut random = stream(5, 0);
         let won = (0..GAMES).filter(|_| network.race(30, returns, &mut random).orphaned).count();

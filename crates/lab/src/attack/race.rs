@@ -39,7 +39,7 @@ impl Race {
             Stubbornness::Confirmations(k) => {
                 self.orphaned_up_to(k.get()).last().copied().unwrap_or_default()
             }
-            Stubbornness::Forever => self.catches_up() * self.wins_from_tie(),
+            Stubbornness::Forever => self.catches_up() * self.wins_after_tie(),
         }
     }
 
@@ -80,7 +80,7 @@ impl Race {
         ties.iter()
             .map(|t| {
                 sum += t;
-                (sum * self.from_tie()).min(1.0)
+                (sum * self.wins_tie_at_once()).min(1.0)
             })
             .collect()
     }
@@ -107,7 +107,7 @@ impl Race {
         let drift = 2.0 * self.share.get() - 1.0;
         (drift > 0.0).then(|| {
             let one_step = 1.0 / drift;
-            one_step + (1.0 + (1.0 - self.from_tie()) * one_step) / self.from_tie()
+            one_step + (1.0 + (1.0 - self.wins_tie_at_once()) * one_step) / self.wins_tie_at_once()
         })
     }
 
@@ -164,7 +164,7 @@ impl Race {
     }
 
     /// The probability to win from a tie at the next block.
-    pub(super) fn from_tie(&self) -> f64 {
+    pub(super) fn wins_tie_at_once(&self) -> f64 {
         self.share.get() + self.gamma.get() * self.share.rest()
     }
 
@@ -174,13 +174,13 @@ impl Race {
     }
 
     /// The probability ever to get ahead from a tie.
-    pub(super) fn wins_from_tie(&self) -> f64 {
-        self.wins_from_tie_if(self.catches_up())
+    pub(super) fn wins_after_tie(&self) -> f64 {
+        self.wins_after_tie_if(self.catches_up())
     }
 
     /// The same, if the probability ever to get one block closer is `catches_up`.
-    pub(super) fn wins_from_tie_if(&self, catches_up: f64) -> f64 {
-        let now = self.from_tie();
+    pub(super) fn wins_after_tie_if(&self, catches_up: f64) -> f64 {
+        let now = self.wins_tie_at_once();
         now / (1.0 - (1.0 - now) * catches_up)
     }
 }

@@ -34,7 +34,7 @@ impl Walk {
     pub fn new(race: &Race) -> Self {
         Self {
             censors: Coin::new(race.share.get()),
-            wins_tie: Coin::new(race.from_tie()),
+            wins_tie: Coin::new(race.wins_tie_at_once()),
             returns: Coin::new(race.catches_up().powi(FAR as i32)),
             stride: Alias::binomial(race.share.get()),
         }

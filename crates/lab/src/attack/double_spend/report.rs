@@ -4,6 +4,7 @@ use super::{confirmations_for, exact, nakamoto, simulate};
 use crate::{
     LabError, Progress, Report,
     attack::{
+        chance::seed_of,
         input::{Share, count},
         shown::{self, Check},
     },
@@ -36,11 +37,12 @@ pub fn report(plan: &Plan, progress: &Progress) -> Result<Report, LabError> {
     let mut checks = Vec::new();
     for &attacker in &plan.attackers {
         for &z in &plan.confirmations {
+            let seed = seed_of(plan.seed, checks.len() as u64);
             checks.push(Check {
                 case: format!("{:.3}", attacker.get()),
                 quantity: format!("success at {z} confirmations"),
                 closed: exact(attacker, z),
-                seen: simulate(attacker, z, games, plan.seed, progress),
+                seen: simulate(attacker, z, games, seed, progress),
                 digits: 5,
             });
         }

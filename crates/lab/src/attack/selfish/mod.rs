@@ -6,6 +6,9 @@
 //! Perez-Marco, On profitability of selfish mining, arXiv:1805.08281).
 
 pub mod optimal;
+mod report;
+
+pub use report::{Plan, report};
 
 use super::{
     chance::{Coin, Estimate, stream},
