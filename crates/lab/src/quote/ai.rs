@@ -3,12 +3,12 @@
 
 use super::{
     Capital, HOURS_PER_YEAR, Mining, finished,
-    given::{Given, Share, assumed, at_least_one, no_debt, positive},
+    given::{Share, assumed, at_least_one, no_debt, positive},
     mining::{per_kwh, recovery_factor, usd},
     sensitivity::{Knob, Mines, Outcome, mining_knobs, tornado},
 };
 use crate::{
-    LabError, Report,
+    Given, LabError, Report,
     report::{Cell, Column, Input, Table},
 };
 use units::{EnergyPrice, HashPrice, Usd, Watts};
@@ -221,21 +221,21 @@ impl Ai {
             source: given.source.clone(),
         };
         let mut inputs = vec![
-            mw(&self.power).input("power_mw"),
-            mw(&self.least_power).input("least_tenant_mw"),
-            self.power_price.input("power_price_usd_per_kwh"),
+            mw(&self.power).line("power_mw"),
+            mw(&self.least_power).line("least_tenant_mw"),
+            self.power_price.line("power_price_usd_per_kwh"),
         ];
         inputs.extend(self.mining.inputs()?);
         inputs.extend(self.capital.inputs());
         inputs.extend([
-            self.hosting_per_mw_year.input("hosting_usd_per_mw_year"),
-            self.pass_through.input("power_passed_through_share"),
-            self.hosting_capex_per_mw.input("hosting_capex_usd_per_mw"),
-            self.hosting_years.input("hosting_years"),
-            self.hosting_upkeep_per_mw_year.input("hosting_upkeep_usd_per_mw_year"),
-            self.hosting_pue.input("hosting_pue"),
-            self.let_share.input("let_share"),
-            self.flexibility_per_mw_year.input("flexibility_usd_per_mw_year"),
+            self.hosting_per_mw_year.line("hosting_usd_per_mw_year"),
+            self.pass_through.line("power_passed_through_share"),
+            self.hosting_capex_per_mw.line("hosting_capex_usd_per_mw"),
+            self.hosting_years.line("hosting_years"),
+            self.hosting_upkeep_per_mw_year.line("hosting_upkeep_usd_per_mw_year"),
+            self.hosting_pue.line("hosting_pue"),
+            self.let_share.line("let_share"),
+            self.flexibility_per_mw_year.line("flexibility_usd_per_mw_year"),
         ]);
         Ok(inputs)
     }

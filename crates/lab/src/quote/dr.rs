@@ -16,11 +16,11 @@ mod report;
 
 use super::{
     Capital, Mining,
-    given::{Given, assumed, no_debt, positive, zero_or_more},
+    given::{assumed, no_debt, positive, zero_or_more},
     hours::Hours,
     mining::usd,
 };
-use crate::LabError;
+use crate::{Given, LabError};
 use units::{EnergyPrice, HashPrice, Usd, Watts};
 
 /// A site that can be switched off.

@@ -1,39 +1,11 @@
-//! An input's value and where it came from, and the checks that every input passes.
+//! The inputs of quotes: how they are listed, and the checks that each passes.
 
 use crate::{
-    LabError,
-    report::{Cell, Input, Source},
+    Given, LabError,
+    report::{Cell, Input},
 };
 use std::{fmt, str::FromStr};
 use units::{Efficiency, EnergyPrice, HashPrice, Sats, UnitError, Usd};
-
-/// A value and its origin, for the list of inputs that every quote prints.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Given<T> {
-    /// What is computed with.
-    pub value: T,
-    /// Where it came from.
-    pub source: Source,
-}
-
-impl<T> Given<T> {
-    /// From the command line.
-    pub fn flag(value: T) -> Self {
-        Self { value, source: Source::Flag }
-    }
-
-    /// Published at `origin`, of `date` (`2025`, `2025-12`).
-    pub fn default(value: T, origin: &'static str, date: &'static str) -> Self {
-        Self { value, source: Source::Default { origin, date } }
-    }
-
-    /// Takes the value from the command line, if there is one.
-    pub fn set(&mut self, flag: Option<T>) {
-        if let Some(value) = flag {
-            *self = Self::flag(value);
-        }
-    }
-}
 
 /// What this program assumes where nothing is published.
 pub(crate) fn assumed<T>(value: T) -> Given<T> {
@@ -188,8 +160,8 @@ impl InCell for String {
 
 impl<T: InCell> Given<T> {
     /// A line of the list of inputs.
-    pub(crate) fn input(&self, name: &'static str) -> Input {
-        Input { name, value: self.value.cell(), source: self.source.clone() }
+    pub(crate) fn line(&self, name: &'static str) -> Input {
+        self.input(name, InCell::cell)
     }
 }
 

@@ -5,12 +5,12 @@
 
 use super::{
     Capital, HOURS_PER_YEAR, Mining, finished,
-    given::{Given, Share, assumed, at_least_one, no_debt, positive},
+    given::{Share, assumed, at_least_one, no_debt, positive},
     mining::{hours_of_a_year, per_kwh, usd},
     sensitivity::{HASH_PRICES, Knob, Mines, Outcome, mining_knobs, tornado},
 };
 use crate::{
-    LabError, Report,
+    Given, LabError, Report,
     report::{Cell, Column, Input, Table},
 };
 use units::{EnergyPrice, HashPrice, Usd};
@@ -344,20 +344,20 @@ impl Heat {
     }
 
     fn inputs(&self) -> Result<Vec<Input>, LabError> {
-        let mut inputs = vec![self.power_price.input("power_price_usd_per_kwh")];
+        let mut inputs = vec![self.power_price.line("power_price_usd_per_kwh")];
         inputs.extend(self.mining.inputs()?);
         inputs.extend(self.capital.inputs());
         inputs.extend([
-            self.hours.input("hours_per_year"),
-            self.used.input("used_heat_share"),
-            self.decline.input("hashprice_decline_per_year"),
-            self.heat_pump_cop.input("heat_pump_cop"),
-            self.gas_per_therm.input("gas_usd_per_therm"),
-            self.gas_efficiency.input("gas_efficiency"),
-            self.propane_per_gallon.input("propane_usd_per_gallon"),
-            self.propane_efficiency.input("propane_efficiency"),
-            self.oil_per_gallon.input("oil_usd_per_gallon"),
-            self.oil_efficiency.input("oil_efficiency"),
+            self.hours.line("hours_per_year"),
+            self.used.line("used_heat_share"),
+            self.decline.line("hashprice_decline_per_year"),
+            self.heat_pump_cop.line("heat_pump_cop"),
+            self.gas_per_therm.line("gas_usd_per_therm"),
+            self.gas_efficiency.line("gas_efficiency"),
+            self.propane_per_gallon.line("propane_usd_per_gallon"),
+            self.propane_efficiency.line("propane_efficiency"),
+            self.oil_per_gallon.line("oil_usd_per_gallon"),
+            self.oil_efficiency.line("oil_efficiency"),
         ]);
         Ok(inputs)
     }

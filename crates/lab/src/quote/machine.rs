@@ -3,12 +3,12 @@
 
 use super::{
     Market, Mining, finished,
-    given::{Given, Share, assumed, positive},
+    given::{Share, assumed, positive},
     mining::per_kwh,
     sensitivity::{Knob, Outcome, tornado},
 };
 use crate::{
-    LabError, Report,
+    Given, LabError, Report,
     report::{Cell, Column, Input, Source, Table},
 };
 use catalogue::Machine;
@@ -259,14 +259,14 @@ impl<'a> Choice<'a> {
     }
 
     fn inputs(&self) -> Result<Vec<Input>, LabError> {
-        let mut inputs = vec![self.power_price.input("power_price_usd_per_kwh")];
+        let mut inputs = vec![self.power_price.line("power_price_usd_per_kwh")];
         inputs.extend(self.market.inputs()?);
         inputs.extend([
-            self.fee.input("fee_share"),
-            self.uptime.input("uptime_share"),
-            self.growth.input("difficulty_growth_per_year"),
-            self.bitcoin_growth.input("bitcoin_price_growth_per_year"),
-            self.years.input("life_years"),
+            self.fee.line("fee_share"),
+            self.uptime.line("uptime_share"),
+            self.growth.line("difficulty_growth_per_year"),
+            self.bitcoin_growth.line("bitcoin_price_growth_per_year"),
+            self.years.line("life_years"),
             Input {
                 name: "prices_and_nameplates",
                 value: Cell::Count(self.machines.len() as u64),

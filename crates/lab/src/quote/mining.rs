@@ -1,9 +1,9 @@
 //! What every quote shares: the hash price, what a kilowatt-hour of hashing earns, and what a
 //! kilowatt of machine costs a year.
 
-use super::given::{Given, Share, assumed, no_debt, positive, zero_or_more};
+use super::given::{Share, assumed, no_debt, positive, zero_or_more};
 use crate::{
-    LabError,
+    Given, LabError,
     report::{Input, Source},
 };
 use units::{Difficulty, Efficiency, EnergyPrice, HashPrice, Sats, Usd};
@@ -62,10 +62,10 @@ impl Network {
         let difficulty =
             Given { value: self.difficulty.value.get(), source: self.difficulty.source.clone() };
         vec![
-            difficulty.input("difficulty"),
-            self.subsidy.input("subsidy_sats"),
-            self.fees.input("fees_sats"),
-            self.bitcoin_price.input("bitcoin_price_usd"),
+            difficulty.line("difficulty"),
+            self.subsidy.line("subsidy_sats"),
+            self.fees.line("fees_sats"),
+            self.bitcoin_price.line("bitcoin_price_usd"),
         ]
     }
 }
@@ -101,10 +101,10 @@ impl Market {
 
     pub(crate) fn inputs(&self) -> Result<Vec<Input>, LabError> {
         Ok(match self {
-            Self::Named(given) => vec![given.input("hashprice_usd_per_ph_day")],
+            Self::Named(given) => vec![given.line("hashprice_usd_per_ph_day")],
             Self::Computed(network) => {
                 let hash_price = Given { value: network.hash_price()?, source: Source::Computed };
-                let mut inputs = vec![hash_price.input("hashprice_usd_per_ph_day")];
+                let mut inputs = vec![hash_price.line("hashprice_usd_per_ph_day")];
                 inputs.extend(network.inputs());
                 inputs
             }
@@ -149,9 +149,9 @@ impl Mining {
 
     pub(crate) fn inputs(&self) -> Result<Vec<Input>, LabError> {
         let mut inputs = self.market.inputs()?;
-        inputs.push(self.efficiency.input("efficiency_j_per_th"));
-        inputs.push(self.fee.input("fee_share"));
-        inputs.push(self.uptime.input("uptime_share"));
+        inputs.push(self.efficiency.line("efficiency_j_per_th"));
+        inputs.push(self.fee.line("fee_share"));
+        inputs.push(self.uptime.line("uptime_share"));
         Ok(inputs)
     }
 }
@@ -196,10 +196,10 @@ impl Capital {
 
     pub(crate) fn inputs(&self) -> Vec<Input> {
         vec![
-            self.capex_per_kw.input("capex_usd_per_kw"),
-            self.upkeep_per_kw_year.input("upkeep_usd_per_kw_year"),
-            self.interest.input("interest_per_year"),
-            self.years.input("depreciation_years"),
+            self.capex_per_kw.line("capex_usd_per_kw"),
+            self.upkeep_per_kw_year.line("upkeep_usd_per_kw_year"),
+            self.interest.line("interest_per_year"),
+            self.years.line("depreciation_years"),
         ]
     }
 }

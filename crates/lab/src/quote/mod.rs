@@ -19,7 +19,8 @@ mod sensitivity;
 pub mod solo;
 pub mod surplus;
 
-pub use given::{Given, Share};
+pub use crate::Given;
+pub use given::Share;
 pub use mining::{Capital, HOURS_PER_YEAR, Market, Mining, Network, recovery_factor};
 
 use crate::{LabError, Report, report::Cell};

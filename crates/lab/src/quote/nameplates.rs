@@ -226,9 +226,9 @@ impl<'a> Nameplates<'a> {
     fn inputs(&self) -> Result<Vec<Input>, LabError> {
         let mut inputs = self.market.inputs()?;
         inputs.extend([
-            self.interest.input("interest_per_year"),
-            self.years.input("depreciation_years"),
-            self.hours.input("hours_per_year"),
+            self.interest.line("interest_per_year"),
+            self.years.line("depreciation_years"),
+            self.hours.line("hours_per_year"),
         ]);
         Ok(inputs)
     }

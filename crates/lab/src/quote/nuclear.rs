@@ -3,13 +3,13 @@
 
 use super::{
     Capital, Mining, finished,
-    given::{Given, zero_or_more},
+    given::zero_or_more,
     hours::{Hours, MONTHS},
     mining::per_kwh,
     sensitivity::{Knob, Mines, Outcome, mining_knobs, tornado},
 };
 use crate::{
-    LabError, Report,
+    Given, LabError, Report,
     report::{Cell, Column, Input, Table},
 };
 use units::{EnergyPrice, Usd, Watts};
@@ -202,10 +202,10 @@ impl Nuclear {
     fn inputs(&self) -> Result<Vec<Input>, LabError> {
         let power =
             Given { value: self.power.value.megawatts(), source: self.power.source.clone() };
-        let mut inputs = vec![power.input("power_mw")];
+        let mut inputs = vec![power.line("power_mw")];
         inputs.extend(self.mining.inputs()?);
         inputs.extend(self.capital.inputs());
-        inputs.push(self.generating_cost.input("generating_cost_usd_per_kwh"));
+        inputs.push(self.generating_cost.line("generating_cost_usd_per_kwh"));
         inputs.push(self.hours.input());
         Ok(inputs)
     }

@@ -3,12 +3,12 @@
 
 use super::{
     Capital, Mining, finished,
-    given::{Given, Share, assumed, at_least_one, no_debt, positive, zero_or_more},
+    given::{Share, assumed, at_least_one, no_debt, positive, zero_or_more},
     mining::{hours_of_a_year, per_kwh, recovery_factor, usd},
     sensitivity::{Knob, Outcome, tornado},
 };
 use crate::{
-    LabError, Report,
+    Given, LabError, Report,
     report::{Cell, Column, Input, Table},
 };
 use units::{EnergyPrice, Usd, Watts};
@@ -196,20 +196,20 @@ impl Reuse {
         let power =
             Given { value: self.power.value.megawatts(), source: self.power.source.clone() };
         let mut inputs = vec![
-            power.input("power_mw"),
-            self.power_price.input("power_price_usd_per_kwh"),
-            self.hours.input("hours_per_year"),
+            power.line("power_mw"),
+            self.power_price.line("power_price_usd_per_kwh"),
+            self.hours.line("hours_per_year"),
         ];
         inputs.extend(self.mining.inputs()?);
         inputs.extend(self.capital.inputs());
         inputs.extend([
-            self.heat_price.input("heat_price_usd_per_kwh"),
-            self.captured.input("captured_heat_share"),
-            self.sold_time.input("sold_time_share"),
-            self.pue_waste.input("pue_waste"),
-            self.pue_reuse.input("pue_reuse"),
-            self.exchanger_per_kw.input("exchanger_usd_per_kw"),
-            self.exchanger_years.input("exchanger_years"),
+            self.heat_price.line("heat_price_usd_per_kwh"),
+            self.captured.line("captured_heat_share"),
+            self.sold_time.line("sold_time_share"),
+            self.pue_waste.line("pue_waste"),
+            self.pue_reuse.line("pue_reuse"),
+            self.exchanger_per_kw.line("exchanger_usd_per_kw"),
+            self.exchanger_years.line("exchanger_years"),
         ]);
         Ok(inputs)
     }

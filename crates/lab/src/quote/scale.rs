@@ -3,12 +3,12 @@
 
 use super::{
     Capital, HOURS_PER_YEAR, finished,
-    given::{Given, Share, assumed, at_least_one, no_debt, positive},
+    given::{Share, assumed, at_least_one, no_debt, positive},
     mining::{hours_of_a_year, per_kwh, usd},
     sensitivity::{Knob, Outcome, tornado},
 };
 use crate::{
-    LabError, Report,
+    Given, LabError, Report,
     report::{Cell, Column, Input, Table},
 };
 use units::{EnergyPrice, Usd, Watts};
@@ -291,20 +291,20 @@ impl Scale {
             source: self.small_power.source.clone(),
         };
         let mut inputs: Vec<Input> =
-            self.fixed.iter().map(|part| part.per_year.input(part.input)).collect();
+            self.fixed.iter().map(|part| part.per_year.line(part.input)).collect();
         inputs.extend(self.capital.inputs());
         inputs.extend([
-            self.wholesale.input("wholesale_usd_per_kwh"),
-            self.large_wires.input("large_wires_usd_per_kwh"),
-            self.large_pue.input("large_pue"),
-            self.large_variable.input("large_variable_usd_per_kwh"),
-            self.large_hours.input("large_hours_per_year"),
-            small.input("small_power_kw"),
-            self.small_wires.input("small_wires_usd_per_kwh"),
-            self.small_fixed.input("small_fixed_usd_year"),
-            self.small_hours.input("small_hours_per_year"),
-            self.heat_price.input("heat_price_usd_per_kwh"),
-            self.heat_used.input("heat_used_share"),
+            self.wholesale.line("wholesale_usd_per_kwh"),
+            self.large_wires.line("large_wires_usd_per_kwh"),
+            self.large_pue.line("large_pue"),
+            self.large_variable.line("large_variable_usd_per_kwh"),
+            self.large_hours.line("large_hours_per_year"),
+            small.line("small_power_kw"),
+            self.small_wires.line("small_wires_usd_per_kwh"),
+            self.small_fixed.line("small_fixed_usd_year"),
+            self.small_hours.line("small_hours_per_year"),
+            self.heat_price.line("heat_price_usd_per_kwh"),
+            self.heat_used.line("heat_used_share"),
         ]);
         inputs
     }

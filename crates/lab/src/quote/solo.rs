@@ -5,12 +5,12 @@
 
 use super::{
     Network, finished,
-    given::{Given, assumed, positive},
+    given::{assumed, positive},
     mining::per_kwh,
     sensitivity::{Knob, Outcome, tornado},
 };
 use crate::{
-    LabError, Report,
+    Given, LabError, Report,
     report::{Cell, Column, Input, Table},
 };
 use statrs::distribution::{ContinuousCDF, DiscreteCDF, Normal, Poisson};
@@ -206,12 +206,12 @@ impl Solo {
             value: self.hashrate.value.terahashes_per_second(),
             source: self.hashrate.source.clone(),
         };
-        let mut inputs = vec![hashrate.input("hashrate_ths")];
+        let mut inputs = vec![hashrate.line("hashrate_ths")];
         inputs.extend(self.network.inputs());
-        inputs.push(self.growth.input("difficulty_growth_per_year"));
-        inputs.push(self.halving.input("years_to_halving"));
-        inputs.push(self.efficiency.input("efficiency_j_per_th"));
-        inputs.push(self.power_price.input("power_price_usd_per_kwh"));
+        inputs.push(self.growth.line("difficulty_growth_per_year"));
+        inputs.push(self.halving.line("years_to_halving"));
+        inputs.push(self.efficiency.line("efficiency_j_per_th"));
+        inputs.push(self.power_price.line("power_price_usd_per_kwh"));
         inputs
     }
 

@@ -4,12 +4,11 @@
 
 use super::{
     Capital, Mining, finished,
-    given::Given,
     hours::Hours,
     sensitivity::{Knob, Mines, Outcome, mining_knobs, tornado},
 };
 use crate::{
-    LabError, Report,
+    Given, LabError, Report,
     report::{Cell, Column, Input, Table},
 };
 use units::{Usd, Watts};
@@ -246,7 +245,7 @@ impl Surplus {
         inputs.extend(self.capital.inputs());
         if let Some(given) = &self.power {
             let power = Given { value: given.value.megawatts(), source: given.source.clone() };
-            inputs.push(power.input("power_mw"));
+            inputs.push(power.line("power_mw"));
         }
         inputs.push(self.hours.input());
         Ok(inputs)

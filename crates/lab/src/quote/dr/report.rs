@@ -127,16 +127,16 @@ impl Dr {
             source: given.source.clone(),
         };
         let mut inputs =
-            vec![mw(&self.power).input("power_mw"), mw(&self.promised).input("promised_mw")];
+            vec![mw(&self.power).line("power_mw"), mw(&self.promised).line("promised_mw")];
         for offer in &self.offers {
             let text = format!("{} {}", offer.programme, offer.power);
-            inputs.push(Given::flag(text).input("offer"));
+            inputs.push(Given::flag(text).line("offer"));
         }
-        inputs.extend(self.bid.iter().map(|bid| bid.input("bid_usd_per_kwh")));
+        inputs.extend(self.bid.iter().map(|bid| bid.line("bid_usd_per_kwh")));
         inputs.extend(self.mining.inputs()?);
         inputs.extend([
-            self.peak_charge_per_kw_year.input("peak_charge_usd_per_kw_year"),
-            self.start_minutes.input("start_minutes"),
+            self.peak_charge_per_kw_year.line("peak_charge_usd_per_kw_year"),
+            self.start_minutes.line("start_minutes"),
             self.hours.input(),
         ]);
         Ok(inputs)
