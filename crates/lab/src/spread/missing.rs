@@ -6,8 +6,8 @@
 //! asks why.
 
 use crate::{
-    LabError, Report,
-    report::{Axis, Cell, Chart, Column, Content, Input, Source, Table},
+    LabError,
+    report::{Cell, Column, Input, Source, Table},
 };
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -77,15 +77,6 @@ pub struct Trial {
     pub foreign: usize,
 }
 
-/// A transaction and how much its absence weighs, 0 to 1.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Missed {
-    /// In the order that is hashed.
-    pub id: [u8; 32],
-    /// By age and margin.
-    pub weight: f64,
-}
-
 /// The ledger.
 #[derive(Debug)]
 pub struct Missing {
@@ -139,7 +130,7 @@ impl Missing {
 
     /// Compares a block with the own template before it.
     pub fn block(&mut self, block: &FoundBlock, own: &OwnTemplate) -> Trial {
-        let floor = floor(block, own);
+        let (step, floor) = (self.step(), floor(block, own));
         let known: HashSet<[u8; 32]> = own.iter().map(|t| t.id).collect();
         let foreign = block.transactions.difference(&known).count();
         let tally = self.pools.entry(block.pool.clone()).or_default();
@@ -149,7 +140,6 @@ impl Missing {
             tally.empty += 1;
             return Trial { eligible: 0, missed: 0, foreign: 0 };
         }
-        let step = -self.miss_rate.ln();
         let mut trial = Trial { eligible: 0, missed: 0, foreign };
         for transaction in own.iter().filter(|t| !t.has_parents) {
             let key = (block.pool.clone(), transaction.id);
@@ -303,26 +293,6 @@ impl Missing {
             ),
         ];
         (sentence, vec![blocks, missing], inputs)
-    }
-
-    /// The ledger alone, as a report.
-    pub fn report(&self) -> Report {
-        let (finding, tables, inputs) = self.tables();
-        let bars: Vec<_> = self
-            .pools
-            .iter()
-            .map(|(pool, tally)| {
-                let rate = tally.missed as f64 / tally.eligible.max(1) as f64;
-                (pool.clone(), 100.0 * rate)
-            })
-            .collect();
-        let chart = (!bars.is_empty()).then(|| Chart {
-            title: "Transactions of the own template that blocks had not".into(),
-            x: Axis::linear("signed as"),
-            y: Axis::linear("missed, % of those it could have had"),
-            content: Content::Bars(bars),
-        });
-        Report { name: "spread missing", finding, inputs, tables, chart }
     }
 }
 

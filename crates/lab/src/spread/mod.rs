@@ -16,7 +16,7 @@ mod watch;
 
 pub use machine::{Kind, Machine, Needed, default_network, needed, report as machines};
 pub use metrics::{Concentration, Shares};
-pub use missing::{Evidence, FoundBlock, Missed, Missing, OwnTemplate, OwnTransaction, Trial};
+pub use missing::{Evidence, FoundBlock, Missing, OwnTemplate, OwnTransaction, Trial};
 pub use overview::{blocks, report as overview};
 pub use pools::{By, Pool, Pools};
 pub use shift::{Coalition, Shift, Shifted, shift_below_half};

@@ -193,11 +193,6 @@ impl Watch {
         }
     }
 
-    /// Jobs seen so far.
-    pub fn jobs(&self) -> u64 {
-        self.pools.iter().map(|p| p.jobs).sum()
-    }
-
     /// All tips, in the order they were first built on.
     pub fn tips(&self) -> Vec<Tip> {
         let mut tips: BTreeMap<[u8; 32], Tip> = BTreeMap::new();
