@@ -23,7 +23,7 @@ impl<T> Given<T> {
     }
 
     /// As a line of a report's inputs.
-    pub fn input(&self, name: &'static str, cell: impl FnOnce(&T) -> Cell) -> Input {
+    pub fn input_as(&self, name: &'static str, cell: impl FnOnce(&T) -> Cell) -> Input {
         Input { name, value: cell(&self.value), source: self.source.clone() }
     }
 

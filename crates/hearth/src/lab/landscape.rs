@@ -10,7 +10,6 @@ use units::{Efficiency, Hashrate};
 
 /// Without a law: whether the published picture of a Pareto world can be true.
 #[derive(clap::Args)]
-#[command(args_conflicts_with_subcommands = false)]
 pub struct Args {
     #[command(subcommand)]
     law: Option<LawArg>,
@@ -45,22 +44,27 @@ enum LawArg {
     /// A Pareto law.
     Pareto {
         /// Shape, above 1: smaller is more unequal [default: 2].
-        #[arg(long, value_name = "A")]
+        #[arg(long, allow_negative_numbers = true, value_name = "A")]
         shape: Option<f64>,
         /// Miners; without, as many as the year, the month and the day have blocks.
         #[arg(long, value_name = "N")]
         miners: Option<u64>,
         /// Blocks a year that the smallest expects, instead of a number of miners.
-        #[arg(long, value_name = "BLOCKS", conflicts_with = "miners")]
+        #[arg(
+            long,
+            allow_negative_numbers = true,
+            value_name = "BLOCKS",
+            conflicts_with = "miners"
+        )]
         smallest: Option<f64>,
     },
     /// A law of Zipf and Mandelbrot: hashrate in proportion to (rank + offset)^-exponent.
     Zipf {
         /// Exponent, above 0 [default: 1].
-        #[arg(long, value_name = "S")]
+        #[arg(long, allow_negative_numbers = true, value_name = "S")]
         exponent: Option<f64>,
         /// Offset, 0 or more [default: 0].
-        #[arg(long, value_name = "Q")]
+        #[arg(long, allow_negative_numbers = true, value_name = "Q")]
         offset: Option<f64>,
         /// Miners [default: 1000000].
         #[arg(long, value_name = "N")]
@@ -69,7 +73,7 @@ enum LawArg {
     /// Three tiers of farms, each under a bounded Pareto law, and hobbyists with the blocks left.
     Tiers {
         /// Shape of each tier, above 1 [default: 3.286].
-        #[arg(long, value_name = "A")]
+        #[arg(long, allow_negative_numbers = true, value_name = "A")]
         shape: Option<f64>,
         /// Farms that expect a block a day or more [default: 35].
         #[arg(long, value_name = "N")]
@@ -119,6 +123,12 @@ pub fn run(args: Args) -> Result<Report, LabError> {
     };
     let progress = Progress::new();
     let Some(law) = args.law else {
+        if args.replicates.is_some() || args.seed.is_some() {
+            return Err(LabError::new(
+                "the published picture is judged by formulas, nothing is drawn; name a law (equal, \
+                 pareto, zipf, tiers, file) or leave --replicates and --seed away",
+            ));
+        }
         return with_bar(&progress, || claim_report(&run, &progress));
     };
     let law = match law {

@@ -127,24 +127,24 @@ impl Law {
         let count = |v: &u64| Cell::Count(*v);
         let miners = |miners: &Option<u64>| {
             let given = miners.map(Given::flag);
-            given.map(|g| g.input("miners", count)).into_iter()
+            given.map(|g| g.input_as("miners", count)).into_iter()
         };
         match self {
             Self::Equal { miners: given } => miners(given).collect(),
             Self::Pareto { shape, miners: given } => {
-                [shape.input("shape", number)].into_iter().chain(miners(given)).collect()
+                [shape.input_as("shape", number)].into_iter().chain(miners(given)).collect()
             }
             Self::Zipf { exponent, offset, miners } => vec![
-                exponent.input("exponent", number),
-                offset.input("offset", number),
-                miners.input("miners", count),
+                exponent.input_as("exponent", number),
+                offset.input_as("offset", number),
+                miners.input_as("miners", count),
             ],
             Self::Tiers { shape, daily, monthly, yearly, hobbyists } => vec![
-                shape.input("shape", number),
-                daily.input("farms_daily", count),
-                monthly.input("farms_monthly", count),
-                yearly.input("farms_yearly", count),
-                hobbyists.input("hobbyists", count),
+                shape.input_as("shape", number),
+                daily.input_as("farms_daily", count),
+                monthly.input_as("farms_monthly", count),
+                yearly.input_as("farms_yearly", count),
+                hobbyists.input_as("hobbyists", count),
             ],
             Self::Listed(_, file) => vec![Input {
                 name: "miners",

@@ -23,8 +23,8 @@ pub struct Run {
 impl Run {
     pub(super) fn inputs(&self) -> Vec<Input> {
         let mut inputs = self.network.inputs();
-        inputs.push(self.replicates.input("replicates", |n| Cell::Count(*n)));
-        inputs.push(self.seed.input("seed", |n| Cell::Count(*n)));
+        inputs.push(self.replicates.input_as("replicates", |n| Cell::Count(*n)));
+        inputs.push(self.seed.input_as("seed", |n| Cell::Count(*n)));
         inputs
     }
 
@@ -366,7 +366,7 @@ pub(super) fn figure(value: f64) -> String {
 
 /// A count that is a mean.
 pub(super) fn figure_of_count(mean: f64) -> String {
-    if mean < 10.0 { figure(mean) } else { Cell::Number(mean, 0).text() }
+    Cell::Number(mean, if mean < 10.0 { 1 } else { 0 }).text()
 }
 
 /// `a, b and c`.

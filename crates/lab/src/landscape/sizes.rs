@@ -65,10 +65,11 @@ impl Network {
         let tera = |rate: &Hashrate| Cell::Figure(rate.terahashes_per_second());
         vec![
             self.hashrate
-                .input("network_ehs", |rate| Cell::Figure(rate.hashes_per_second() / 1e18)),
-            self.machine.input("machine_ths", tera),
-            self.efficiency.input("efficiency_j_per_th", |e| Cell::Figure(e.joules_per_terahash())),
-            self.home_machine.input("home_machine_ths", tera),
+                .input_as("network_ehs", |rate| Cell::Figure(rate.hashes_per_second() / 1e18)),
+            self.machine.input_as("machine_ths", tera),
+            self.efficiency
+                .input_as("efficiency_j_per_th", |e| Cell::Figure(e.joules_per_terahash())),
+            self.home_machine.input_as("home_machine_ths", tera),
         ]
     }
 
