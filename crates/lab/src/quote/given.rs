@@ -161,7 +161,7 @@ impl InCell for String {
 impl<T: InCell> Given<T> {
     /// A line of the list of inputs.
     pub(crate) fn line(&self, name: &'static str) -> Input {
-        self.input(name, InCell::cell)
+        self.input_as(name, InCell::cell)
     }
 }
 
