@@ -252,7 +252,7 @@ impl CensorArgs {
         let shares = inputs.list("share", given, &SCENARIOS.map(|s| s.share), DEBATE);
         let order = |share: &f64| {
             let of = SCENARIOS.iter().find(|s| s.share == *share).map(|s| s.of);
-            Ok(Order { share: Share::new("share", *share)?, of })
+            Ok(Order { share: Share::to_play("share", *share)?, of })
         };
         let orders = shares.iter().map(order).collect::<Result<_, LabError>>()?;
         let gamma = Gamma::new(inputs.number("gamma", self.gamma, 0.0, IDEAL))?;
@@ -291,8 +291,8 @@ impl CensorArgs {
 impl MapArgs {
     fn plan(self) -> Result<map::Plan, LabError> {
         let mut inputs = Inputs::default();
-        let first = Share::new("from", inputs.number("from_share", self.from, 0.005, OURS))?;
-        let last = Share::new("to", inputs.number("to_share", self.to, 0.995, OURS))?;
+        let first = Share::to_play("from", inputs.number("from_share", self.from, 0.005, OURS))?;
+        let last = Share::to_play("to", inputs.number("to_share", self.to, 0.995, OURS))?;
         Ok(map::Plan {
             shares: (first, last),
             columns: inputs.count("columns", self.columns, 100),
@@ -311,7 +311,10 @@ impl DoubleSpendArgs {
         let mut inputs = Inputs::default();
         let shares = inputs.list("share", self.share, &[0.1, 0.25, 0.3, 0.4], ROSENFELD);
         Ok(double_spend::Plan {
-            attackers: shares.iter().map(|s| Share::new("share", *s)).collect::<Result<_, _>>()?,
+            attackers: shares
+                .iter()
+                .map(|s| Share::to_play("share", *s))
+                .collect::<Result<_, _>>()?,
             confirmations: inputs.list(
                 "confirmations",
                 self.confirmations,

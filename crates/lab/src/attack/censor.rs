@@ -15,7 +15,7 @@ use super::{
 };
 use crate::Progress;
 use rand::Rng;
-use rand_distr::Exp1;
+use rand_distr::{Exp1, Gamma};
 use rayon::prelude::*;
 use std::time::Duration;
 
@@ -107,13 +107,15 @@ pub fn play(race: &Race, games: u64, seed: u64, progress: &Progress) -> Played {
             walk.blocks_to_resolve(u64::MAX, random).unwrap_or_default() as f64
         })
     });
-    let censors = Coin::new(share);
     let wait_min = mean(games, seed_of(seed, 3), progress, |random| {
-        let mut blocks: f64 = random.sample(Exp1);
-        while censors.flip(random) {
-            blocks += random.sample::<f64, _>(Exp1);
-        }
-        blocks * BLOCK_INTERVAL.as_secs_f64() / 60.0
+        // How many blocks until one is not the censor's, and how long that many take.
+        let skipped = (1.0 - random.random::<f64>()).ln() / share.ln();
+        let blocks = 1.0 + skipped.floor();
+        let times: f64 = match Gamma::new(blocks, 1.0) {
+            Ok(sum_of_exponentials) => random.sample(sum_of_exponentials),
+            Err(_) => f64::NAN,
+        };
+        times * BLOCK_INTERVAL.as_secs_f64() / 60.0
     });
     let retarget = |share: f64, seed| {
         mean(RETARGETS, seed, progress, |random| {

@@ -80,9 +80,12 @@ impl Estimate {
     ///
     /// For a probability the standard error is the one `expected` predicts; where that predicts too
     /// few wins or losses for a normal law, the exact binomial tail is turned into standard errors.
+    /// Where a count did not vary in n samples, one that it misses may be as common as 1 in n.
     pub fn deviation(&self, expected: f64) -> f64 {
         let Some(won) = self.won else {
-            return (self.mean - expected) / self.standard_error;
+            let unseen = 1.0 / self.samples as f64;
+            let error = if self.standard_error > 0.0 { self.standard_error } else { unseen };
+            return (self.mean - expected) / error;
         };
         let games = self.samples as f64;
         let variance = games * expected * (1.0 - expected);

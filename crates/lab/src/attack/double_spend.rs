@@ -48,7 +48,8 @@ pub fn exact(attacker: Share, confirmations: u32) -> f64 {
     match confirmations {
         0 => 1.0,
         _ if q >= p => 1.0,
-        z => beta_reg(z.into(), 0.5, 4.0 * p * q),
+        // Rounding may exceed 1 next to a half.
+        z => beta_reg(z.into(), 0.5, (4.0 * p * q).min(1.0)),
     }
 }
 
@@ -73,6 +74,9 @@ pub fn simulate(
 fn succeeds(attackers: Coin, returns: Coin, confirmations: u32, random: &mut impl RngCore) -> bool {
     let (mut honest, mut secret) = (0, 0);
     while honest < confirmations {
+        if secret >= confirmations {
+            return true;
+        }
         if attackers.flip(random) { secret += 1 } else { honest += 1 }
     }
     while secret < honest {

@@ -38,6 +38,18 @@ impl Share {
         )))
     }
 
+    /// A share that games can be played with: rarer outcomes would not be seen in them.
+    pub fn to_play(name: &str, share: f64) -> Result<Self, LabError> {
+        let share = Self::new(name, share)?;
+        if (0.001..=0.999).contains(&share.0) {
+            return Ok(share);
+        }
+        Err(LabError::new(format!(
+            "{name} is {}; games can be played with shares of 0.001 to 0.999",
+            share.0
+        )))
+    }
+
     /// As a fraction.
     pub const fn get(self) -> f64 {
         self.0
@@ -175,6 +187,10 @@ mod tests {
     #[test]
     fn what_is_right_is_read() {
         assert_eq!(Share::new("share", 0.36).unwrap().get(), 0.36);
+        assert_eq!(Share::to_play("share", 0.001), Share::new("share", 0.001));
+        assert!(
+            Share::to_play("share", 1e-9).is_err() && Share::to_play("share", f64::NAN).is_err()
+        );
         assert_eq!("inf".parse(), Ok(Stubbornness::Forever));
         assert_eq!("6".parse::<Stubbornness>().unwrap().limit(), Some(6));
         assert_eq!(delay(0.0), Ok(Duration::ZERO));

@@ -202,7 +202,8 @@ fn outcomes(map: &Map, plan: &Plan) -> Table {
 }
 
 fn agreement(map: &Map) -> Table {
-    let title = "Simulation against closed form: points within so many standard errors";
+    let title = "Simulation against closed form: points within so many standard errors (where wins or losses are \
+                 rare, the exact law is coarser than the normal and more points lie within)";
     let mut table = Table::new(
         "agreement",
         title,

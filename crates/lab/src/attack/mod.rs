@@ -16,3 +16,6 @@ pub mod shown;
 pub mod stale;
 pub mod switching;
 pub mod walk;
+
+#[cfg(test)]
+mod tests;

@@ -144,12 +144,7 @@ impl Network {
     /// `far` behind: then `returns` decides whether they win nevertheless.
     pub fn race(&mut self, far: u32, returns: Coin, random: &mut impl RngCore) -> End {
         self.reset();
-        let finder = loop {
-            let finder = self.draw_miner(random);
-            if self.miners[finder].side == Side::Includes {
-                break finder;
-            }
-        };
+        let finder = self.draw_includer(random);
         self.extend(finder, random);
         let mut confirmations = 1;
         loop {
@@ -327,6 +322,19 @@ impl Network {
     fn draw_miner(&self, random: &mut impl RngCore) -> usize {
         let chosen = random.random::<f64>();
         self.up_to.partition_point(|up_to| *up_to <= chosen).min(self.miners.len() - 1)
+    }
+
+    /// By share among those who include; the first miner if nobody does.
+    fn draw_includer(&self, random: &mut impl RngCore) -> usize {
+        let includers =
+            || (0..self.miners.len()).filter(|m| self.miners[*m].side == Side::Includes);
+        let all: f64 = includers().map(|m| self.miners[m].share).sum();
+        let mut left = random.random::<f64>() * all;
+        let chosen = includers().find(|m| {
+            left -= self.miners[*m].share;
+            left < 0.0
+        });
+        chosen.or(includers().next_back()).unwrap_or_default()
     }
 
     /// Refused for the first block of a race, not for a later one on the censors' branch.

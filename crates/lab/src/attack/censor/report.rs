@@ -332,6 +332,7 @@ fn finding(plan: &Plan, checks: &[Check]) -> String {
         .find(|o| o.share.get() == 0.36)
         .or_else(|| below.max_by(|a, b| a.share.get().total_cmp(&b.share.get())));
     let percent = |p: f64| format!("{:.0} %", 100.0 * p);
+    let exact = |share: Share| format!("{} %", (1e4 * share.get()).round() / 100.0);
     let mut said = String::new();
     if let Some(order) = headline {
         let race = race(plan, order);
@@ -341,7 +342,7 @@ fn finding(plan: &Plan, checks: &[Check]) -> String {
              instead of 10. Orphaning blocks that have it works in {} of cases if they fight to 6 \
              confirmations, and in {} if they never give up; then, after {:.2} forks on average, they \
              are left on a chain of their own. ",
-            percent(order.share.get()),
+            exact(order.share),
             mean_wait(order.share).as_secs_f64() / 60.0,
             percent(six),
             percent(race.orphaned(Stubbornness::Forever)),
@@ -353,7 +354,7 @@ fn finding(plan: &Plan, checks: &[Check]) -> String {
         said += &format!(
             "With {} they always win in the end, and {} of the blocks they orphan had shown 6 \
              confirmations or more. ",
-            percent(order.share.get()),
+            exact(order.share),
             percent(race.false_finality(6, Stubbornness::Forever)),
         );
     }
@@ -365,7 +366,7 @@ fn chart(plan: &Plan) -> Result<Chart, LabError> {
     let shares = shares.collect::<Result<Vec<_>, _>>()?;
     let lines = stubborn()?.map(|(_, k, stubbornness)| Series {
         name: match stubbornness.limit() {
-            Some(_) => format!("fights to {k} confirmations"),
+            Some(_) => format!("gives up beyond k = {k}"),
             None => "never gives up".into(),
         },
         points: shares

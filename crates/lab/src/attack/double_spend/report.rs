@@ -40,7 +40,7 @@ pub fn report(plan: &Plan, progress: &Progress) -> Result<Report, LabError> {
             let seed = seed_of(plan.seed, checks.len() as u64);
             checks.push(Check {
                 case: format!("{:.3}", attacker.get()),
-                quantity: format!("success at {z} confirmations"),
+                quantity: format!("success, z = {z}"),
                 closed: exact(attacker, z),
                 seen: simulate(attacker, z, games, seed, progress),
                 digits: 5,
@@ -61,18 +61,17 @@ pub fn report(plan: &Plan, progress: &Progress) -> Result<Report, LabError> {
 fn finding(plan: &Plan, checks: &[Check]) -> Result<String, LabError> {
     let mut said = String::new();
     if let Some(&attacker) = plan.attackers.first() {
-        let percent = 100.0 * attacker.get();
+        let percent = (1e4 * attacker.get()).round() / 100.0;
         let need = confirmations_for(attacker, plan.risk, exact)?;
         let paper = confirmations_for(attacker, plan.risk, nakamoto)?;
         said = match (need, paper) {
             (Some(need), Some(paper)) => format!(
-                "Against an attacker with {percent:.0} % of the hashrate, {need} confirmations keep \
-                 the risk of a double-spend below {}; Nakamoto's formula says {paper}, which is too \
-                 few. ",
-                Cell::Figure(plan.risk).text()
+                "Against an attacker with {percent} % of the hashrate the risk of a double-spend is below \
+                 {} % from {need} confirmations on; Nakamoto's formula says {paper}. ",
+                100.0 * plan.risk
             ),
             _ => format!(
-                "Against an attacker with {percent:.0} % of the hashrate no number of confirmations \
+                "Against an attacker with {percent} % of the hashrate no number of confirmations \
                  is safe. "
             ),
         };
@@ -109,7 +108,7 @@ fn needed(plan: &Plan) -> Result<Table, LabError> {
         Column::new("nakamoto_confirmations", "by Nakamoto's formula"),
         Column::new("exact_confirmations", "exact"),
     ];
-    let title = format!("Confirmations for a risk below {}", Cell::Figure(plan.risk).text());
+    let title = format!("Confirmations for a risk below {} %", 100.0 * plan.risk);
     let mut table = Table::new("needed", title, columns);
     for &attacker in &plan.attackers {
         let count = |formula| -> Result<Cell, LabError> {

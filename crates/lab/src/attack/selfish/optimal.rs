@@ -65,15 +65,16 @@ pub struct Strategy {
 type Outcome = (f64, f64, f64, Option<usize>);
 
 impl Strategy {
-    /// The best strategy whose branches are at most `longest` blocks; 20 to 200 is useful. The share
+    /// The best strategy whose branches are at most `longest` blocks; 20 to 120 is useful. The share
     /// must be less than 1/2: from there on waiting longer is always better.
     pub fn best(selfish: Selfish, ties: Ties, longest: usize) -> Self {
         let model = Model { selfish, ties, longest };
         let mut values = vec![0.0; model.states()];
+        let mut counts = [values.clone(), values.clone()];
         let mut revenue = selfish.share.get().min(0.5);
         loop {
             let actions = model.solve(revenue, &mut values);
-            let next = model.revenue(&actions);
+            let next = model.revenue(&actions, &mut counts);
             // Rises until it stands still.
             if next <= revenue + 1e-12 {
                 return Self { model, actions, revenue: next.max(revenue) };
@@ -206,25 +207,27 @@ impl Model {
         }
     }
 
-    /// What `actions` earn from one adoption to the next: own blocks over all that stay.
-    fn revenue(&self, actions: &[Action]) -> f64 {
-        let total = |count: fn(f64, f64) -> f64| {
-            let mut values = vec![0.0; self.states()];
+    /// What `actions` earn from one adoption to the next: own blocks over all that stay. `counts`, own
+    /// and others' blocks to come from each state, may start anywhere.
+    fn revenue(&self, actions: &[Action], counts: &mut [Vec<f64>; 2]) -> f64 {
+        let earn: [fn(f64, f64) -> f64; 2] = [|own, _| own, |_, others| others];
+        let mut totals = [0.0; 2];
+        for ((values, earn), total) in counts.iter_mut().zip(earn).zip(&mut totals) {
             loop {
                 let mut change = 0.0f64;
                 self.descend(|own, others, fork| {
                     let state = self.state(own, others, fork);
-                    let value = self.worth(own, others, fork, actions[state], &values, count);
+                    let value = self.worth(own, others, fork, actions[state], values, earn);
                     change = change.max((value - values[state]).abs());
                     values[state] = value;
                 });
                 if change < 1e-11 {
-                    return self.fresh(&values);
+                    break;
                 }
             }
-        };
-        let own = total(|own, _| own);
-        own / (own + total(|_, others| others))
+            *total = self.fresh(values);
+        }
+        totals[0] / (totals[0] + totals[1])
     }
 
     /// Visits every state, long branches first, so that what waiting leads to is known.

@@ -41,13 +41,20 @@ const SHOWN: usize = 8;
 
 /// Selfish mining as a finding, tables and a picture.
 pub fn report(plan: &Plan, progress: &Progress) -> Result<Report, LabError> {
-    let blocks = count("blocks", plan.blocks, 1_000_000_000)?.div_ceil(RUNS);
-    let longest = count("longest branch", plan.longest, 200)? as usize;
-    let Selfish { share, gamma } = plan.selfish;
-    if share.get() >= 0.495 {
+    if plan.blocks < 100 * RUNS {
         return Err(LabError::new(format!(
-            "share is {}; near half of the hashrate and beyond, withholding forever wins every block, so \
-             give less than 0.495",
+            "blocks is {}; give {} or more, so that each of {RUNS} runs has a revenue",
+            plan.blocks,
+            100 * RUNS
+        )));
+    }
+    let blocks = count("blocks", plan.blocks, 1_000_000_000)?.div_ceil(RUNS);
+    let longest = count("longest branch", plan.longest, 120)? as usize;
+    let Selfish { share, gamma } = plan.selfish;
+    if share.get() > 0.48 {
+        return Err(LabError::new(format!(
+            "share is {}; near half of the hashrate the best strategy withholds without end, so give at \
+             most 0.48",
             share.get()
         )));
     }
