@@ -6,7 +6,7 @@ use rand_xoshiro::{
 };
 
 /// The stream of this replicate under this seed.
-pub(crate) fn stream(seed: u64, replicate: u64) -> Xoshiro256PlusPlus {
+pub fn stream(seed: u64, replicate: u64) -> Xoshiro256PlusPlus {
     let mix = |n| SplitMix64::seed_from_u64(n).next_u64();
     Xoshiro256PlusPlus::seed_from_u64(mix(seed) ^ mix(!replicate))
 }

@@ -1,9 +1,11 @@
 //! Randomness and what is learned from it: seeded streams, biased coins, estimates with their
 //! standard errors. Results depend on the seed and never on the number of threads.
 
+pub use crate::random::stream;
+
 use crate::Progress;
-use rand::{RngCore, SeedableRng};
-use rand_xoshiro::{SplitMix64, Xoshiro256PlusPlus};
+use rand::RngCore;
+use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 use statrs::{
     distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal},
@@ -12,12 +14,6 @@ use statrs::{
 
 /// Games that share one stream of random numbers: the unit of work for a thread.
 const BATCH: u64 = 4096;
-
-/// The stream of random numbers for one replicate of a seed.
-pub fn stream(seed: u64, replicate: u64) -> Xoshiro256PlusPlus {
-    let mix = |n| SplitMix64::seed_from_u64(n).next_u64();
-    Xoshiro256PlusPlus::seed_from_u64(mix(seed) ^ mix(!replicate))
-}
 
 /// A seed for one of several analyses made from the same seed, so that they share no streams.
 pub fn seed_of(seed: u64, analysis: u64) -> u64 {

@@ -10,6 +10,10 @@ use super::{
 };
 use crate::{
     LabError, Report,
+    attack::{
+        input::{Share, Stubbornness},
+        race::Race,
+    },
     report::{Axis, Cell, Chart, Column, Content, Input, Series, Source, Table},
 };
 use units::{Hashrate, Sats};
@@ -158,15 +162,17 @@ impl Shift {
             ],
         );
         for coalition in &found.coalitions {
-            let (now, after) = (orphaned(coalition.now), orphaned(coalition.after));
+            let (now, after) = (self.enforced(coalition.now), self.enforced(coalition.after));
+            let chance = |(orphaned, _)| Cell::Number(orphaned, 4);
+            let fee = |(_, fee)| Cell::Figure(fee);
             table.row([
                 coalition.name.clone().into(),
                 Cell::Number(100.0 * coalition.now, 1),
                 Cell::Number(100.0 * coalition.after, 1),
-                Cell::Number(now, 4),
-                Cell::Number(after, 4),
-                Cell::Figure(self.fee_btc(now)),
-                Cell::Figure(self.fee_btc(after)),
+                now.map(chance).into(),
+                after.map(chance).into(),
+                now.map(fee).into(),
+                after.map(fee).into(),
                 match shift_below_half(coalition.now) {
                     Some(shift) => Cell::Number(100.0 * shift, 1),
                     None => Cell::Missing,
@@ -176,11 +182,13 @@ impl Shift {
         table
     }
 
-    /// The fee above which including pays although a block is orphaned with this probability:
-    /// R P / (1 - P); infinite at 1.
-    fn fee_btc(&self, orphaned: f64) -> f64 {
-        let reward = self.reward.0.0 as f64 / 1e8;
-        if orphaned < 1.0 { reward * orphaned / (1.0 - orphaned) } else { f64::INFINITY }
+    /// P(orphaned) of a block that this share never builds on (section 5, game G2), and the fee in
+    /// bitcoin that makes including pay all the same; infinite for a majority, nothing for nobody.
+    fn enforced(&self, share: f64) -> Option<(f64, f64)> {
+        let race = Race::alone(Share::new("share", share).ok()?);
+        let fee = race.inclusion_fee(self.reward.0, Stubbornness::Forever);
+        let fee = fee.map_or(f64::INFINITY, |fee| fee.0 as f64 / 1e8);
+        Some((race.orphaned(Stubbornness::Forever), fee))
     }
 
     fn chart(&self, found: &Shifted) -> Chart {
@@ -234,12 +242,6 @@ pub(super) fn makers(pools: &Pools) -> By {
 /// without a majority.
 pub fn shift_below_half(share: f64) -> Option<f64> {
     (share > 0.5).then(|| 1.0 - 0.5 / share)
-}
-
-/// Probability that a block with the unwanted transaction is orphaned for good when `share` of the
-/// hashrate never builds on it: (share / (1 - share))^2 below one half, else 1 (section 5, game G2).
-fn orphaned(share: f64) -> f64 {
-    if share < 0.5 { (share / (1.0 - share)).powi(2) } else { 1.0 }
 }
 
 fn verdict(coalition: &Coalition) -> String {
@@ -333,14 +335,14 @@ mod tests {
             (0.36, ".3164", "1.45"),
             (0.49, ".9231", "37.5"),
         ] {
-            let orphaned = orphaned(share);
+            let (orphaned, fee_btc) = shift.enforced(share).unwrap();
             assert_eq!(format!("{orphaned:.4}").trim_start_matches('0'), probability);
             let decimals = if fee == "37.5" { 1 } else { 2 };
-            let got = format!("{:.decimals$}", shift.fee_btc(orphaned));
+            let got = format!("{:.decimals$}", fee_btc);
             assert_eq!(got.trim_start_matches('0'), fee);
         }
-        assert_eq!(orphaned(0.51), 1.0);
-        assert!(shift.fee_btc(1.0).is_infinite());
+        assert_eq!(shift.enforced(0.51), Some((1.0, f64::INFINITY)));
+        assert_eq!(shift.enforced(0.0), None);
         // 36 % become 27 %.
         let found = shift.of(&Pools::published()).unwrap();
         assert!((found.coalitions[3].after - 0.27).abs() < 1e-12);
