@@ -2,9 +2,9 @@
 //! million games. Owns the exact sampling of the walk; no result is biased by cutting walks short.
 //!
 //! Two shortcuts leave the law of the outcome as it is:
-//! - far behind, [`STRIDE`] blocks are drawn at once: how many of them are the censor's is binomial,
+//! - far behind, `STRIDE` blocks are drawn at once: how many of them are the censor's is binomial,
 //!   and no end of the game lies within reach;
-//! - a censor that never gives up and is [`FAR`] behind is put back to a tie with the probability
+//! - a censor that never gives up and is `FAR` behind is put back to a tie with the probability
 //!   min(1, alpha / beta)^FAR that it ever ties again (gambler's ruin), else it has lost. A walk cut
 //!   there without that draw would make the censor look weaker; at alpha = 1/2 the walk returns
 //!   surely but takes infinitely long on average, so it must be cut.
@@ -117,7 +117,7 @@ struct Alias {
 }
 
 impl Alias {
-    /// How many of [`STRIDE`] coins with probability `p` fall heads.
+    /// How many of `STRIDE` coins with probability `p` fall heads.
     fn binomial(p: f64) -> Self {
         let n = f64::from(STRIDE);
         let mut weights = [0.0; OUTCOMES];
