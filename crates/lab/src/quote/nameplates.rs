@@ -14,7 +14,7 @@ use std::time::Duration;
 use units::EnergyPrice;
 
 /// More bars than this cannot be told apart.
-const DRAWN: usize = 10;
+const DRAWN: usize = 8;
 
 /// What the list is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
