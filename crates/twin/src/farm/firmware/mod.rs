@@ -6,9 +6,10 @@ pub mod axeos;
 pub mod braiins;
 pub mod braiins_grpc;
 pub mod luxos;
+mod plain;
 pub mod whatsminer;
 
-use super::{Machine, Output, Setting};
+use super::{Kind, Machine, Output, Setting};
 use std::time::Duration;
 
 /// A request as the sockets deliver it.
@@ -92,6 +93,11 @@ pub trait Firmware: Send + Remember {
 
     /// Pools as they are now, for faults that lose them and tests that look.
     fn pools(&mut self) -> &mut Vec<Pool>;
+}
+
+/// The firmware of a machine of this kind; the seed makes its serial number and MAC address.
+pub fn of(kind: Kind, seed: u64) -> Box<dyn Firmware> {
+    Box::new(plain::Plain::new(kind.name(), seed))
 }
 
 /// A copy of a firmware with all that it remembers: what it is put back to by a fault under which it
