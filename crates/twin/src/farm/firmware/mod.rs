@@ -80,7 +80,7 @@ pub struct View<'a> {
 }
 
 /// A firmware: its own persistent state and what it says.
-pub trait Firmware: Send {
+pub trait Firmware: Send + Remember {
     /// Answers, late by the given time, with what is to be done to the machine.
     fn answer(&mut self, ask: &Ask, view: &View<'_>) -> (Answer, Duration, Vec<Effect>);
 
@@ -92,6 +92,19 @@ pub trait Firmware: Send {
 
     /// Pools as they are now, for faults that lose them and tests that look.
     fn pools(&mut self) -> &mut Vec<Pool>;
+}
+
+/// A copy of a firmware with all that it remembers: what it is put back to by a fault under which it
+/// says yes and forgets. Every firmware that is `Clone` has it.
+pub trait Remember {
+    /// The copy.
+    fn remember(&self) -> Box<dyn Firmware>;
+}
+
+impl<T: Firmware + Clone + 'static> Remember for T {
+    fn remember(&self) -> Box<dyn Firmware> {
+        Box::new(self.clone())
+    }
 }
 
 /// One pool of a firmware.
