@@ -6,9 +6,14 @@ pub mod axeos;
 pub mod braiins;
 pub mod braiins_grpc;
 pub mod luxos;
+mod reply;
 pub mod whatsminer;
+mod whatsminer_cipher;
 
-use super::{Machine, Output, Setting};
+#[cfg(test)]
+mod bench;
+
+use super::{Kind, Machine, Output, Setting};
 use std::time::Duration;
 
 /// A request as the sockets deliver it.
@@ -107,6 +112,16 @@ impl<T: Firmware + Clone + 'static> Remember for T {
     }
 }
 
+/// The firmware of a machine of this kind; the seed gives this one machine its addresses and serials.
+pub fn of(kind: Kind, seed: u64) -> Box<dyn Firmware> {
+    match kind {
+        Kind::BitaxeGamma => Box::new(axeos::AxeOs::new(seed)),
+        Kind::WhatsminerM30Spp => Box::new(whatsminer::Whatsminer::new(seed)),
+        Kind::LuxS19kPro => Box::new(luxos::LuxOs::new(seed)),
+        _ => Box::new(axeos::AxeOs::new(seed)),
+    }
+}
+
 /// One pool of a firmware.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pool {
@@ -116,4 +131,14 @@ pub struct Pool {
     pub user: String,
     /// Password.
     pub password: String,
+}
+
+/// Where machines mine as they come from the factory: nowhere.
+fn vendor_pools() -> Vec<Pool> {
+    let pool = |host: &str| Pool {
+        url: format!("stratum+tcp://{host}:3333"),
+        user: "vendor.default".into(),
+        password: "x".into(),
+    };
+    vec![pool("pool.invalid"), pool("backup.invalid")]
 }
