@@ -6,8 +6,12 @@ pub mod axeos;
 pub mod braiins;
 pub mod braiins_grpc;
 pub mod luxos;
-mod plain;
+mod reply;
 pub mod whatsminer;
+mod whatsminer_cipher;
+
+#[cfg(test)]
+mod bench;
 
 use super::{Kind, Machine, Output, Setting};
 use std::time::Duration;
@@ -95,11 +99,6 @@ pub trait Firmware: Send + Remember {
     fn pools(&mut self) -> &mut Vec<Pool>;
 }
 
-/// The firmware of a machine of this kind; the seed makes its serial number and MAC address.
-pub fn of(kind: Kind, seed: u64) -> Box<dyn Firmware> {
-    Box::new(plain::Plain::new(kind.name(), seed))
-}
-
 /// A copy of a firmware with all that it remembers: what it is put back to by a fault under which it
 /// says yes and forgets. Every firmware that is `Clone` has it.
 pub trait Remember {
@@ -113,6 +112,16 @@ impl<T: Firmware + Clone + 'static> Remember for T {
     }
 }
 
+/// The firmware of a machine of this kind; the seed gives this one machine its addresses and serials.
+pub fn of(kind: Kind, seed: u64) -> Box<dyn Firmware> {
+    match kind {
+        Kind::BitaxeGamma => Box::new(axeos::AxeOs::new(seed)),
+        Kind::WhatsminerM30Spp => Box::new(whatsminer::Whatsminer::new(seed)),
+        Kind::LuxS19kPro => Box::new(luxos::LuxOs::new(seed)),
+        _ => Box::new(axeos::AxeOs::new(seed)),
+    }
+}
+
 /// One pool of a firmware.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pool {
@@ -122,4 +131,14 @@ pub struct Pool {
     pub user: String,
     /// Password.
     pub password: String,
+}
+
+/// Where machines mine as they come from the factory: nowhere.
+fn vendor_pools() -> Vec<Pool> {
+    let pool = |host: &str| Pool {
+        url: format!("stratum+tcp://{host}:3333"),
+        user: "vendor.default".into(),
+        password: "x".into(),
+    };
+    vec![pool("pool.invalid"), pool("backup.invalid")]
 }
