@@ -5,6 +5,8 @@ pub mod avalon;
 pub mod axeos;
 pub mod braiins;
 pub mod braiins_grpc;
+mod braiins_proto;
+mod digest;
 pub mod luxos;
 mod reply;
 pub mod whatsminer;
@@ -116,9 +118,11 @@ impl<T: Firmware + Clone + 'static> Remember for T {
 pub fn of(kind: Kind, seed: u64) -> Box<dyn Firmware> {
     match kind {
         Kind::BitaxeGamma => Box::new(axeos::AxeOs::new(seed)),
+        Kind::BraiinsS21Pro => Box::new(braiins::Braiins::new(seed)),
         Kind::WhatsminerM30Spp => Box::new(whatsminer::Whatsminer::new(seed)),
         Kind::LuxS19kPro => Box::new(luxos::LuxOs::new(seed)),
-        _ => Box::new(axeos::AxeOs::new(seed)),
+        Kind::AntminerS21 => Box::new(antminer::Antminer::new(seed)),
+        Kind::AvalonQ => Box::new(avalon::Avalon::new(seed)),
     }
 }
 
