@@ -91,7 +91,7 @@ pub trait Firmware: Send + Remember {
     /// Answers, late by the given time, with what is to be done to the machine.
     fn answer(&mut self, ask: &Ask, view: &View<'_>) -> (Answer, Duration, Vec<Effect>);
 
-    /// Ports that it listens on, besides gRPC.
+    /// Ports that it listens on: 80 for the web, 50051 for gRPC, others in cgminer's framing.
     fn ports(&self) -> &'static [u16];
 
     /// The control board restarts: what is not persistent is forgotten.
