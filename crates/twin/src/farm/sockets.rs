@@ -4,7 +4,7 @@
 use super::{
     device::Device,
     fault::Fault,
-    firmware::{Answer, Ask},
+    firmware::{Answer, Ask, braiins_grpc},
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -41,6 +41,10 @@ pub(super) async fn serve(device: Arc<Device>, port: u16, mut stream: TcpStream)
         Some(Fault::Garbage) => garbage(stream).await,
         Some(Fault::Endless) => endless(stream, port).await,
         _ if port == WEB => web(device, stream).await,
+        _ if port == braiins_grpc::PORT => {
+            let answer = move |ask| answer(device.clone(), ask);
+            braiins_grpc::serve(stream, answer).await.ok();
+        }
         _ => {
             // A client that goes away in the middle is no news.
             if cgminer(&device, &mut stream).await.is_ok() {
@@ -56,6 +60,12 @@ async fn web(device: Arc<Device>, stream: TcpStream) {
     server.timer(TokioTimer::new()).header_read_timeout(KEPT_ALIVE).max_buf_size(MAX_REQUEST);
     // Hung up on purpose, or by the client: no news either.
     server.serve_connection(TokioIo::new(stream), service).await.ok();
+}
+
+async fn answer(device: Arc<Device>, ask: Ask) -> Answer {
+    let (answer, late) = device.ask(&ask);
+    sleep(late).await;
+    answer
 }
 
 /// The error is how hyper is told to close without a word.

@@ -352,7 +352,7 @@ impl Firmware for Braiins {
     }
 
     fn ports(&self) -> &'static [u16] {
-        &[80, 4028]
+        &[80, 4028, braiins_grpc::PORT]
     }
 
     fn restarted(&mut self) {

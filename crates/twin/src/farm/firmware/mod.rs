@@ -6,6 +6,7 @@ pub mod axeos;
 pub mod braiins;
 pub mod braiins_grpc;
 mod braiins_proto;
+mod digest;
 pub mod luxos;
 mod reply;
 pub mod whatsminer;
@@ -90,7 +91,7 @@ pub trait Firmware: Send + Remember {
     /// Answers, late by the given time, with what is to be done to the machine.
     fn answer(&mut self, ask: &Ask, view: &View<'_>) -> (Answer, Duration, Vec<Effect>);
 
-    /// Ports that it listens on, besides gRPC.
+    /// Ports that it listens on: 80 for the web, 50051 for gRPC, others in cgminer's framing.
     fn ports(&self) -> &'static [u16];
 
     /// The control board restarts: what is not persistent is forgotten.
@@ -120,7 +121,8 @@ pub fn of(kind: Kind, seed: u64) -> Box<dyn Firmware> {
         Kind::BraiinsS21Pro => Box::new(braiins::Braiins::new(seed)),
         Kind::WhatsminerM30Spp => Box::new(whatsminer::Whatsminer::new(seed)),
         Kind::LuxS19kPro => Box::new(luxos::LuxOs::new(seed)),
-        _ => Box::new(axeos::AxeOs::new(seed)),
+        Kind::AntminerS21 => Box::new(antminer::Antminer::new(seed)),
+        Kind::AvalonQ => Box::new(avalon::Avalon::new(seed)),
     }
 }
 
