@@ -165,6 +165,10 @@ async fn run(command: Command) -> Outcome {
             quiet_log()?;
             miner_cmd::run(args).await
         }
+        Command::Twin(Twin::Farm(args)) => {
+            quiet_log()?;
+            twin_farm::run(args).await
+        }
     }
 }
 
