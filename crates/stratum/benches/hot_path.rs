@@ -63,6 +63,22 @@ fn check_a_share_with_12_branches(bencher: Bencher<'_, '_>, depth: u64) {
         });
 }
 
+#[divan::bench]
+fn check_a_share_while_1000_other_machines_are_steered(bencher: Bencher<'_, '_>) {
+    let mut dry = server();
+    let key = miner(&mut dry, 0);
+    dry.steer_strangers(1000);
+    let mut next = 0;
+    bencher
+        .with_inputs(|| {
+            next += 1;
+            submit(next, next)
+        })
+        .bench_local_refs(|line| {
+            assert!(dry.receive(key, line.as_bytes()).ends_with(b"\"error\":null}\n"));
+        });
+}
+
 #[divan::bench(args = [1000])]
 fn build_a_job_and_fan_it_out(bencher: Bencher<'_, '_>, miners: usize) {
     let mut dry = server();

@@ -5,9 +5,10 @@ use crate::{
     coinbase::{Coinbase, EXTRANONCE1_SIZE, Payout},
     engine::{Engine, Now, Shared},
     job::{Job, instance_of},
+    steer::{Steer, Steered},
 };
 use chain::{SolvedBlock, Template};
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 /// A server without sockets.
 pub struct Dry {
@@ -48,6 +49,13 @@ impl Dry {
         sent += self.engine.out.bytes.len();
         self.engine.out.clear();
         sent
+    }
+
+    /// The server's owner sets this many machines apart that are not connected.
+    pub fn steer_strangers(&mut self, count: usize) {
+        let steer = Steer { share_interval: Some(Duration::from_secs(1)), curtailed: false };
+        let who = |i| Steered::Worker(format!("stranger.{i}").into());
+        self.engine.steer((0..count).map(|i| (who(i), steer)).collect());
     }
 
     /// A miner connects; its key.

@@ -12,6 +12,7 @@ use crate::{
     session::{End, Session},
     shares::Batch,
     sink::{Closed, HAND_OVER_MS, Sink},
+    steer::Steers,
     wire::{self, Request},
     workers::Workers,
 };
@@ -120,6 +121,7 @@ pub(crate) struct Engine {
     /// Rejects of sessions without a worker.
     pub(crate) anonymous_rejects: [u64; Reject::COUNT],
     pub(crate) payouts: HashMap<String, Weak<Payout>>,
+    pub(crate) steers: Steers,
     /// Why there is no work, and since when.
     pub(crate) waiting: Option<(Arc<str>, u64)>,
     handed_over_ms: u64,
@@ -139,6 +141,7 @@ impl Engine {
             batch: Batch::default(),
             anonymous_rejects: [0; Reject::COUNT],
             payouts: HashMap::new(),
+            steers: Steers::default(),
             waiting: None,
             handed_over_ms: 0,
         }
@@ -268,7 +271,7 @@ impl Engine {
     /// Tells a session what there is to do now: the current job, or why there is none.
     pub(crate) fn announce(&mut self, key: usize) {
         let Some(session) = self.sessions.get(key) else { return };
-        if session.ending {
+        if session.ending || session.steer.curtailed {
             return;
         }
         if self.waiting.is_some() {
@@ -293,7 +296,8 @@ impl Engine {
     /// The first job, as soon as a session is subscribed, authorized, and there is one.
     pub(crate) fn first_job(&mut self, key: usize) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        if session.ready || !session.subscribed || session.worker.is_none() {
+        let unready = !session.subscribed || session.worker.is_none();
+        if session.ready || unready || session.steer.curtailed {
             return;
         }
         let Some(job) = self.jobs.current() else { return self.explain_waiting(key) };
@@ -317,7 +321,7 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let network = self.jobs.current().map_or(Difficulty::MAX, |job| job.network_difficulty);
         let settings = &self.shared.config.ports[usize::from(session.port)];
-        let next = fit(settings, session, wanted, network);
+        let next = fit(settings, session, wanted.max(session.steer.easiest()), network);
         session.vardiff.restart(self.now.ms);
         if next == session.difficulty.current() {
             return;
@@ -339,6 +343,9 @@ impl Engine {
         let (Some(session), Some(job)) = (self.sessions.get_mut(key), self.jobs.current()) else {
             return;
         };
+        if session.steer.curtailed {
+            return;
+        }
         let clean = clean || self.jobs.is_behind(session.last_job);
         session.last_job = job.number;
         if let Some(payout) = &session.payout {
@@ -364,7 +371,7 @@ impl Engine {
         }
         let limits = &self.shared.config.limits;
         let (handshake, idle) = (limits.handshake.as_millis(), limits.idle.as_millis());
-        let per_ms = self.per_ms();
+        let usual = self.per_ms();
         let mut late = Vec::new();
         let mut changes = Vec::new();
         for (key, session) in &mut self.sessions {
@@ -372,11 +379,15 @@ impl Engine {
             let unready = !session.subscribed || session.worker.is_none();
             if unready && u128::from(now.saturating_sub(session.opened_ms)) > handshake {
                 late.push((key, End::HandshakeTimeout));
+            } else if session.steer.curtailed {
+                // Has nothing to say.
             } else if u128::from(now.saturating_sub(session.heard_ms)) > idle {
                 late.push((key, End::Idle));
             } else if session.ready && settings.vardiff {
                 let current = session.difficulty.current();
-                if let Some(wanted) = session.vardiff.tick(now, current, per_ms) {
+                if let Some(wanted) =
+                    session.vardiff.tick(now, current, session.steer.per_ms(usual))
+                {
                     let booting = !session.vardiff.has_shares()
                         && now.saturating_sub(session.opened_ms) < BOOT_MS;
                     let lowest =
@@ -391,6 +402,7 @@ impl Engine {
         for (key, wanted) in changes {
             self.change_difficulty(key, wanted);
         }
+        self.end_curtailed();
         self.workers.prune();
         self.payouts.retain(|_, payout| payout.strong_count() > 0);
     }

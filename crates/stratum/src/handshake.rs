@@ -143,6 +143,7 @@ impl Engine {
             None => {}
         }
         wire::result(self.out.to(key), request.id, "true");
+        self.steer_session(key);
         self.first_job(key);
     }
 

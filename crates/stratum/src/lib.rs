@@ -20,6 +20,7 @@ mod server;
 mod session;
 mod shares;
 mod sink;
+mod steer;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -35,5 +36,6 @@ pub use reject::Reject;
 pub use server::{Server, Snapshot, StartError};
 pub use session::End;
 pub use sink::{Closed, HAND_OVER_MS, Opened, Sink};
+pub use steer::{SessionState, Steer, Steered};
 pub use target::target_of;
 pub use workers::{Delta, WorkerState};

@@ -11,6 +11,7 @@ use crate::{
     reject::Reject,
     server::Latency,
     session::End,
+    steer::{SessionState, Steer, Steered},
     workers::WorkerState,
 };
 use rustix::{
@@ -20,6 +21,7 @@ use rustix::{
     net::{RecvFlags, SendFlags, SocketFlags},
 };
 use std::{
+    collections::HashMap,
     io,
     net::{IpAddr, SocketAddr, TcpListener},
     sync::{
@@ -65,6 +67,9 @@ pub(crate) struct Mail {
     pub(crate) wait: Option<Arc<str>>,
     pub(crate) adopted: Vec<(OwnedFd, SocketAddr, u16)>,
     pub(crate) ask: Vec<SyncSender<Report>>,
+    pub(crate) ask_sessions: Vec<SyncSender<Vec<SessionState>>>,
+    /// Later ones replace earlier ones about the same machine.
+    pub(crate) steers: HashMap<Steered, Steer>,
     /// Miners are asked to come back, and the reactor ends.
     pub(crate) stop: bool,
 }
@@ -332,6 +337,13 @@ impl Reactor {
         if let Some(why) = mail.wait.filter(|_| !overtaken) {
             self.engine.wait(&why);
             self.tell_all();
+        }
+        if !mail.steers.is_empty() {
+            self.engine.steer(mail.steers);
+            self.flush();
+        }
+        for answer in mail.ask_sessions {
+            let _ = answer.try_send(self.engine.session_states());
         }
         for answer in mail.ask {
             // Whoever asked may have given up; that is no concern of ours.

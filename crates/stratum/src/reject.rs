@@ -98,7 +98,9 @@ impl Reject {
             Self::Malformed => "the share's parameters cannot be read",
             Self::Unauthorized => "authorize first",
             Self::NotSubscribed => "subscribe first",
-            Self::NoWork => "no work now: the bitcoin node does not answer, please wait",
+            Self::NoWork => {
+                "no work now: the bitcoin node does not answer or this machine is paused, please wait"
+            }
             Self::TooMany => "too many shares: ask for a higher difficulty",
         }
     }

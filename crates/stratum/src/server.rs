@@ -7,7 +7,8 @@ use crate::{
     engine::{Engine, Shared},
     gate::{Connections, Gate},
     job::{Job, instance_of},
-    reactor::{Mailbox, Reactor},
+    reactor::{Mail, Mailbox, Reactor},
+    steer::{SessionState, Steer, Steered, Steers},
     workers::WorkerState,
 };
 use chain::Template;
@@ -69,6 +70,7 @@ pub struct Server {
     gate: Arc<Gate>,
     latency: Arc<Latency>,
     addresses: Vec<SocketAddr>,
+    steers: Mutex<Steers>,
 }
 
 /// The server's numbers at one moment.
@@ -145,6 +147,7 @@ impl Server {
             gate,
             latency,
             addresses,
+            steers: Mutex::default(),
         })
     }
 
@@ -182,15 +185,7 @@ impl Server {
     /// The numbers now. Takes as long as the busiest reactor's current wake; a reactor that does not
     /// answer within a second is left out.
     pub fn snapshot(&self) -> Snapshot {
-        let (ask, answers) = mpsc::sync_channel(self.mailboxes.len());
-        for mailbox in self.mailboxes.iter() {
-            mailbox.post(|mail| {
-                if mail.ask.len() < 16 {
-                    mail.ask.push(ask.clone());
-                }
-            });
-        }
-        drop(ask);
+        let answers = self.ask(|mail| &mut mail.ask);
         let deadline = Instant::now() + Duration::from_secs(1);
         let mut snapshot = Snapshot {
             workers: Vec::new(),
@@ -222,6 +217,50 @@ impl Server {
         }
         snapshot.complete = answered == self.mailboxes.len();
         snapshot
+    }
+
+    /// Sets a machine apart from all others, or with a default lets it be like them again. Holds for
+    /// its sessions now and for those to come.
+    pub fn steer(&self, who: Steered, steer: Steer) {
+        // Held while posting, so that two callers cannot put changes out of order.
+        let mut steers = self.steers.lock().unwrap_or_else(PoisonError::into_inner);
+        if !steers.set(&who, steer) {
+            return;
+        }
+        for mailbox in self.mailboxes.iter() {
+            mailbox.post(|mail| {
+                mail.steers.insert(who.clone(), steer);
+            });
+        }
+    }
+
+    /// Every authorized session now; `None` if a reactor did not answer within a second.
+    pub fn sessions(&self) -> Option<Vec<SessionState>> {
+        let answers = self.ask(|mail| &mut mail.ask_sessions);
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let mut all = Vec::new();
+        for _ in self.mailboxes.iter() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            all.append(&mut answers.recv_timeout(left).ok()?);
+        }
+        Some(all)
+    }
+
+    /// Puts a question to every reactor.
+    fn ask<T>(
+        &self,
+        questions: impl Fn(&mut Mail) -> &mut Vec<mpsc::SyncSender<T>>,
+    ) -> mpsc::Receiver<T> {
+        let (ask, answers) = mpsc::sync_channel(self.mailboxes.len());
+        for mailbox in self.mailboxes.iter() {
+            mailbox.post(|mail| {
+                let questions = questions(mail);
+                if questions.len() < 16 {
+                    questions.push(ask.clone());
+                }
+            });
+        }
+        answers
     }
 
     /// Hands over what was counted, asks miners to connect again, closes everything. Blocks for as

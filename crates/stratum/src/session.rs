@@ -3,6 +3,7 @@
 use crate::{
     coinbase::{EXTRANONCE1_SIZE, Payout},
     config::Port,
+    steer::Steer,
     vardiff::Vardiff,
 };
 use std::{net::SocketAddr, sync::Arc};
@@ -26,17 +27,20 @@ pub enum End {
     Idle,
     /// Does not read what it is sent.
     SlowReader,
+    /// The server's owner paused the machine.
+    Curtailed,
 }
 
 impl End {
     /// Every reason.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::LineTooLong,
         Self::Garbage,
         Self::InvalidShares,
         Self::HandshakeTimeout,
         Self::Idle,
         Self::SlowReader,
+        Self::Curtailed,
     ];
 
     /// Short name, as metrics carry it.
@@ -48,6 +52,7 @@ impl End {
             Self::HandshakeTimeout => "handshake_timeout",
             Self::Idle => "idle",
             Self::SlowReader => "slow_reader",
+            Self::Curtailed => "curtailed",
         }
     }
 
@@ -92,6 +97,13 @@ pub(crate) struct Session {
     pub(crate) suggested: Option<Difficulty>,
     pub(crate) accepted: u64,
     pub(crate) work: Work,
+    /// Shares that missed their target or came twice.
+    pub(crate) faulty: u64,
+    pub(crate) steer: Steer,
+    /// When it was curtailed, milliseconds since the server started.
+    pub(crate) curtailed_ms: u64,
+    /// Difficulty before its share interval was steered, on a port without vardiff.
+    pub(crate) unsteered: Option<Difficulty>,
     pub(crate) rejected_in_a_row: u32,
     pub(crate) duplicates_in_a_row: u32,
 }
@@ -131,6 +143,10 @@ impl Session {
             suggested: None,
             accepted: 0,
             work: Work::ZERO,
+            faulty: 0,
+            steer: Steer::default(),
+            curtailed_ms: 0,
+            unsteered: None,
             rejected_in_a_row: 0,
             duplicates_in_a_row: 0,
         }

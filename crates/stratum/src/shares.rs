@@ -170,7 +170,9 @@ impl Engine {
         if block && self.jobs.first_time_solved(number.fingerprint()) {
             self.solved(key, checked, header);
         }
+        let curtailed = self.sessions.get(key).is_some_and(|session| session.steer.curtailed);
         match checked.place {
+            _ if curtailed => Err(Reject::NoWork),
             Place::Live(_) => Ok((checked.required, reached)),
             _ if self.jobs.current().is_none() => Err(Reject::NoWork),
             _ => Err(Reject::Stale),
@@ -204,7 +206,7 @@ impl Engine {
     fn accept(&mut self, key: usize, id: &str, credit: Difficulty, reached: f64) {
         wire::result(self.out.to(key), id, "true");
         let now = self.now;
-        let per_ms = self.per_ms();
+        let usual = self.per_ms();
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.accepted += 1;
         session.work += credit.work();
@@ -213,7 +215,10 @@ impl Engine {
         session.duplicates_in_a_row = 0;
         let wanted = self.shared.config.ports[usize::from(session.port)]
             .vardiff
-            .then(|| session.vardiff.share(now.ms, session.difficulty.current(), per_ms))
+            .then(|| {
+                let per_ms = session.steer.per_ms(usual);
+                session.vardiff.share(now.ms, session.difficulty.current(), per_ms)
+            })
             .flatten();
         if let Some(worker) = session.worker {
             self.workers.accepted(worker, now.unix, credit.work(), reached);
@@ -254,6 +259,9 @@ impl Engine {
         }
         if reason == Reject::Duplicate {
             session.duplicates_in_a_row += 1;
+        }
+        if matches!(reason, Reject::LowDifficulty | Reject::Duplicate) {
+            session.faulty += 1;
         }
         let lost = session.duplicates_in_a_row >= LOST && session.wants_extranonce;
         if session.rejected_in_a_row >= limit && !session.ending {

@@ -101,6 +101,11 @@ impl Workers {
         key
     }
 
+    /// The number of a known name.
+    pub(crate) fn find(&self, name: &str) -> Option<u32> {
+        self.names.get(name).copied()
+    }
+
     /// A connection under this name is gone.
     pub(crate) fn leave(&mut self, key: u32) {
         let Some(slot) = self.slot(key) else { return };

@@ -1,1 +1,350 @@
-//! All devices, and what finds which machine is which.
+//! All devices, and what finds which machine is which. Pure: it is told what was found, read and
+//! proved, and never asks.
+//!
+//! A machine's verified work is that of the sessions from its address; where several machines share
+//! one, as behind a router, of those under its name; and a name that several machines use at once
+//! names none of them.
+
+use crate::{
+    control::{Who, Worked},
+    device::{Control, Device, Presence},
+    discovery::{Connected, Found},
+    driver::State,
+    identity::{DeviceId, Firmware, Identity},
+    limits::Limits,
+    readings::{Moment, Reading},
+    work::Tally,
+};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    net::IpAddr,
+    sync::Arc,
+};
+use units::Work;
+
+/// Machines at most.
+pub const MAX_DEVICES: usize = 100_000;
+/// Missed answers after which a machine is late, and after which it is given up.
+const LATE: u32 = 2;
+const OFFLINE: u32 = 6;
+
+/// There is no room for another machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{MAX_DEVICES} machines are known already: narrow the ranges under [fleet] scan")]
+pub struct Full;
+
+/// What finding a machine changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// A machine that was not known.
+    New(DeviceId),
+    /// Where it was.
+    Known(DeviceId),
+    /// At another address than before.
+    Moved(DeviceId),
+}
+
+/// All machines of a site.
+#[derive(Debug, Default)]
+pub struct Registry {
+    devices: BTreeMap<DeviceId, Device>,
+    tracks: HashMap<DeviceId, Track>,
+    /// Machines with a control at each address.
+    controlled: HashMap<IpAddr, Vec<DeviceId>>,
+    /// Machines known by their Stratum session alone: by name, and where that is.
+    workers: HashMap<Arc<str>, Vec<(IpAddr, DeviceId)>>,
+    sessions: HashMap<u64, Session>,
+}
+
+#[derive(Debug, Default)]
+struct Track {
+    misses: u32,
+    tally: Tally,
+}
+
+#[derive(Debug)]
+struct Session {
+    owner: Option<DeviceId>,
+    tally: Tally,
+}
+
+impl Registry {
+    /// All machines, by name.
+    pub fn devices(&self) -> impl Iterator<Item = &Device> {
+        self.devices.values()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.devices.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.devices.is_empty()
+    }
+
+    /// One by its name.
+    pub fn get(&self, id: &DeviceId) -> Option<&Device> {
+        self.devices.get(id)
+    }
+
+    /// One by its name, to add what the configuration says of it. Its address and its names are
+    /// changed by [`Registry::found`] and [`Registry::connected`] alone.
+    pub fn get_mut(&mut self, id: &DeviceId) -> Option<&mut Device> {
+        self.devices.get_mut(id)
+    }
+
+    /// A machine that the configuration names: a switched outlet, or one that cannot be found.
+    pub fn add(&mut self, device: Device) -> Result<(), Full> {
+        self.room_for(&device.id)?;
+        let id = device.id.clone();
+        self.forget_place(&id);
+        if let Some(endpoint) = device.endpoint {
+            self.controlled.entry(endpoint.ip.to_canonical()).or_default().push(id.clone());
+        }
+        self.tracks.entry(id.clone()).or_default();
+        self.devices.insert(id, device);
+        Ok(())
+    }
+
+    /// A machine answered. It stays the same one whatever its address; what was known of it only by
+    /// its Stratum session becomes its own.
+    pub fn found(&mut self, found: &Found, limits: Limits) -> Result<Seen, Full> {
+        let Found { endpoint, identity } = found;
+        let ip = endpoint.ip.to_canonical();
+        let named = || DeviceId::Named(ip.to_string());
+        let id = identity.id().unwrap_or_else(named);
+        self.room_for(&id)?;
+        let known = self.devices.get(&id).map(|device| device.endpoint);
+        self.evict(&id, found);
+        let seen = match known {
+            None => Seen::New(id.clone()),
+            Some(Some(before)) if before != *endpoint => Seen::Moved(id.clone()),
+            Some(_) => Seen::Known(id.clone()),
+        };
+        let absorbed = self.absorb_workers(&id, ip);
+        let device = self.devices.entry(id.clone()).or_insert_with(|| {
+            Device::found(id.clone(), identity.clone(), Control::Firmware, limits)
+        });
+        (device.identity, device.endpoint) = (identity.clone(), Some(*endpoint));
+        if device.control == Control::StratumOnly {
+            device.control = Control::Firmware;
+        }
+        for lone in absorbed {
+            for name in lone.workers {
+                if !device.workers.contains(&name) {
+                    device.workers.push(name);
+                }
+            }
+            device.circuit = device.circuit.take().or(lone.circuit);
+            device.curve = device.curve.take().or(lone.curve);
+            device.declared_power = device.declared_power.or(lone.declared_power);
+            device.last_curtailed = device.last_curtailed.max(lone.last_curtailed);
+        }
+        self.tracks.entry(id.clone()).or_default();
+        let here = self.controlled.entry(ip).or_default();
+        if !here.contains(&id) {
+            here.push(id);
+        }
+        Ok(seen)
+    }
+
+    /// Somebody proved work at our Stratum port. Gives the machine it is, and whether that is one that
+    /// nobody knew.
+    pub fn connected(
+        &mut self,
+        connected: &Connected,
+        limits: Limits,
+    ) -> Result<Option<Seen>, Full> {
+        let Connected { ip, worker, user_agent } = connected;
+        let ip = ip.to_canonical();
+        if let Some(id) = self.owner(ip, worker) {
+            if let Some(device) = self.devices.get_mut(&id)
+                && !device.workers.contains(worker)
+            {
+                device.workers.push(worker.clone());
+            }
+            return Ok(Some(Seen::Known(id)));
+        }
+        if self.controlled.get(&ip).is_some_and(|here| here.len() > 1) {
+            // One of several behind this address; which, only the configuration can say.
+            return Ok(None);
+        }
+        let same_name = self.workers.get(worker).is_some_and(|all| !all.is_empty());
+        let name = if same_name { format!("{worker}@{ip}") } else { worker.to_string() };
+        let id = DeviceId::Worker(name);
+        self.room_for(&id)?;
+        let identity = Identity {
+            model: user_agent.as_ref().map(|agent| agent.to_string()),
+            ..Identity::of(Firmware::None)
+        };
+        let mut device = Device::found(id.clone(), identity, Control::StratumOnly, limits);
+        device.workers.push(worker.clone());
+        self.devices.insert(id.clone(), device);
+        self.tracks.entry(id.clone()).or_default();
+        self.workers.entry(worker.clone()).or_default().push((ip, id.clone()));
+        Ok(Some(Seen::New(id)))
+    }
+
+    /// A machine answered or did not. A silent one keeps its old readings, which age.
+    pub fn read(&mut self, id: &DeviceId, answer: Option<&State>, now: Moment) -> Presence {
+        let (Some(device), Some(track)) = (self.devices.get_mut(id), self.tracks.get_mut(id))
+        else {
+            return Presence::Offline;
+        };
+        match answer {
+            Some(state) => {
+                track.misses = 0;
+                device.known.take(&state.readings, now);
+                device.settings = Some(Reading::new(state.settings.clone(), now));
+                device.presence = Presence::Online;
+            }
+            None => {
+                track.misses = track.misses.saturating_add(1);
+                device.presence = match track.misses {
+                    OFFLINE.. => Presence::Offline,
+                    LATE.. => Presence::Late,
+                    _ => device.presence,
+                };
+            }
+        }
+        device.presence
+    }
+
+    /// Takes what all sessions proved so far. Sessions that are gone have already been counted.
+    pub fn take_work(&mut self, worked: &[Worked]) {
+        let mut alive = HashSet::with_capacity(worked.len());
+        for Worked { session, ip, worker, tally } in worked {
+            alive.insert(*session);
+            let known = self.sessions.get(session);
+            let before = known.map(|known| known.tally).unwrap_or_default();
+            let owner = known.and_then(|known| known.owner.clone());
+            let Some(owner) = owner.or_else(|| self.owner(ip.to_canonical(), worker)) else {
+                // Nothing is lost: its first owner gets all that it proved.
+                continue;
+            };
+            if let Some(track) = self.tracks.get_mut(&owner) {
+                add_difference(&mut track.tally, &before, tally);
+            }
+            self.sessions.insert(*session, Session { owner: Some(owner), tally: *tally });
+        }
+        self.sessions.retain(|session, _| alive.contains(session));
+    }
+
+    /// What a machine proved since it is known, over all its sessions; `now` is when they were asked.
+    pub fn tally(&self, id: &DeviceId, now: Moment) -> Option<Tally> {
+        self.tracks.get(id).map(|track| Tally { at: now, ..track.tally })
+    }
+
+    /// By what the Stratum server can tell this machine from all others; `None` if it cannot.
+    pub fn who(&self, id: &DeviceId) -> Option<Who> {
+        let device = self.devices.get(id)?;
+        if let Some(endpoint) = device.endpoint {
+            let ip = endpoint.ip.to_canonical();
+            if self.controlled.get(&ip).is_none_or(|here| here.len() <= 1) {
+                return Some(Who::Address(ip));
+            }
+        }
+        let own = |name: &Arc<str>| {
+            self.devices.values().filter(|other| other.workers.contains(name)).count() == 1
+                && self.workers.get(name).is_none_or(|all| all.len() <= 1)
+        };
+        if let Some(name) = device.workers.iter().find(|name| own(name)) {
+            return Some(Who::Worker(name.clone()));
+        }
+        let mut lone = self.workers.values().flatten().filter(|(_, other)| other == id);
+        let (ip, _) = lone.next()?;
+        let alone = self.workers.values().flatten().filter(|(other, _)| other == ip).count() == 1;
+        alone.then_some(Who::Address(*ip))
+    }
+
+    /// Whose work a session's is; `None` if that cannot be told.
+    fn owner(&self, ip: IpAddr, worker: &Arc<str>) -> Option<DeviceId> {
+        match self.controlled.get(&ip).map(Vec::as_slice) {
+            Some([only]) => Some(only.clone()),
+            Some(several) if !several.is_empty() => {
+                let has = |id: &&DeviceId| {
+                    self.devices.get(*id).is_some_and(|device| device.workers.contains(worker))
+                };
+                let mut named = several.iter().filter(has);
+                named.next().filter(|_| named.next().is_none()).cloned()
+            }
+            _ => {
+                let all = self.workers.get(worker)?;
+                all.iter().find(|(at, _)| *at == ip).map(|(_, id)| id.clone())
+            }
+        }
+    }
+
+    fn room_for(&self, id: &DeviceId) -> Result<(), Full> {
+        let room = self.devices.len() < MAX_DEVICES || self.devices.contains_key(id);
+        if room { Ok(()) } else { Err(Full) }
+    }
+
+    fn forget_place(&mut self, id: &DeviceId) {
+        let before = self.devices.get(id).and_then(|device| device.endpoint);
+        if let Some(endpoint) = before
+            && let Some(here) = self.controlled.get_mut(&endpoint.ip.to_canonical())
+        {
+            here.retain(|other| other != id);
+        }
+    }
+
+    /// A machine at this very endpoint that is not the one who answers there now has moved on.
+    fn evict(&mut self, id: &DeviceId, found: &Found) {
+        let ip = found.endpoint.ip.to_canonical();
+        if self.devices.get(id).and_then(|device| device.endpoint) != Some(found.endpoint) {
+            self.forget_place(id);
+        }
+        let Some(here) = self.controlled.get_mut(&ip) else { return };
+        let devices = &mut self.devices;
+        here.retain(|other| {
+            let Some(device) = devices.get_mut(other).filter(|_| other != id) else { return true };
+            let gone = device.endpoint == Some(found.endpoint);
+            if gone {
+                (device.endpoint, device.presence) = (None, Presence::Late);
+            }
+            !gone
+        });
+    }
+
+    /// What was known only by a session from this address is the machine that answers there, if it is
+    /// the only one.
+    fn absorb_workers(&mut self, id: &DeviceId, ip: IpAddr) -> Vec<Device> {
+        if self.controlled.get(&ip).is_some_and(|here| here.iter().any(|other| other != id)) {
+            return Vec::new();
+        }
+        let mut gone = Vec::new();
+        for all in self.workers.values_mut() {
+            all.retain(|(at, lone)| {
+                let here = *at == ip;
+                if here {
+                    gone.push(lone.clone());
+                }
+                !here
+            });
+        }
+        self.workers.retain(|_, all| !all.is_empty());
+        for lone in &gone {
+            if let Some(track) = self.tracks.remove(lone) {
+                let own = self.tracks.entry(id.clone()).or_default();
+                add_difference(&mut own.tally, &Tally::default(), &track.tally);
+            }
+            let owned = self.sessions.values_mut().filter(|s| s.owner.as_ref() == Some(lone));
+            owned.for_each(|session| session.owner = Some(id.clone()));
+        }
+        gone.iter().filter_map(|lone| self.devices.remove(lone)).collect()
+    }
+}
+
+fn add_difference(sum: &mut Tally, before: &Tally, after: &Tally) {
+    sum.accepted += after.accepted.saturating_sub(before.accepted);
+    sum.faulty += after.faulty.saturating_sub(before.faulty);
+    let more = (after.work.hashes() - before.work.hashes()).max(0.0);
+    sum.work += Work::from_hashes(more);
+}
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

@@ -4,6 +4,7 @@
 mod jobs;
 mod quirks;
 mod shares;
+mod steer;
 mod sv2;
 
 use crate::{

@@ -1,0 +1,152 @@
+use super::*;
+use crate::{device::Endpoint, readings::Readings, settings::Settings};
+use units::{Celsius, Watts};
+
+fn limits() -> Limits {
+    Limits {
+        chip: Celsius::new(70.0).unwrap(),
+        regulator: None,
+        inlet: None,
+        outlet: None,
+        input_low: None,
+        input_high: None,
+        power: None,
+    }
+}
+
+fn machine(mac: u8, ip: u8) -> Found {
+    let mac = crate::MacAddress::new([2, 0, 0, 0, 0, mac]);
+    Found {
+        endpoint: Endpoint::usual(IpAddr::from([10, 0, 0, ip])),
+        identity: Identity { mac, ..Identity::of(Firmware::AxeOs) },
+    }
+}
+
+fn session(ip: u8, worker: &str) -> Connected {
+    Connected { ip: [10, 0, 0, ip].into(), worker: worker.into(), user_agent: None }
+}
+
+fn worked(id: u64, ip: u8, worker: &str, accepted: u64) -> Worked {
+    let work = Work::from_hashes(accepted as f64 * 1e9);
+    let tally = Tally { accepted, work, ..Tally::default() };
+    Worked { session: id, ip: [10, 0, 0, ip].into(), worker: worker.into(), tally }
+}
+
+fn id_of(seen: &Seen) -> DeviceId {
+    let (Seen::New(id) | Seen::Known(id) | Seen::Moved(id)) = seen;
+    id.clone()
+}
+
+fn accepted(registry: &Registry, id: &DeviceId) -> u64 {
+    registry.tally(id, Moment::default()).unwrap().accepted
+}
+
+#[test]
+fn a_machine_that_moved_to_another_address_is_the_same_machine() {
+    let mut registry = Registry::default();
+    let first = registry.found(&machine(1, 7), limits()).unwrap();
+    assert!(matches!(first, Seen::New(_)));
+    assert_eq!(registry.found(&machine(1, 7), limits()), Ok(Seen::Known(id_of(&first))));
+    assert_eq!(registry.found(&machine(1, 8), limits()), Ok(Seen::Moved(id_of(&first))));
+    assert_eq!(registry.len(), 1);
+    assert_eq!(registry.who(&id_of(&first)), Some(Who::Address([10, 0, 0, 8].into())));
+    // Another one got its address: it is known no longer where the first one is.
+    let second = id_of(&registry.found(&machine(2, 8), limits()).unwrap());
+    assert_eq!(registry.get(&id_of(&first)).unwrap().endpoint, None);
+    registry.take_work(&[worked(1, 8, "a.x", 5)]);
+    assert_eq!((accepted(&registry, &id_of(&first)), accepted(&registry, &second)), (0, 5));
+}
+
+#[test]
+fn a_machine_known_by_its_session_alone_becomes_the_one_that_answers_there() {
+    let mut registry = Registry::default();
+    let lone = id_of(&registry.connected(&session(7, "a.heater"), limits()).unwrap().unwrap());
+    assert_eq!(registry.get(&lone).unwrap().control, Control::StratumOnly);
+    registry.get_mut(&lone).unwrap().declared_power = Watts::new(900.0).ok();
+    registry.take_work(&[worked(1, 7, "a.heater", 40)]);
+    let id = id_of(&registry.found(&machine(1, 7), limits()).unwrap());
+    assert_eq!(registry.len(), 1);
+    registry.take_work(&[worked(1, 7, "a.heater", 42)]);
+    assert_eq!(accepted(&registry, &id), 42);
+    let device = registry.get(&id).unwrap();
+    assert_eq!((device.control, device.workers.len()), (Control::Firmware, 1));
+    assert_eq!(device.declared_power, Watts::new(900.0).ok());
+}
+
+#[test]
+fn work_of_sessions_that_are_gone_stays_counted() {
+    let mut registry = Registry::default();
+    let id = id_of(&registry.found(&machine(1, 7), limits()).unwrap());
+    registry.take_work(&[worked(1, 7, "a.x", 10)]);
+    registry.take_work(&[]);
+    registry.take_work(&[worked(2, 7, "a.x", 3)]);
+    registry.take_work(&[worked(2, 7, "a.x", 4), worked(3, 7, "a.y", 1)]);
+    assert_eq!(accepted(&registry, &id), 15);
+}
+
+#[test]
+fn behind_one_address_the_name_decides_and_a_name_of_several_decides_nothing() {
+    let mut registry = Registry::default();
+    let at = |mac: u8, port: u16| {
+        let mut found = machine(mac, 7);
+        found.endpoint.http = port;
+        found
+    };
+    let one = id_of(&registry.found(&at(1, 8001), limits()).unwrap());
+    let two = id_of(&registry.found(&at(2, 8002), limits()).unwrap());
+    assert_eq!(registry.connected(&session(7, "a.one"), limits()), Ok(None));
+    registry.get_mut(&one).unwrap().workers.push("a.one".into());
+    registry.get_mut(&two).unwrap().workers.push("a.two".into());
+    registry.take_work(&[worked(1, 7, "a.one", 1), worked(2, 7, "a.two", 2)]);
+    assert_eq!((accepted(&registry, &one), accepted(&registry, &two)), (1, 2));
+    assert_eq!(registry.who(&one), Some(Who::Worker("a.one".into())));
+    registry.get_mut(&two).unwrap().workers.push("a.one".into());
+    registry.take_work(&[worked(3, 7, "a.one", 9)]);
+    assert_eq!((accepted(&registry, &one), registry.who(&one)), (1, None));
+}
+
+#[test]
+fn a_name_used_at_several_addresses_is_one_machine_for_each_address() {
+    let mut registry = Registry::default();
+    let [one, two] = [7, 8]
+        .map(|ip| id_of(&registry.connected(&session(ip, "a.same"), limits()).unwrap().unwrap()));
+    assert_ne!(one, two);
+    registry.take_work(&[worked(1, 7, "a.same", 1), worked(2, 8, "a.same", 2)]);
+    assert_eq!((accepted(&registry, &one), accepted(&registry, &two)), (1, 2));
+    assert_eq!(registry.who(&one), Some(Who::Address([10, 0, 0, 7].into())));
+    assert_eq!(registry.who(&two), Some(Who::Address([10, 0, 0, 8].into())));
+}
+
+#[test]
+fn a_mute_machine_keeps_its_history() {
+    let mut registry = Registry::default();
+    let id = id_of(&registry.found(&machine(1, 7), limits()).unwrap());
+    let state = State {
+        readings: Readings { power: Watts::new(17.0).ok(), ..Readings::default() },
+        settings: Settings { mining: Some(true), ..Settings::default() },
+    };
+    let at = Moment::from_secs;
+    assert_eq!(registry.read(&id, Some(&state), at(1)), Presence::Online);
+    let presence: Vec<Presence> = (1..=6).map(|i| registry.read(&id, None, at(5 * i))).collect();
+    use Presence::{Late, Offline, Online};
+    assert_eq!(presence, [Online, Late, Late, Late, Late, Offline]);
+    let device = registry.get(&id).unwrap();
+    assert_eq!(device.known.power.unwrap().value.get(), 17.0);
+    assert_eq!(device.settings.as_ref().unwrap().at, at(1));
+    assert_eq!(registry.read(&id, Some(&State::default()), at(60)), Online);
+    assert_eq!(registry.get(&id).unwrap().known.power.unwrap().at, at(1));
+}
+
+#[test]
+fn there_is_an_end_to_machines_that_strangers_invent() {
+    let mut registry = Registry::default();
+    for i in 0..MAX_DEVICES {
+        let stranger = Connected {
+            ip: [10, (i >> 16) as u8, (i >> 8) as u8, i as u8].into(),
+            worker: format!("a.{i}").into(),
+            user_agent: None,
+        };
+        registry.connected(&stranger, limits()).unwrap();
+    }
+    assert_eq!(registry.found(&machine(1, 7), limits()), Err(Full));
+}
