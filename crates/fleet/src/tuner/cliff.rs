@@ -2,7 +2,11 @@
 //! temperature. The share of lost hashes is taken as logistic in the voltage, its middle linear in
 //! clock and temperature; a setting that loses none says only that the cliff is lower.
 
-use super::{Prior, rls::Rls};
+use super::{
+    Prior,
+    normal::{density, normal},
+    rls::Rls,
+};
 use units::Ratio;
 
 /// Below this share of lost hashes counters tell nothing but "few".
@@ -46,12 +50,25 @@ impl Cliff {
         self.0.update(Self::row(at, log_odds(lost)), at.mv, noise.hypot(SHAPE));
     }
 
-    /// No more than this share was lost: the cliff is no higher than that.
+    /// No more than this share was lost: the cliff is no higher than that. The belief is cut off
+    /// there, and what is left of it is taken for normal again.
     pub(super) fn clean(&mut self, at: Place, most: f64) {
         let row = Self::row(at, log_odds(most));
-        if self.0.predict(row).0 > at.mv {
-            self.0.update(row, at.mv, SHAPE);
+        let (mean, deviation) = self.0.predict(row);
+        if deviation <= 0.0 {
+            return;
         }
+        let cut = ((at.mv - mean) / deviation).max(-3.0);
+        let pull = density(cut) / normal(cut);
+        let left = 1.0 - pull * (cut + pull);
+        if left > 0.995 {
+            return;
+        }
+        let variance = deviation * deviation;
+        let (new_mean, new_variance) = (mean - deviation * pull, variance * left.max(0.05));
+        let noise = 1.0 / (1.0 / new_variance - 1.0 / variance);
+        let seen = (new_mean / new_variance - mean / variance) * noise;
+        self.0.update(row, seen, noise.sqrt());
     }
 
     /// Voltage at which this share is lost at a clock and temperature, and its standard deviation.

@@ -20,7 +20,7 @@ pub(super) enum Role {
 }
 
 /// Temperature that changes less than this over [`STEADY`] has settled, kelvin.
-const CALM: f64 = 0.4;
+const CALM: f64 = 0.3;
 const STEADY: Duration = Duration::from_secs(20);
 
 /// A setting under observation.
@@ -35,6 +35,8 @@ pub(super) struct Look {
     chip: Mean,
     anchor: Option<(Moment, f64)>,
     pub(super) steady: bool,
+    /// A test of its work said no before this one.
+    pub(super) repeated: bool,
 }
 
 impl Look {
@@ -43,7 +45,8 @@ impl Look {
         let none = Mean::default();
         let (errors, watts, chip) = (none, none, none);
         let (mark, last, anchor) = (None, None, None);
-        Self { role, settled, mark, last, errors, watts, chip, anchor, steady: false }
+        let (steady, repeated) = (false, false);
+        Self { role, settled, mark, last, errors, watts, chip, anchor, steady, repeated }
     }
 
     /// Takes an observation made after settling.
@@ -87,9 +90,15 @@ impl Look {
         Self { role, ..self }
     }
 
-    /// Begins to count work anew, for the next test at the same setting.
-    pub(super) fn again(&mut self, at: Moment) {
+    /// Begins to count anew, for the next test at the same setting.
+    pub(super) fn begin(&mut self, at: Moment) {
         *self = Self { steady: self.steady, ..Self::new(self.role, at) };
+    }
+
+    /// The same, to repeat a test that said no.
+    pub(super) fn again(&mut self, at: Moment) {
+        self.begin(at);
+        self.repeated = true;
     }
 
     /// As the belief takes it; `expected` power where nothing measures it.

@@ -16,6 +16,7 @@ mod gp;
 mod journal;
 mod look;
 mod model;
+mod normal;
 mod rls;
 mod run;
 mod sequential;
@@ -60,7 +61,7 @@ pub struct Policy {
     pub step: Millivolts,
     /// Time after a change that is not measured, at least.
     pub settle: Duration,
-    /// Longest time at a point.
+    /// Longest time at a point before its work counts as good unless it says otherwise.
     pub dwell: Duration,
     /// Share of hashes lost at which a point is left at once.
     pub abort_errors: Ratio,
@@ -87,13 +88,13 @@ impl Default for Policy {
             step: millivolts(20.0),
             // A clock moves 62.5 MHz a second; heat need not settle, the model takes it as an input.
             settle: Duration::from_secs(8),
-            dwell: Duration::from_secs(600),
+            dwell: Duration::from_secs(240),
             abort_errors: ratio(0.04),
             // Wald: 4 % at 1 % error takes 5,600 shares, so twenty a second decide in five minutes.
             share_interval: Duration::from_millis(50),
             switch_cost: Duration::from_secs(10),
             retune_kelvin: 4.0,
-            worth: ratio(0.005),
+            worth: ratio(0.003),
             shortfall: ratio(0.04),
             period: Duration::from_secs(2),
         }

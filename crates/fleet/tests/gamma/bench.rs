@@ -28,6 +28,8 @@ pub enum Lie {
     Hashrate(f64),
     /// That no hash is ever lost: hashrate and error counter of a machine far from its cliff.
     NoErrors,
+    /// It does not lie; it has no error counter.
+    NoCounters,
 }
 
 pub struct Bench {
@@ -40,9 +42,8 @@ pub struct Bench {
     /// Longest time in a row with more than 5 % of hashes lost, seconds.
     pub lossy: f64,
     lossy_now: f64,
-    pub counters: bool,
     lie: Lie,
-    gain: f64,
+    pub gain: f64,
     share: f64,
     work: Window,
     errors: f64,
@@ -107,7 +108,6 @@ impl Bench {
             breaches: 0,
             lossy: 0.0,
             lossy_now: 0.0,
-            counters: true,
             lie,
             gain,
             share: spec.nominal().hashes_per_second() * share_interval,
@@ -148,7 +148,7 @@ impl Bench {
             _ => (self.errors * self.noise(0.1) + 2e-4 * self.random.random::<f64>()).min(1.0),
         };
         let claimed = match self.lie {
-            Lie::None => out.good,
+            Lie::None | Lie::NoCounters => out.good,
             Lie::Hashrate(times) => {
                 Hashrate::from_hashes_per_second(out.good.hashes_per_second() * times)
             }
@@ -162,7 +162,7 @@ impl Bench {
                 power: Some(watts),
                 chip: Some(chip),
                 regulator: Some(out.regulator),
-                errors: self.counters.then(|| Ratio::new(errors.max(0.0)).unwrap()),
+                errors: (self.lie != Lie::NoCounters).then(|| Ratio::new(errors.max(0.0)).unwrap()),
                 ..Readings::default()
             },
             power: Some((watts, 0.05)),
@@ -209,6 +209,7 @@ fn none() -> Window {
 }
 
 /// How a tuning went.
+#[derive(Default)]
 pub struct Run {
     pub found: Option<Found>,
     pub seconds: f64,
@@ -220,7 +221,7 @@ pub struct Run {
 /// Tunes until the first rest, at most this long.
 pub fn tune(bench: &mut Bench, tuner: &mut Tuner, most: f64) -> Run {
     let begun = bench.seconds;
-    let mut run = Run { found: None, seconds: 0.0, applied: 0, aborted: 0, journal: Vec::new() };
+    let mut run = Run::default();
     while run.found.is_none() && bench.seconds - begun < most {
         one(bench, tuner, &mut run);
     }
@@ -236,11 +237,7 @@ pub fn one(bench: &mut Bench, tuner: &mut Tuner, run: &mut Run) {
     if std::env::var_os("GAMMA_LOG").is_some()
         && !matches!(action, Action::Wait(_) | Action::Done(_))
     {
-        let lost = bench.machine.output().lost;
-        println!(
-            "{:6.0} s lost {lost} {:?} {:?} {action:?}",
-            bench.seconds, seen.readings.errors, seen.readings.chip
-        );
+        println!("{:6.0} s lost {} {action:?}", bench.seconds, bench.machine.output().lost);
     }
     match action {
         Action::Wait(_) => {}
@@ -267,6 +264,11 @@ pub fn settled(spec: Spec, point: Point, ambient: f64) -> Output {
         machine.step(Duration::from_secs(10), air);
     }
     machine.output()
+}
+
+/// The factory's setting.
+pub fn start(spec: Spec) -> Output {
+    settled(spec, point(525.0, 1150.0), 25.0)
 }
 
 pub fn joules(out: &Output) -> f64 {
