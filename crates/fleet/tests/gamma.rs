@@ -9,7 +9,7 @@ mod bench;
 mod ladder;
 
 use bench::{
-    Bench, Lie, Run, at_least, board, envelope, joules, one, settled, start, sweep, tune,
+    Bench, Lie, Run, at_least, board, envelope, joules, one, settled, start, sweep, try_sweep, tune,
 };
 use hearth_fleet::tuner::{Entry, Goal, JournalRow, Point, Policy, Prior, Tuner};
 use std::time::Duration;
@@ -135,6 +135,7 @@ fn a_watt_cap_and_the_most_hashrate_are_met_within_two_percent() {
             most += rate(&best) / SEEDS as f64;
         }
         println!("{goal:?}: {got:.3} TH/s, best {most:.3}, {close} of {SEEDS} within 2 %");
+        assert!(close + 1 >= SEEDS, "{goal:?}: {close}");
     }
 }
 
@@ -142,7 +143,7 @@ fn a_watt_cap_and_the_most_hashrate_are_met_within_two_percent() {
 fn a_warm_afternoon_is_followed_and_no_limit_broken() {
     let rate = |out: &Output| out.good.terahashes_per_second();
     for (goal, keep) in [(efficiency(0.75), 0.75), (efficiency(1.0), 1.0), (Goal::Hashrate, 0.0)] {
-        for seed in 0..4 {
+        for seed in 0..3 {
             let spec = board(seed);
             let ladder = ladder::climb(&mut Bench::new(spec, seed, INTERVAL, Lie::None)).seconds;
             let mut bench = Bench::new(spec, seed, INTERVAL, Lie::None);
@@ -157,11 +158,14 @@ fn a_warm_afternoon_is_followed_and_no_limit_broken() {
             bench.ambient = 40.0;
             let first = start(spec);
             let keeps = at_least(keep, first.good);
-            let better: fn(&Output) -> f64 = match goal {
-                Goal::Hashrate => rate,
-                _ => |out| -joules(out),
+            // In warm air no setting may keep the hashrate: then the most hashrate within limits.
+            let frugal = try_sweep(spec, 40.0, &keeps, |out| -joules(out));
+            // The tuner stays a kelvin below the limit; so does what it is compared with.
+            let most = sweep(spec, 40.0, |out| out.chip.get() <= 69.0, rate);
+            let (at, best, better): (_, _, fn(&Output) -> f64) = match (goal, frugal) {
+                (Goal::Efficiency { .. }, Some((at, best))) => (at, best, |out| 1.0 / joules(out)),
+                _ => (most.0, most.1, rate),
             };
-            let (at, best) = sweep(spec, 40.0, keeps, better);
             let settling = bench.seconds;
             while bench.seconds - settling < 0.25 * ladder {
                 one(&mut bench, &mut tuner, &mut run);
@@ -179,9 +183,7 @@ fn a_warm_afternoon_is_followed_and_no_limit_broken() {
             );
             assert_eq!(bench.breaches, 0, "{goal:?} {seed}");
             assert!(bench.lossy <= 5.0, "{goal:?} {seed}: {}", bench.lossy);
-            if goal != Goal::Hashrate {
-                assert!(joules(&out) <= 1.02 * joules(&best), "{goal:?} {seed}");
-            }
+            assert!(better(&out) >= 0.98 * better(&best), "{goal:?} {seed}");
         }
     }
 }
@@ -218,7 +220,9 @@ fn a_device_that_lies_about_its_hashrate_is_tuned_by_its_real_one() {
                 run.aborted,
             );
             assert_eq!(bench.breaches, 0);
-            assert!(joules(&out) <= 1.9 * joules(&best), "{lie:?} {keep} {seed}");
+            // Work alone tells a cliff less sharply than a counter does.
+            let within = if matches!(lie, Lie::Hashrate(_)) { 1.02 } else { 1.035 };
+            assert!(joules(&out) <= within * joules(&best), "{lie:?} {keep} {seed}");
         }
     }
 }

@@ -15,7 +15,7 @@ const JITTER: f64 = 0.2;
 /// Least noise of a power reading, relative.
 const LEAST_NOISE: f64 = 0.005;
 /// Part of the prior variance of power that returns with each reading: chips age, dust gathers.
-const DRIFT: f64 = 1e-5;
+const DRIFT: f64 = 1e-6;
 /// Air that is assumed where nothing measures it: usual, and as cold and as warm as it may be, °C.
 const AIR: (f64, f64, f64) = (25.0, 15.0, 45.0);
 

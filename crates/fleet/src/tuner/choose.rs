@@ -10,16 +10,21 @@ use super::{
 use std::time::Duration;
 use units::{Megahertz, Millivolts};
 
-/// Clocks and voltages that are considered.
-const GRID: (f64, f64) = (12.5, 5.0);
+/// Clocks and voltages that are considered; 6.25 MHz is a step of a BM13xx's PLL.
+const GRID: (f64, f64) = (6.25, 5.0);
 /// Distance kept from limits of temperature, kelvin, and of power, as a part.
-pub(super) const MARGIN: (f64, f64) = (2.0, 0.02);
+pub(super) const MARGIN: (f64, f64) = (1.0, 0.02);
 /// A setting stays this long, so a change is paid off over it: what air does within half a day.
 const STAYS: Duration = Duration::from_secs(6 * 3600);
 /// Largest step of the clock upwards, MHz.
 const UP: f64 = 25.0;
 /// A step is only taken if it cannot lose more than this part of what ends a trial.
 const DARE: f64 = 0.75;
+
+/// A hashrate this little below what is to be kept is kept: less than shares can tell.
+const KEPT: f64 = 0.9995;
+/// How much worse than all others a setting is that fails its goal; limits win, so it may be the best.
+const FAILS: f64 = 100.0;
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -77,7 +82,7 @@ impl Chooser<'_> {
             let gain = match floor {
                 Some(best) => expected_improvement(score - best, unsure),
                 // Nothing measured is allowed: the best that may well be comes first.
-                None => 100.0 + score,
+                None => 10.0 * FAILS + score,
             };
             let chance = self.allowed(point);
             let gain = match floor {
@@ -126,18 +131,20 @@ impl Chooser<'_> {
             return None;
         }
         let (rate, unsure) = (there.rate.ln(), there.unsure);
-        match self.goal {
-            Goal::Efficiency { keep } => (there.rate >= 0.9995 * keep.get() * self.first)
-                .then(|| (rate - there.watts.ln(), unsure)),
-            Goal::Watts(most) => {
-                (there.watts * (1.0 + unsure) <= most.get()).then_some((rate, 0.1 * unsure))
+        Some(match self.goal {
+            Goal::Efficiency { keep } if there.rate < KEPT * keep.get() * self.first => {
+                (rate - (KEPT * keep.get() * self.first).ln() - FAILS, 0.1 * unsure)
             }
-            Goal::Hashrate | Goal::Noise(_) => Some((rate, 0.1 * unsure)),
+            Goal::Efficiency { .. } => (rate - there.watts.ln(), unsure),
+            Goal::Watts(most) if there.watts * (1.0 + unsure) > most.get() => {
+                (-(there.watts / most.get()).ln() - FAILS, 0.1 * unsure)
+            }
+            Goal::Watts(_) | Goal::Hashrate | Goal::Noise(_) => (rate, 0.1 * unsure),
             Goal::Heat(heat) => {
                 let off = (there.watts / heat.get() - 1.0).abs();
-                Some((rate - 5.0 * (off - MARGIN.1).max(0.0), 0.1 * unsure))
+                (rate - 5.0 * (off - MARGIN.1).max(0.0), 0.1 * unsure)
             }
-        }
+        })
     }
 
     fn within(&self, there: &Outlook) -> bool {

@@ -19,9 +19,11 @@ pub(super) enum Role {
     Health(Option<(Point, f64, f64)>),
 }
 
-/// Temperature that changes less than this over [`STEADY`] has settled, kelvin.
-const CALM: f64 = 0.3;
-const STEADY: Duration = Duration::from_secs(20);
+/// How long a temperature is followed to tell where it is going.
+const FOLLOWED: Duration = Duration::from_secs(45);
+/// What is still to come of a change after that time, as a part of what came within it: e-fold in 90 s,
+/// as heat sinks of home miners do.
+const TO_COME: f64 = 1.54;
 
 /// A setting under observation.
 #[derive(Debug, Clone)]
@@ -34,7 +36,8 @@ pub(super) struct Look {
     watts: Mean,
     chip: Mean,
     anchor: Option<(Moment, f64)>,
-    pub(super) steady: bool,
+    /// Where the chip's temperature is going, once that shows, °C.
+    pub(super) ending: Option<f64>,
     /// A test of its work said no before this one.
     pub(super) repeated: bool,
 }
@@ -45,8 +48,8 @@ impl Look {
         let none = Mean::default();
         let (errors, watts, chip) = (none, none, none);
         let (mark, last, anchor) = (None, None, None);
-        let (steady, repeated) = (false, false);
-        Self { role, settled, mark, last, errors, watts, chip, anchor, steady, repeated }
+        let (ending, repeated) = (None, false);
+        Self { role, settled, mark, last, errors, watts, chip, anchor, ending, repeated }
     }
 
     /// Takes an observation made after settling.
@@ -55,11 +58,11 @@ impl Look {
         self.last = seen.work.or(self.last);
         self.errors.add(seen.readings.errors.map(Ratio::get));
         self.watts.add(seen.power.map(|(watts, _)| watts.get()));
-        self.chip.add(seen.readings.chip.map(Celsius::get));
+        self.chip.follow(seen.readings.chip.map(Celsius::get));
         let Some(chip) = seen.readings.chip.map(Celsius::get) else { return };
         let (since, was) = *self.anchor.get_or_insert((seen.at, chip));
-        if seen.at.since(since) >= STEADY {
-            self.steady = (chip - was).abs() < CALM;
+        if seen.at.since(since) >= FOLLOWED {
+            self.ending = Some(chip + (TO_COME * (chip - was)).clamp(-4.0, 4.0));
             self.anchor = Some((seen.at, chip));
         }
     }
@@ -92,7 +95,7 @@ impl Look {
 
     /// Begins to count anew, for the next test at the same setting.
     pub(super) fn begin(&mut self, at: Moment) {
-        *self = Self { steady: self.steady, ..Self::new(self.role, at) };
+        *self = Self { ending: self.ending, ..Self::new(self.role, at) };
     }
 
     /// The same, to repeat a test that said no.
@@ -131,6 +134,14 @@ impl Mean {
             self.sum += value;
             self.count += 1;
         }
+    }
+
+    /// Adds a value so that the mean follows the latest dozen.
+    fn follow(&mut self, value: Option<f64>) {
+        let Some(value) = value else { return };
+        let mean = self.get().map_or(value, |mean| mean + 0.2 * (value - mean));
+        self.count += 1;
+        self.sum = mean * f64::from(self.count);
     }
 
     fn get(self) -> Option<f64> {

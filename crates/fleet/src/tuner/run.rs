@@ -21,6 +21,8 @@ const BLIND: Duration = Duration::from_secs(30);
 const WORKLESS: Duration = Duration::from_secs(60);
 /// Two alarms of the error counter within this are one too many.
 const ALARMS: Duration = Duration::from_secs(5);
+/// A chip that was told to draw less has this long to cool.
+const COOLS: Duration = Duration::from_secs(60);
 /// Readings that make a look.
 const LOOK: u32 = 5;
 /// Shares that tell a machine's health to 1.5 %.
@@ -29,7 +31,7 @@ const HEALTH_SHARES: u64 = 4500;
 const UNSEEN: f64 = 0.02;
 /// Most settings tried between two rests.
 const TRIES: u32 = 60;
-/// Chips this near their limit are waited for until their temperature stands still, kelvin.
+/// Chips this near their limit are followed until it shows where their temperature goes, kelvin.
 const NEAR: f64 = 8.0;
 
 /// One machine's tuning.
@@ -72,6 +74,8 @@ struct Watch {
     restarts: u32,
     regulator: Option<f64>,
     inlet: Option<f64>,
+    cooling: Option<(Moment, f64)>,
+    hot: Option<f64>,
 }
 
 enum Doubt {
@@ -186,6 +190,7 @@ impl Tuner {
     fn note(&mut self, seen: &Observation) {
         let told = &seen.readings;
         let watch = &mut self.watch;
+        watch.hot = told.chip.map(Celsius::get).or(watch.hot);
         watch.inlet = told.inlet.map(Celsius::get).or(watch.inlet);
         if let (Some(chip), Some(regulator)) = (told.chip, told.regulator) {
             watch.regulator = Some(regulator.get() - chip.get());
@@ -198,11 +203,13 @@ impl Tuner {
     fn doubt(&mut self, seen: &Observation) -> Option<Doubt> {
         let mut told = seen.readings.clone();
         told.power = seen.power.map(|(watts, _)| watts).or(told.power);
-        if let Some(breach) = self.envelope.limits.breaches(&told).into_iter().next() {
+        let cooling = self.cooling(seen);
+        let breach = self.envelope.limits.breaches(&told).into_iter().next();
+        if let Some(breach) = breach.filter(|_| !cooling) {
             return Some(Doubt::Strained(breach.to_string()));
         }
         let home = same(self.here, self.last_good);
-        if !home && self.strained(seen) {
+        if !home && !cooling && self.strained(seen) {
             return Some(Doubt::Strained("its chips come near their limit".into()));
         }
         if seen.restarted {
@@ -236,6 +243,20 @@ impl Tuner {
         None
     }
 
+    /// On the way down: told to draw less, not hotter than it was then, and still given time.
+    fn cooling(&self, seen: &Observation) -> bool {
+        self.watch.cooling.is_some_and(|(since, was)| {
+            let now = seen.readings.chip.map_or(f64::MAX, Celsius::get);
+            seen.at.since(since) < COOLS && now <= was + 0.5
+        })
+    }
+
+    /// Notes the temperature at which it is told to draw less.
+    fn cool(&mut self, at: Moment, to: Point) {
+        let less = drawn(to) < drawn(self.here);
+        self.watch.cooling = self.watch.hot.filter(|_| less).map(|chip| (at, chip));
+    }
+
     fn strained(&self, seen: &Observation) -> bool {
         let limit = self.envelope.limits.chip.get() - 0.5 * MARGIN.0;
         seen.readings.chip.is_some_and(|chip| chip.get() > limit)
@@ -243,6 +264,10 @@ impl Tuner {
 
     fn abort(&mut self, doubt: Doubt, at: Moment) -> Action {
         self.watch.alarm = None;
+        // Heat is no reason to return to a setting that makes more of it.
+        if matches!(doubt, Doubt::Strained(_)) && drawn(self.here) < drawn(self.last_good) {
+            self.last_good = self.here;
+        }
         let home = same(self.here, self.last_good);
         let why = match doubt {
             Doubt::Lossy(share) => {
@@ -269,6 +294,7 @@ impl Tuner {
     }
 
     fn return_to_last_good(&mut self, at: Moment, why: String) -> Action {
+        self.cool(at, self.last_good);
         let role = if self.first.is_none() { Role::First } else { Role::Step };
         let last_good = self.last_good;
         self.here = last_good;
@@ -337,16 +363,18 @@ impl Tuner {
             return Action::Wait(self.policy.period);
         }
         look.take(seen);
-        self.learn_power(seen);
+        if look.samples() <= 4 * LOOK {
+            self.learn_power(seen);
+        }
         let near = self.envelope.limits.chip.get() - NEAR;
         let hot = seen.readings.chip.is_some_and(|chip| chip.get() > near);
         let over = seen.at.since(look.settled) >= self.policy.dwell;
-        let strained = self.strained(seen);
+        let strained = self.strained(seen) && !self.cooling(seen);
         if strained && look.role == Role::Proof {
             let watts = seen.power.map_or(Watts::ZERO, |(watts, _)| watts);
             return self.retune(seen.at, seen.readings.chip.map_or(0.0, Celsius::get), watts);
         }
-        if look.samples() < LOOK || (hot && !look.steady && !over && !strained) {
+        if look.samples() < LOOK || (hot && look.ending.is_none() && !over && !strained) {
             self.stage = Stage::Looking(look);
             return Action::Wait(self.policy.period);
         }
@@ -515,7 +543,8 @@ impl Tuner {
 
     fn good(&mut self, at: Moment, look: Look) -> Action {
         self.mark_good(at, &look);
-        let Some(here) = self.belief.seen.last().copied() else { return self.go_on(look) };
+        let Some(here) = self.belief.seen.last() else { return self.go_on(look) };
+        let here = Seen { chip: look.ending.unwrap_or(here.chip), ..*here };
         let chooser = Chooser {
             goal: self.goal,
             policy: &self.policy,
@@ -545,6 +574,7 @@ impl Tuner {
 
     fn apply(&mut self, at: Moment, point: Point) -> Action {
         let last_good = self.last_good;
+        self.cool(at, point);
         self.tries += 1;
         self.here = point;
         self.stage = Stage::Arriving { since: Some(at), role: Role::Step };
@@ -569,8 +599,8 @@ impl Tuner {
 
     /// Stays, and watches for other air and for work that falls short.
     fn rest(&mut self, seen: &Observation, found: Found, chip: f64, mut look: Look) -> Action {
+        // Power is not learned here: hours at one setting would teach nothing of any other.
         look.take(seen);
-        self.learn_power(seen);
         let at = seen.at;
         if let Some(work) = look.work() {
             match sequential::judge(&work, self.expected(&look), self.policy.shortfall) {
@@ -598,8 +628,8 @@ impl Tuner {
         let air = self.watch.inlet;
         let mut moved = self.belief.seen.clone();
         for seen in &mut moved {
-            seen.chip = self.belief.outlook(seen.point, &here, air).chip;
-            let lost = self.belief.cliff.lost(place(seen.point, seen.chip));
+            let chip = self.belief.outlook(seen.point, &here, air).chip;
+            let lost = self.belief.cliff.lost(place(seen.point, chip));
             seen.lost = seen.lost.map(|old| old.max(lost));
         }
         self.belief.seen = moved;
@@ -631,6 +661,11 @@ impl Tuner {
             voltage: Millivolts::new(mix(low.voltage.get(), high.voltage.get())).ok()?,
         })
     }
+}
+
+/// What grows with the power of a setting and needs no model.
+fn drawn(point: Point) -> f64 {
+    point.voltage.volts().powi(2) * point.frequency.get()
 }
 
 /// Share of hashes that work says are lost, at least: a test that ends on an unlucky minute would

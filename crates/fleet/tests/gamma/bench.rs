@@ -282,6 +282,16 @@ pub fn sweep(
     allowed: impl Fn(&Output) -> bool,
     better: impl Fn(&Output) -> f64,
 ) -> (Point, Output) {
+    try_sweep(spec, ambient, allowed, better).expect("a setting that is allowed")
+}
+
+/// The same where there may be none.
+pub fn try_sweep(
+    spec: Spec,
+    ambient: f64,
+    allowed: impl Fn(&Output) -> bool,
+    better: impl Fn(&Output) -> f64,
+) -> Option<(Point, Output)> {
     let limits = envelope().limits;
     let mut best: Option<(f64, Point, Output)> = None;
     for i in 0..=18 {
@@ -297,8 +307,7 @@ pub fn sweep(
             }
         }
     }
-    let (_, there, out) = best.unwrap();
-    (there, out)
+    best.map(|(_, there, out)| (there, out))
 }
 
 pub fn at_least(part: f64, first: Hashrate) -> impl Fn(&Output) -> bool {
