@@ -17,15 +17,18 @@
 //! ├─ best_share
 //! ├─ workers[]
 //! ├─ blocks[], blocks_found
-//! └─ ledger           the health of the record
+//! ├─ ledger           the health of the record
+//! └─ fleet            machines, circuits, commands; null while there is no fleet
 //! ```
 
 mod block;
+pub mod fleet;
 mod ledger;
 mod miner;
 mod node;
 
 pub use block::{Block, BlockState};
+pub use fleet::Fleet;
 pub use ledger::Ledger;
 pub use miner::{BestShare, Connections, Hashrate, Shares, Worker};
 /// How quantities are printed.
@@ -70,6 +73,9 @@ pub struct Status {
     pub blocks_found: Option<u64>,
     /// The health of the record on disk.
     pub ledger: Ledger,
+    /// The machines; null while [fleet] is off.
+    #[serde(default)]
+    pub fleet: Option<Fleet>,
 }
 
 #[cfg(test)]

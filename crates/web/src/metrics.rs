@@ -3,6 +3,8 @@
 //!
 //! Base units throughout: hashes per second, seconds, satoshis. What is unknown has no sample.
 
+mod fleet;
+
 use api::{Hashrate, Status, Worker};
 use std::fmt::Write;
 
@@ -18,6 +20,9 @@ pub(crate) fn render(status: &Status) -> String {
     shares(&mut out, status);
     workers(&mut out, status);
     record(&mut out, status);
+    if let Some(machines) = &status.fleet {
+        fleet::fleet(&mut out, machines);
+    }
     out.text
 }
 

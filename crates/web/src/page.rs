@@ -2,6 +2,8 @@
 //!
 //! Every text that comes from outside goes through maud, which escapes it.
 
+mod fleet;
+
 use crate::{metrics::fastest, text};
 use api::{Block, BlockState, Node, Status, Work, WorkKind, Worker};
 use maud::{DOCTYPE, Markup, html};
@@ -43,6 +45,7 @@ pub(crate) fn render(status: &Status) -> Markup {
                     (facts(status))
                     (banners(status))
                     (tiles(status))
+                    @if let Some(machines) = &status.fleet { (fleet::fleet(machines)) }
                     (workers(status))
                     div.pair { (shares(status)) (nodes(status)) }
                     (blocks(status))
