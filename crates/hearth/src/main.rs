@@ -20,6 +20,7 @@ mod serve;
 mod shutdown;
 mod site;
 mod status;
+mod twin_farm;
 
 use clap::{Args, Parser, Subcommand};
 use config::{Config, ConfigError, Log};
@@ -73,6 +74,8 @@ enum Command {
 enum Twin {
     /// A miner that hashes with this computer's processor, against any Stratum server.
     Miner(miner_cmd::Args),
+    /// Emulated mining machines with real firmware interfaces, physics and true work at a scale.
+    Farm(twin_farm::Args),
 }
 
 #[derive(Args)]
@@ -136,6 +139,10 @@ async fn run(command: Command) -> Outcome {
         Command::Twin(Twin::Miner(args)) => {
             quiet_log()?;
             miner_cmd::run(args).await
+        }
+        Command::Twin(Twin::Farm(args)) => {
+            quiet_log()?;
+            twin_farm::run(args).await
         }
     }
 }
