@@ -114,7 +114,10 @@ impl Chain {
                 let listener = listener.clone();
                 let standby = nodes.clone().into_iter().map(|node| Arc::downgrade(&node));
                 let nodes = standby.collect();
-                move || run_desk(desk, &news, nodes, &*listener, &statuses)
+                move || {
+                    crate::run_promptly();
+                    run_desk(desk, &news, nodes, &*listener, &statuses);
+                }
             })
             .map_err(StartError::Thread)?;
 

@@ -23,6 +23,7 @@ mod merkle;
 mod network;
 mod node;
 mod offer;
+mod prompt;
 pub mod rpc;
 mod store;
 mod template;
@@ -34,7 +35,15 @@ pub use chain::{Chain, Listener, StartError};
 pub use check::{NodeFacts, check};
 pub use config::{Auth, Config, NodeConfig};
 pub use desk::{NodeState, NodeStatus};
+pub use merkle::branch as merkle_branch;
 pub use network::{Network, UnknownNetwork};
+pub use prompt::run_promptly;
 pub use rpc::{Rpc, RpcError};
 pub use template::Template;
 pub use trouble::Trouble;
+
+/// For fuzzing: the template that a node's answer to `getblocktemplate` holds.
+#[doc(hidden)]
+pub fn read_template(body: &[u8]) -> Result<Template, RpcError> {
+    offer::read(body, 1000, std::time::Instant::now()).map(|offer| offer.template)
+}

@@ -4,7 +4,7 @@ use bitcoin::hashes::{Hash, sha256d};
 
 /// The coinbase's siblings from the bottom up: all that is needed to get from any coinbase to the
 /// root. `ids` are the other transactions' in block order and in the byte order that is hashed.
-pub(crate) fn branch(mut ids: Vec<[u8; 32]>) -> Vec<[u8; 32]> {
+pub fn branch(mut ids: Vec<[u8; 32]>) -> Vec<[u8; 32]> {
     let mut siblings = Vec::new();
     while let Some((&sibling, rest)) = ids.split_first() {
         siblings.push(sibling);

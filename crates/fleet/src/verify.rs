@@ -2,7 +2,7 @@
 //! Pure; whoever sends the command reads until this is sure or patience is over.
 
 use crate::{
-    command::Command,
+    command::{Command, WorkMode},
     driver::{DriverError, Reply, State},
     outcome::{Actuation, Outcome, Refusal, Surprise},
     settings::Settings,
@@ -72,13 +72,23 @@ pub fn holds(command: &Command, before: Option<&State>, after: &State) -> Option
         Command::TargetTemperature(wanted) => {
             is.target.map(|target| near(target.get(), wanted.get(), 0.5))
         }
-        Command::Mode(wanted) => is.mode.map(|mode| mode == *wanted),
+        Command::Mode(wanted) => is.mode.map(|mode| same_mode(mode, *wanted)),
         Command::Profile(wanted) => is.profile.as_ref().map(|profile| profile == wanted),
         Command::Locate(wanted) => is.locating.map(|locating| locating == *wanted),
         Command::Reboot => {
             let (was, now) = (before?.readings.uptime?, after.readings.uptime?);
             Some(now < was)
         }
+    }
+}
+
+/// A level that was not commanded may be any.
+fn same_mode(mode: WorkMode, wanted: WorkMode) -> bool {
+    match (mode, wanted) {
+        (WorkMode::Avalon { mode, .. }, WorkMode::Avalon { mode: wanted, level: None }) => {
+            mode == wanted
+        }
+        _ => mode == wanted,
     }
 }
 
@@ -177,6 +187,20 @@ mod tests {
         ] {
             let got = judge(&command, &reply, Some(&limited(3500.0)), after.as_ref(), over);
             assert_eq!(got.outcome, outcome, "{reply:?} {after:?} {over}");
+        }
+    }
+
+    #[test]
+    fn a_mode_without_a_level_leaves_the_level_alone() {
+        let avalon = |mode, level| WorkMode::Avalon { mode, level };
+        let is = State {
+            settings: Settings { mode: Some(avalon(1, Some(-1))), ..Settings::default() },
+            ..State::default()
+        };
+        for (wanted, seen) in
+            [(avalon(1, None), true), (avalon(1, Some(-1)), true), (avalon(1, Some(0)), false)]
+        {
+            assert_eq!(holds(&Command::Mode(wanted), None, &is), Some(seen), "{wanted:?}");
         }
     }
 

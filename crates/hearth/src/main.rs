@@ -5,9 +5,11 @@
 
 mod bench;
 mod bridge;
+mod catalogue;
 mod config;
 mod demo;
 mod doctor;
+mod fleet;
 mod init;
 mod lab;
 mod log;
@@ -20,6 +22,7 @@ mod serve;
 mod shutdown;
 mod site;
 mod status;
+mod twin_farm;
 
 use clap::{Args, Parser, Subcommand};
 use config::{Config, ConfigError, Log};
@@ -63,7 +66,13 @@ enum Command {
     /// Where mining is going: landscape, stagnation, attack, spread.
     Lab(lab::LabArgs),
     /// What a machine, a heater, a site or a contract is worth.
-    Quote(quote::QuoteArgs),
+    Quote(Box<quote::QuoteArgs>),
+    /// Known machines: nameplates, prices, and the power price each breaks even at.
+    Catalogue(catalogue::CatalogueArgs),
+    /// Find machines in your network.
+    Scan(fleet::scan::Args),
+    /// Find a machine's best setting by the work it proves.
+    Tune(fleet::tune::Args),
     /// Emulated hardware.
     #[command(subcommand)]
     Twin(Twin),
@@ -73,6 +82,8 @@ enum Command {
 enum Twin {
     /// A miner that hashes with this computer's processor, against any Stratum server.
     Miner(miner_cmd::Args),
+    /// Many emulated machines, each at an address of its own and mining.
+    Farm(twin_farm::Args),
 }
 
 #[derive(Args)]
@@ -94,7 +105,11 @@ struct DoctorArgs {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     open_files::raise();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .on_thread_start(chain::run_promptly)
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             return say(&format!("the system refused threads: {error}; free some memory"), FAILED);
@@ -132,10 +147,27 @@ async fn run(command: Command) -> Outcome {
             bench::run(bench).await
         }
         Command::Lab(args) => lab::run(args).await,
-        Command::Quote(args) => quote::run(args).await,
+        Command::Quote(args) => quote::run(*args).await,
+        Command::Catalogue(args) => catalogue::run(args).await,
+        Command::Scan(args) => {
+            quiet_log()?;
+            fleet::scan::run(args).await
+        }
+        Command::Tune(args) => {
+            quiet_log()?;
+            fleet::tune::run(args).await
+        }
+        Command::Twin(Twin::Farm(args)) => {
+            quiet_log()?;
+            twin_farm::run(args).await
+        }
         Command::Twin(Twin::Miner(args)) => {
             quiet_log()?;
             miner_cmd::run(args).await
+        }
+        Command::Twin(Twin::Farm(args)) => {
+            quiet_log()?;
+            twin_farm::run(args).await
         }
     }
 }

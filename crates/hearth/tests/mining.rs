@@ -7,9 +7,9 @@ use api::{BlockState, Status};
 use serde_json::json;
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -207,6 +207,39 @@ fn a_port_in_use_is_said_so_and_a_stop_is_clean() {
     assert!(accepted > 3 && best.best_share.ever.is_some());
 }
 
+#[test]
+fn a_full_disk_costs_no_block_and_the_record_goes_on_when_there_is_room_again() {
+    let namespace = Command::new("unshare").args(["--map-root-user", "--mount", "true"]).status();
+    if !namespace.is_ok_and(|status| status.success()) {
+        eprintln!("NOT TESTED: this system lets nobody mount a small disk");
+        return;
+    }
+    let node = node();
+    let hearth = Hearth::start_by(&[&node], on_a_small_disk);
+    let filler = hearth.on_its_disk("filler");
+    let full = fs::write(&filler, vec![1; 16 << 20]).unwrap_err();
+    assert_eq!(full.kind(), io::ErrorKind::StorageFull);
+    let miner = hearth.miner();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while node.height().unwrap() == 0 {
+        assert!(Instant::now() < deadline, "no block reaches the node while the disk is full");
+        thread::sleep(Duration::from_millis(50));
+    }
+    let before = hearth.until("shares", |status| status.shares.accepted > 20);
+    fs::remove_file(&filler).unwrap();
+    hearth.until("the record of what came before", |status| {
+        let worker = status.workers.iter().find(|worker| worker.name.ends_with(".rig"));
+        worker.is_some_and(|worker| worker.shares.accepted >= before.shares.accepted)
+            && status.best_share.ever.is_some()
+    });
+    let first = node.rpc("getblockhash", json!([1])).unwrap();
+    let first = first.as_str().unwrap();
+    hearth.until("the block found meanwhile", |status| {
+        status.blocks.iter().any(|block| block.hash == first && block.confirmations > 0)
+    });
+    assert!(miner.stop().rejected.keys().all(|reason| reason.contains("stale")));
+}
+
 fn node() -> PrivateNode {
     PrivateNode::start(NodeOptions::new(PrivateNetwork::Signet)).unwrap()
 }
@@ -227,6 +260,10 @@ struct Hearth {
 
 impl Hearth {
     fn start(nodes: &[&PrivateNode]) -> Self {
+        Self::start_by(nodes, command)
+    }
+
+    fn start_by(nodes: &[&PrivateNode], command: fn(&Path) -> Command) -> Self {
         let (stratum, bench, web) = (free_port(), free_port(), free_port());
         let folder = tempfile::tempdir().unwrap();
         let nodes: String = nodes
@@ -306,6 +343,13 @@ impl Hearth {
         }
     }
 
+    /// A file in its data folder, even if that is a disk which only it sees.
+    fn on_its_disk(&self, name: &str) -> PathBuf {
+        let folder = self.folder.path().join("hearth-data").join(name);
+        let seen = Path::new("/proc").join(self.process.id().to_string()).join("root");
+        seen.join(folder.strip_prefix("/").unwrap())
+    }
+
     fn names_on_disk(&self) -> Vec<String> {
         let folder = self.folder.path().join("hearth-data/signet/blocks");
         let files = fs::read_dir(folder).unwrap().filter_map(Result::ok);
@@ -329,6 +373,19 @@ fn command(folder: &Path) -> Command {
     command.args(["serve", "-c", "hearth.toml"]).current_dir(folder).env("RUST_LOG", "error");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
     command
+}
+
+/// With a data folder that holds four megabytes.
+fn on_a_small_disk(folder: &Path) -> Command {
+    let mount =
+        "mkdir -p hearth-data && mount -t tmpfs -o size=4m tmpfs hearth-data && exec \"$@\"";
+    let mut small = Command::new("unshare");
+    small.args(["--map-root-user", "--mount", "sh", "-c", mount, "sh"]);
+    let command = command(folder);
+    small.arg(command.get_program()).args(command.get_args());
+    small.current_dir(folder).env("RUST_LOG", "off");
+    small.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+    small
 }
 
 fn free_port() -> SocketAddr {

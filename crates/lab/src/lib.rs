@@ -6,13 +6,17 @@
 
 pub mod attack;
 mod error;
+mod given;
 pub mod landscape;
+pub mod luck;
 mod progress;
 pub mod quote;
+mod random;
 pub mod report;
 pub mod spread;
 pub mod stagnation;
 
 pub use error::LabError;
+pub use given::Given;
 pub use progress::Progress;
 pub use report::Report;

@@ -49,7 +49,7 @@ const FILL: usize = 256;
 /// gather, and not so many that they gather by themselves.
 const NAP_RATES: std::ops::RangeInclusive<u64> = 600..=8000;
 /// A nap: little next to a miner's network, and it saves most wake-ups.
-const NAP: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+const NAP: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 /// Sockets that a nap must gather on average to be worth it.
 const NAP_WORTH: u64 = 2;
 /// How often the rate is judged, and how long naps are left off after they were not worth it,

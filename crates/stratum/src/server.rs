@@ -129,6 +129,7 @@ impl Server {
                 )?;
                 std::thread::Builder::new().name(format!("stratum-{index}")).spawn(move || {
                     let _guard = AbortOnPanic;
+                    chain::run_promptly();
                     if let Err(error) = reactor.run() {
                         // Its miners would hang for ever: better that all reconnect to a fresh start.
                         tracing::error!(%error, "a reactor failed");

@@ -25,7 +25,7 @@ pub trait Sink: Send + Sync + 'static {
 
 /// Longest time that accepted work stays with a reactor, milliseconds. All reactors hand over at the
 /// same moments, so that the ledger commits once for all of them.
-pub const HAND_OVER_MS: u64 = 40;
+pub const HAND_OVER_MS: u64 = 35;
 
 /// A connection that has proved work.
 #[derive(Debug, Clone)]

@@ -8,6 +8,9 @@ use std::{fmt, ops::Mul, str::FromStr};
 pub struct Efficiency(f64);
 
 impl Efficiency {
+    /// A joule per terahash: better than any machine is.
+    pub const ONE: Self = Self(1.0);
+
     /// Refuses what is not positive and finite.
     pub fn new(joules_per_terahash: f64) -> Result<Self, UnitError> {
         UnitError::positive(joules_per_terahash, "efficiency in J/TH").map(Self)

@@ -88,8 +88,8 @@ impl WattHours {
     }
 }
 
-/// US dollars per kilowatt-hour, of electricity or of heat; finite. Negative where whoever takes the
-/// energy is paid for it.
+/// US dollars per kilowatt-hour, of electricity or of heat; finite. Negative where whoever takes
+/// the energy is paid for it.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Default)]
 pub struct EnergyPrice(f64);
 

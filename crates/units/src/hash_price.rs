@@ -13,9 +13,10 @@ impl HashPrice {
         UnitError::zero_or_more(usd_per_ph_day, "hash price").map(Self)
     }
 
-    /// What the network pays: 86400e15 (S+F) P / (D 2^32), with `reward` the subsidy S and mean fees
-    /// F of a block and P dollars per bitcoin. Difficulty counts 2^32 hashes here, as every published
-    /// hash price does; the exact number is 1.5e-5 higher ([`Difficulty::HASHES_PER_UNIT`]).
+    /// What the network pays: 86400e15 (S+F) P / (D 2^32), with `reward` the subsidy S and mean
+    /// fees F of a block and P dollars per bitcoin. Difficulty counts 2^32 hashes here, as every
+    /// published hash price does; the exact number is 1.5e-5 higher
+    /// ([`Difficulty::HASHES_PER_UNIT`]).
     pub fn of_network(
         difficulty: Difficulty,
         reward: Sats,
@@ -38,8 +39,8 @@ impl HashPrice {
         EnergyPrice::of(self.0 / (24.0 * efficiency.joules_per_terahash()))
     }
 
-    /// The least efficient machine that pays for energy at this price; `None` where energy is free or
-    /// hashing earns nothing.
+    /// The least efficient machine that pays for energy at this price; `None` where energy is free
+    /// or hashing earns nothing.
     pub fn break_even(self, price: EnergyPrice) -> Option<Efficiency> {
         Efficiency::positive(self.0 / (24.0 * price.usd_per_kwh()))
     }

@@ -90,13 +90,16 @@ impl Usd {
 linear!(Usd);
 
 impl fmt::Display for Usd {
-    /// Cents below 1,000 dollars, whole dollars below a million, then a prefix: `$7.64`, `$14300`,
+    /// Cents below 1,000 dollars, whole dollars below a million, then a prefix: `$7.64`, `$14,300`,
     /// `$1.85 M`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (sign, amount) = if self.0 <= -0.005 { ("-", -self.0) } else { ("", self.0.abs()) };
         match amount {
             a if a < 999.995 => write!(f, "{sign}${a:.2}"),
-            a if a < 999_999.5 => write!(f, "{sign}${a:.0}"),
+            a if a < 999_999.5 => {
+                let whole = a.round() as u64;
+                write!(f, "{sign}${},{:03}", whole / 1000, whole % 1000)
+            }
             a => {
                 write!(f, "{sign}$")?;
                 si::write(f, a, "")
@@ -131,9 +134,9 @@ mod tests {
     #[test]
     fn dollars_read_and_print_with_a_sign_and_a_prefix() {
         for (text, dollars, printed) in [
-            ("4830", 4830.0, "$4830"),
-            ("$4,830", 4830.0, "$4830"),
-            ("$87.5k", 87_500.0, "$87500"),
+            ("4830", 4830.0, "$4,830"),
+            ("$4,830", 4830.0, "$4,830"),
+            ("$87.5k", 87_500.0, "$87,500"),
             ("1.85M", 1.85e6, "$1.85 M"),
             ("-3", -3.0, "-$3.00"),
             ("7.64 USD", 7.64, "$7.64"),

@@ -9,11 +9,21 @@
 //!                 └───────────────▶ Abort: last good setting ◀────────┘
 //! ```
 
+mod belief;
+mod choose;
+mod cliff;
+mod gp;
 mod journal;
+mod look;
 mod model;
+mod normal;
+mod rls;
+mod run;
+mod sequential;
 
-pub use journal::{Entry, JournalRow};
-pub use model::{Point, Prior};
+pub use journal::{Entry, JournalRow, Measured};
+pub use model::{Cliff, Point, Prior};
+pub use run::Tuner;
 
 use crate::{
     capability::Range,
@@ -51,7 +61,7 @@ pub struct Policy {
     pub step: Millivolts,
     /// Time after a change that is not measured, at least.
     pub settle: Duration,
-    /// Longest time at a point.
+    /// Longest time at a point before its work counts as good unless it says otherwise.
     pub dwell: Duration,
     /// Share of hashes lost at which a point is left at once.
     pub abort_errors: Ratio,
@@ -63,6 +73,10 @@ pub struct Policy {
     pub retune_kelvin: f64,
     /// A gain that is worth a change.
     pub worth: Ratio,
+    /// A verified hashrate lower than expected by this part is found out.
+    pub shortfall: Ratio,
+    /// How often to look.
+    pub period: Duration,
 }
 
 impl Default for Policy {
@@ -72,13 +86,17 @@ impl Default for Policy {
         Self {
             clearance: millivolts(20.0),
             step: millivolts(20.0),
-            settle: Duration::from_secs(60),
-            dwell: Duration::from_secs(600),
+            // A clock moves 62.5 MHz a second; heat need not settle, the model takes it as an input.
+            settle: Duration::from_secs(8),
+            dwell: Duration::from_secs(240),
             abort_errors: ratio(0.04),
-            share_interval: Duration::from_millis(500),
+            // Wald: 4 % at 1 % error takes 5,600 shares, so twenty a second decide in five minutes.
+            share_interval: Duration::from_millis(50),
             switch_cost: Duration::from_secs(10),
             retune_kelvin: 4.0,
-            worth: ratio(0.005),
+            worth: ratio(0.003),
+            shortfall: ratio(0.04),
+            period: Duration::from_secs(2),
         }
     }
 }
@@ -147,55 +165,6 @@ pub struct Found {
     pub efficiency: Efficiency,
     /// One standard error of the efficiency, relative.
     pub error: f64,
-}
-
-/// One machine's tuning.
-#[derive(Debug, Clone)]
-pub struct Tuner {
-    goal: Goal,
-    policy: Policy,
-    envelope: Envelope,
-    prior: Prior,
-    last_good: Point,
-}
-
-impl Tuner {
-    /// Begins at the setting that the machine has, which counts as good.
-    pub fn new(goal: Goal, policy: Policy, envelope: Envelope, prior: Prior, start: Point) -> Self {
-        Self { goal, policy, envelope, prior, last_good: start }
-    }
-
-    /// Goes on after a crash: what was measured is known again, and a setting that was being tried is
-    /// left for the last good one.
-    pub fn resume(
-        goal: Goal,
-        policy: Policy,
-        envelope: Envelope,
-        prior: Prior,
-        journal: &[Entry],
-    ) -> Option<Self> {
-        let last_good = journal::last_good(journal)?;
-        Some(Self::new(goal, policy, envelope, prior, last_good))
-    }
-
-    /// What to do now.
-    pub fn step(&mut self, seen: &Observation) -> Action {
-        let broken = self.envelope.limits.breaches(&seen.readings);
-        if let Some(breach) = broken.first() {
-            return Action::Abort { last_good: self.last_good, why: breach.to_string() };
-        }
-        Action::Wait(self.policy.settle)
-    }
-
-    /// What it is tuned for.
-    pub fn goal(&self) -> Goal {
-        self.goal
-    }
-
-    /// What was believed of the machine before anything was measured.
-    pub fn prior(&self) -> &Prior {
-        &self.prior
-    }
 }
 
 #[cfg(test)]

@@ -25,17 +25,35 @@ pub struct Prior {
     pub uncertainty: f64,
     /// Hashes per clock: small cores times chips.
     pub hashes_per_clock: f64,
+    /// Where hashes begin to be lost.
+    pub cliff: Cliff,
+}
+
+/// What is believed of the error cliff before it is measured: the share of lost hashes is
+/// 1/(1 + e^((V - middle)/width)). Coefficients are bare numbers in the units of their names.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cliff {
+    /// Voltage at which half of the hashes are lost, at 525 MHz and 60 °C.
+    pub middle_mv: f64,
+    /// Its rise with the clock, mV/MHz.
+    pub per_mhz: f64,
+    /// Its rise with the chip temperature, mV/K.
+    pub per_kelvin: f64,
+    /// Change of voltage that changes the odds of a loss e-fold.
+    pub width_mv: f64,
 }
 
 impl Prior {
     /// Bitaxe Gamma: fitted to 7,830 samples with an error of at most 0.05 W (fleet.md section 5);
-    /// 2040 small cores.
+    /// 2040 small cores. The cliff is
+    /// what the same table shows roughly: none lost at 525 MHz and 1060 mV, a third at 1000 mV.
     pub const GAMMA: Self = Self {
         switching: 0.02066,
         fixed: 1.22,
         leakage: 1.06,
         uncertainty: 0.05,
         hashes_per_clock: 2040.0,
+        cliff: Cliff { middle_mv: 1000.0, per_mhz: 0.3, per_kelvin: 0.2, width_mv: 14.0 },
     };
 
     /// Power at this setting and chip temperature.

@@ -43,7 +43,11 @@ fn a_broken_limit_sends_the_machine_back_to_the_last_good_setting() {
 #[test]
 fn a_crash_while_a_setting_is_tried_resumes_at_the_last_good_one() {
     let journal = [
-        Entry::Good { at: Moment::from_secs(1), point: point(525.0, 1150.0) },
+        Entry::Good {
+            at: Moment::from_secs(1),
+            point: point(525.0, 1150.0),
+            measured: Measured { power: Watts::new(17.0).ok(), ..Measured::default() },
+        },
         Entry::Applying {
             at: Moment::from_secs(2),
             point: point(525.0, 1000.0),
@@ -55,5 +59,5 @@ fn a_crash_while_a_setting_is_tried_resumes_at_the_last_good_one() {
     }
     let goal = Goal::Hashrate;
     let tuner = Tuner::resume(goal, Policy::default(), envelope(), Prior::GAMMA, &journal).unwrap();
-    assert_eq!(tuner.last_good, point(525.0, 1150.0));
+    assert_eq!(tuner.last_good(), point(525.0, 1150.0));
 }

@@ -77,6 +77,23 @@ impl Ground {
         self.server
     }
 
+    /// Ends our own server; the node and its full mempool stay.
+    pub fn give_way(&mut self) -> Result<(), Error> {
+        self.stop_server();
+        Ok(())
+    }
+
+    /// What another server's configuration needs to know.
+    pub fn how_to_reach_the_node(&self) -> Result<String, Error> {
+        let cookie = fs::read_to_string(self.node.cookie_path())?;
+        let (user, password) = cookie.split_once(':').ok_or("the node's cookie has no colon")?;
+        Ok(format!(
+            "node: {} user {user} password {password} address {}",
+            self.node.rpc_url(),
+            self.address
+        ))
+    }
+
     pub fn pid(&self) -> u32 {
         self.process.id()
     }
@@ -180,8 +197,8 @@ impl Ground {
     }
 }
 
-impl Drop for Ground {
-    fn drop(&mut self) {
+impl Ground {
+    fn stop_server(&mut self) {
         if let Ok(pid) = i32::try_from(self.process.id())
             && let Some(pid) = rustix::process::Pid::from_raw(pid)
         {
@@ -196,6 +213,51 @@ impl Drop for Ground {
             sleep(Duration::from_millis(20));
         }
     }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        self.stop_server();
+    }
+}
+
+/// Waits, as long as it takes, until somebody listens there; gives the processes that do.
+pub fn wait_for(server: SocketAddr) -> Result<Vec<u32>, Error> {
+    while TcpStream::connect(server).is_err() {
+        sleep(Duration::from_millis(100));
+    }
+    let pids = listeners(server.port())?;
+    match pids.is_empty() {
+        true => {
+            Err(format!("no process of this machine that we may see listens on {server}").into())
+        }
+        false => Ok(pids),
+    }
+}
+
+/// Processes with a listening socket on this port.
+fn listeners(port: u16) -> io::Result<Vec<u32>> {
+    const LISTEN: &str = "0A";
+    let mut sockets = Vec::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        for line in fs::read_to_string(table).unwrap_or_default().lines().skip(1) {
+            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+            let [_, local, _, LISTEN, ..] = fields[..] else { continue };
+            if local.ends_with(&format!(":{port:04X}"))
+                && let Some(inode) = fields.get(9)
+            {
+                sockets.push(format!("socket:[{inode}]"));
+            }
+        }
+    }
+    let holds = |pid: u32| {
+        let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        let mut links = files.filter_map(|file| fs::read_link(file.path()).ok());
+        links.any(|link| sockets.iter().any(|socket| link.as_os_str() == socket.as_str()))
+    };
+    let processes = fs::read_dir("/proc")?.flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    Ok(pids.filter(|pid| holds(*pid)).collect())
 }
 
 /// Microseconds since 1970 of a time such as `2026-11-21T04:02:57.771104Z`.

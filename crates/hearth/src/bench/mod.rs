@@ -33,6 +33,10 @@ pub struct StratumArgs {
     /// Process of that server, for its processor time and memory; may be repeated.
     #[arg(long, requires = "server")]
     pid: Vec<u32>,
+    /// Wait for that server to be started on a private node of ours, which the command then tells how
+    /// to reach, and measure jobs too.
+    #[arg(long, requires = "server", conflicts_with = "pid")]
+    private_node: bool,
     /// User names; {i} becomes the connection's number. Needed with --server.
     #[arg(long, requires = "server")]
     user: Option<String>,
@@ -84,25 +88,37 @@ fn measure(args: &StratumArgs) -> Result<Report, Error> {
         true => eprintln!("{text}"),
         false => println!("{text}"),
     };
-    let ground = match args.server {
-        Some(_) => None,
-        None => Some(Ground::prepare(&|text| eprintln!("{text}"))?),
+    let mut ground = match args.server {
+        Some(_) if !args.private_node => None,
+        _ => Some(Ground::prepare(&|text| eprintln!("{text}"))?),
     };
+    let mut own_pids = args.pid.clone();
+    match (&mut ground, args.server) {
+        (Some(ground), Some(server)) => {
+            ground.give_way()?;
+            eprintln!("{}", ground.how_to_reach_the_node()?);
+            own_pids = ground::wait_for(server)?;
+        }
+        (Some(ground), None) => own_pids = vec![ground.pid()],
+        (None, _) => {}
+    }
+    let ground = ground;
     let config = |pids: Vec<u32>, keep_jobs: bool| -> Result<LoadConfig, Error> {
-        let (server, user, password) = match (&ground, args.server) {
-            (Some(ground), _) => (ground.server(), ground.user(), "x".to_string()),
-            (None, Some(server)) => {
-                let user =
-                    args.user.clone().ok_or("--server needs --user, such as ADDRESS.w{i}")?;
+        let (server, user, password) = match (args.server, &ground) {
+            (Some(server), ground) => {
+                let own = ground.as_ref().map(Ground::user);
+                let user = args.user.clone().or(own);
+                let user = user.ok_or("--server needs --user, such as ADDRESS.w{i}")?;
                 (server, user, args.password.clone())
             }
+            (None, Some(ground)) => (ground.server(), ground.user(), "x".to_string()),
             (None, None) => return Err("no server".into()),
         };
         // Under the per-address limits of any server, and more ports than one address has.
         let sources = if server.ip().is_loopback() { 20 } else { 0 };
         Ok(LoadConfig { password, pids, sources, keep_jobs, ..LoadConfig::new(server, user) })
     };
-    let pids = || ground.as_ref().map_or_else(|| args.pid.clone(), |ground| vec![ground.pid()]);
+    let pids = || own_pids.clone();
     let mut report = Report::default();
 
     if let Some(time) = args.soak {
@@ -125,8 +141,9 @@ fn measure(args: &StratumArgs) -> Result<Report, Error> {
 
     let floor = floor::measure()?;
     say(format!(
-        "the kernel's floor here: {:.1} us of CPU to send one job, {:.1} to receive it",
-        floor.send_us, floor.receive_us
+        "the kernel's floor here: {:.1} us of CPU to send one job, {:.1} to receive it; \
+         {:.1} and {:.1} for 200 bytes over a warm connection",
+        floor.send_us, floor.receive_us, floor.warm_send_us, floor.warm_receive_us
     ));
     report.floor = Some(floor);
     {

@@ -3,6 +3,11 @@
 //! Colours are those of Okabe and Ito and of the cividis map, which people with any kind of colour
 //! vision can tell apart.
 
+mod colour;
+mod draw;
+mod page;
+mod scale;
+
 use crate::LabError;
 
 /// A picture.
@@ -99,8 +104,12 @@ impl Axis {
 }
 
 impl Chart {
-    /// An SVG document.
+    /// An SVG document of 900 by 560, on white. Values that a logarithmic axis cannot show are left
+    /// out; a map's unknown values (NaN) are grey.
     pub fn to_svg(&self) -> Result<String, LabError> {
-        Err(LabError::new("to be written"))
+        draw::svg(self)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,6 +49,8 @@ pub enum Source {
     Node(u64),
     /// A file that was named.
     File(String),
+    /// Follows from other inputs in the list.
+    Computed,
     /// A default: where it was published, and of what date (`2025-10`).
     Default {
         /// The publication.
@@ -65,6 +67,7 @@ impl Source {
             Self::Config => "configuration".into(),
             Self::Node(height) => format!("own node, height {height}"),
             Self::File(name) => name.clone(),
+            Self::Computed => "computed from the others".into(),
             Self::Default { origin, date } => format!("default: {origin}, {date}"),
         }
     }
@@ -73,9 +76,9 @@ impl Source {
 impl Report {
     /// For people: finding, tables, inputs with their sources. `width` in columns, if known.
     pub fn to_text(&self, width: Option<u16>) -> String {
-        let mut text = format!("{}\n", self.finding);
+        let mut text = format!("{}\n", broken(&self.finding, width));
         for table in &self.tables {
-            let _ = write!(text, "\n{}\n{}\n", table.title, table.to_text(width));
+            let _ = write!(text, "\n{}\n\n{}\n", broken(&table.title, width), table.to_text(width));
         }
         if !self.inputs.is_empty() {
             let mut inputs = Table::new(
@@ -90,7 +93,7 @@ impl Report {
             for input in &self.inputs {
                 inputs.row([input.name.into(), input.value.clone(), input.source.text().into()]);
             }
-            let _ = write!(text, "\n{}\n{}\n", inputs.title, inputs.to_text(width));
+            let _ = write!(text, "\n{}\n\n{}\n", inputs.title, inputs.to_text(width));
         }
         text
     }
@@ -133,5 +136,36 @@ impl Report {
             .as_ref()
             .ok_or_else(|| LabError::new(format!("{} has no chart", self.name)))?
             .to_svg()
+    }
+}
+
+/// The text in lines of at most this width, broken between words.
+fn broken(text: &str, width: Option<u16>) -> String {
+    let Some(width) = width.map(usize::from) else { return text.into() };
+    let (mut lines, mut used) = (String::new(), 0);
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if used > 0 && used + 1 + length > width {
+            lines.push('\n');
+            used = 0;
+        } else if used > 0 {
+            lines.push(' ');
+            used += 1;
+        }
+        lines.push_str(word);
+        used += length;
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_is_broken_between_words() {
+        assert_eq!(broken("one two three", Some(8)), "one two\nthree");
+        assert_eq!(broken("one two three", Some(3)), "one\ntwo\nthree");
+        assert_eq!(broken("one two three", None), "one two three");
     }
 }

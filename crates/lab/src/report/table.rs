@@ -1,6 +1,8 @@
 //! A table whose cells know their precision.
 
-use comfy_table::{CellAlignment, ContentArrangement, presets};
+use comfy_table::{
+    CellAlignment, ColumnConstraint, ContentArrangement, TableComponent, Width, presets,
+};
 use serde_json::{Map, Value};
 
 /// Rows under named columns.
@@ -66,21 +68,45 @@ impl Table {
 
     pub(super) fn to_text(&self, width: Option<u16>) -> String {
         let mut table = comfy_table::Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_preset(presets::NOTHING);
+        table.set_style(TableComponent::HeaderLines, '─');
+        table.set_style(TableComponent::MiddleHeaderIntersections, '─');
         if let Some(width) = width {
             table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
         }
-        table.set_header(self.columns.iter().map(|c| c.heading.as_str()));
+        let aligned = |text: String, words: bool| {
+            let alignment = if words { CellAlignment::Left } else { CellAlignment::Right };
+            comfy_table::Cell::new(text).set_alignment(alignment)
+        };
+        let words: Vec<bool> = (0..self.columns.len()).map(|i| self.has_words(i)).collect();
+        let headings = self.columns.iter().zip(&words);
+        table.set_header(headings.map(|(c, words)| aligned(c.heading.clone(), *words)));
         for row in &self.rows {
-            table.add_row(row.iter().map(|cell| {
-                let alignment = match cell {
-                    Cell::Text(_) => CellAlignment::Left,
-                    _ => CellAlignment::Right,
-                };
-                comfy_table::Cell::new(cell.text()).set_alignment(alignment)
-            }));
+            table.add_row(row.iter().zip(&words).map(|(cell, words)| aligned(cell.text(), *words)));
         }
-        table.to_string()
+        for (i, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((0, 1));
+            // A number is never broken; what is too wide is broken between words.
+            let least = self.least_width(i);
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least + 1)));
+        }
+        // Lines end with the spaces that align them.
+        let text = table.to_string();
+        text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Whether a column holds words rather than numbers.
+    fn has_words(&self, column: usize) -> bool {
+        self.rows.iter().any(|row| matches!(row.get(column), Some(Cell::Text(_))))
+    }
+
+    /// Of the longest word of a column, or its longest number.
+    fn least_width(&self, column: usize) -> u16 {
+        let longest = |text: &str| text.split_whitespace().map(|w| w.chars().count()).max();
+        let cells = self.rows.iter().filter_map(|row| row.get(column)).map(Cell::text);
+        let headings = self.columns.get(column).map(|c| c.heading.clone());
+        let widths = cells.chain(headings).filter_map(|text| longest(&text));
+        widths.max().unwrap_or(1).min(40) as u16
     }
 
     pub(super) fn to_json(&self) -> Value {
@@ -158,7 +184,7 @@ impl<T: Into<Self>> From<Option<T>> for Cell {
 }
 
 /// Three significant digits; very large and very small in scientific notation.
-fn figure(value: f64) -> String {
+pub(super) fn figure(value: f64) -> String {
     let size = value.abs();
     if !value.is_finite() {
         return if value > 0.0 { "∞".into() } else { value.to_string() };
@@ -174,7 +200,7 @@ fn figure(value: f64) -> String {
 }
 
 /// Thousands apart: `12,345.6`.
-fn grouped(number: &str) -> String {
+pub(super) fn grouped(number: &str) -> String {
     let (sign, rest) = number.strip_prefix('-').map_or(("", number), |rest| ("-", rest));
     let (whole, part) = rest.split_at(rest.find('.').unwrap_or(rest.len()));
     if !whole.bytes().all(|b| b.is_ascii_digit()) {
@@ -209,6 +235,17 @@ mod tests {
         ] {
             assert_eq!(cell.text(), text);
         }
+    }
+
+    #[test]
+    fn a_narrow_table_breaks_words_and_no_number() {
+        let heading = "a heading of many words that is too wide";
+        let mut table = Table::new("t", "T", [Column::new("a", "name"), Column::new("b", heading)]);
+        table.row(["several words in a cell".into(), Cell::Count(1_234_567_890)]);
+        let text = table.to_text(Some(30));
+        assert!(text.contains("1,234,567,890"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 30), "{text}");
+        assert_eq!(table.to_text(None).lines().count(), 3);
     }
 
     #[test]

@@ -7,15 +7,21 @@
 //!   faults   sockets ◀────sensors──────────┘                 real shares ─────┘
 //! ```
 
+mod device;
 pub mod fault;
 pub mod firmware;
 pub mod physics;
+mod runtime;
+mod sockets;
 pub mod spec;
-pub mod work;
+mod work;
 
+pub use device::Device;
 pub use fault::{Fault, Faults};
 pub use physics::{Machine, Output, Phase, Setting};
+pub use runtime::{Farm, FarmError};
 pub use spec::{Kind, Spec};
+pub use work::Mined;
 
 use std::{net::Ipv4Addr, time::Duration};
 use units::Celsius;
@@ -80,44 +86,4 @@ impl FarmConfig {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config(first: Ipv4Addr) -> FarmConfig {
-        FarmConfig {
-            first,
-            machines: vec![],
-            stratum: None,
-            user: "farm".into(),
-            scale: None,
-            speed: 1.0,
-            ambient: Celsius::new(25.0).unwrap(),
-            port_shift: 0,
-            faults: Faults::default(),
-            light: true,
-            seed: 1,
-        }
-    }
-
-    #[test]
-    fn every_kind_hashes_about_as_much_in_truth() {
-        let config = config(Ipv4Addr::new(127, 0, 7, 1));
-        for kind in Kind::ALL {
-            let real = Spec::of(kind).nominal().hashes_per_second() / config.scale_of(kind);
-            assert!((1400.0..2900.0).contains(&real), "{kind:?} {real}");
-        }
-        let told = FarmConfig { scale: Some(4_294_967_296.0), ..config };
-        assert_eq!(told.scale_of(Kind::BitaxeGamma), 4_294_967_296.0);
-    }
-
-    #[test]
-    fn addresses_skip_those_that_name_no_machine_and_end_with_the_net() {
-        let config = config(Ipv4Addr::new(127, 0, 7, 253));
-        let at = |index| config.address(index).map(|ip| ip.to_string());
-        assert_eq!(at(0).as_deref(), Some("127.0.7.253"));
-        assert_eq!(at(1).as_deref(), Some("127.0.7.254"));
-        assert_eq!(at(2).as_deref(), Some("127.0.8.1"));
-        let last = FarmConfig { first: Ipv4Addr::new(127, 255, 255, 254), ..config };
-        assert!(last.address(0).is_some() && last.address(1).is_none());
-    }
-}
+mod tests;

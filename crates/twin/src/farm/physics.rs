@@ -73,6 +73,7 @@ pub struct Machine {
     /// °C.
     chip: f64,
     trips: u32,
+    workless: bool,
 }
 
 impl Machine {
@@ -86,6 +87,7 @@ impl Machine {
             clock: 0.0,
             chip: ambient.get(),
             trips: 0,
+            workless: false,
         }
     }
 
@@ -129,12 +131,24 @@ impl Machine {
         (self.phase, self.clock) = (Phase::Booting(self.spec.boot), 0.0);
     }
 
+    /// Hashing alone starts anew and takes this long.
+    pub fn rehash(&mut self, time: Duration) {
+        if self.phase != Phase::Off {
+            (self.phase, self.clock) = (Phase::Booting(time), 0.0);
+        }
+    }
+
+    /// There is nothing to hash, or there is again: without work the chips stand still.
+    pub fn workless(&mut self, workless: bool) {
+        self.workless = workless;
+    }
+
     /// Time passes in this air.
     pub fn step(&mut self, time: Duration, ambient: Celsius) {
         let seconds = time.as_secs_f64();
         self.phase = self.next(time, ambient);
         let target = match self.phase {
-            Phase::Running => self.setting.clock.get(),
+            Phase::Running if !self.workless => self.setting.clock.get(),
             _ => 0.0,
         };
         let most = self.spec.ramp * seconds;

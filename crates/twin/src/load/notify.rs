@@ -3,12 +3,17 @@
 use super::{Load, LoadError, Spread, connection::Event, each_us};
 use serde::Serialize;
 use std::{
-    thread,
+    thread::{self, sleep},
     time::{Duration, Instant},
 };
 
 /// Nothing more is expected after this long without any news.
 const QUIET: Duration = Duration::from_secs(1);
+/// After the first news, how often the sockets are looked at: a moment of arrival is late by this at
+/// most. To be woken by each message instead would be paid by the server, as the kernel counts.
+const LOOK: Duration = Duration::from_micros(500);
+/// News that is followed by nothing for so long was the last.
+const BURST: Duration = Duration::from_millis(10);
 
 /// When the news of a new block arrived. Times are milliseconds after the node had the block;
 /// negative if the news was faster than the caller's own knowledge.
@@ -59,10 +64,15 @@ impl Load {
         let (mut jobs, mut lost) = (0, 0);
         let watched = thread::scope(|scope| {
             let block = scope.spawn(make_block);
-            let mut last_news = Instant::now();
+            let mut last_news = Instant::now() - BURST;
             let mut missing = waiting.len();
             loop {
-                self.pool.poll(Duration::from_millis(20))?;
+                if last_news.elapsed() < BURST {
+                    sleep(LOOK);
+                    self.pool.poll(Duration::ZERO)?;
+                } else {
+                    self.pool.poll(Duration::from_millis(20))?;
+                }
                 let now = self.pool.now;
                 let mut events = self.pool.take_events();
                 for (index, event) in events.drain(..) {

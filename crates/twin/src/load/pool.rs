@@ -8,8 +8,9 @@ use super::{
 use rustix::{
     buffer::spare_capacity,
     event::{
-        Timespec,
+        PollFd, PollFlags, Timespec,
         epoll::{self, CreateFlags, EventData, EventFlags},
+        poll,
     },
     fd::{AsFd, OwnedFd},
     io::Errno,
@@ -189,6 +190,17 @@ impl Pool {
         Ok(())
     }
 
+    /// Waits for the timer alone, at most this long; what arrives meanwhile waits to be read. A wake-up
+    /// for each answer would be paid by whoever sends it, as the kernel counts: by the server.
+    pub fn wait_for_tick(&self, at_most: Duration) {
+        let at_most =
+            Timespec { tv_sec: at_most.as_secs() as i64, tv_nsec: at_most.subsec_nanos().into() };
+        let mut timer: Vec<PollFd> =
+            self.timer.iter().map(|timer| PollFd::new(timer, PollFlags::IN)).collect();
+        // Whatever ends it, the sockets are looked at next.
+        let _ = poll(&mut timer, Some(&at_most));
+    }
+
     /// Waits for something to happen, at most this long (in whole milliseconds), and reads it all.
     pub fn poll(&mut self, wait: Duration) -> Result<(), LoadError> {
         let wait = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: wait.subsec_nanos().into() };
@@ -247,6 +259,8 @@ impl Pool {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = socket_with(family, SocketType::STREAM, flags, None)?;
         sockopt::set_tcp_nodelay(&socket, true)?;
+        // BBR, where it is the system's choice, sets a timer for every message.
+        let _ = sockopt::set_tcp_congestion(&socket, "cubic");
         if let Some(source) = source {
             bind(&socket, &SocketAddr::new(IpAddr::V4(source), 0))?;
         }

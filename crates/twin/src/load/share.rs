@@ -82,6 +82,8 @@ impl Desk {
         let difficulty = connection.difficulty();
         check_effort(difficulty.get(), count as u64)?;
         let target = Target::from_difficulty(difficulty);
+        // A block would empty the node's mempool, and every job after it be cheaper to check.
+        let block = Target::from_bits(job.bits).filter(|block| block.top() < target.top() / 16);
         let mask = connection.version_mask;
         let job_id = Value::from(job.id.as_str()).to_string();
         self.first_id = self.next_id;
@@ -95,7 +97,9 @@ impl Desk {
                 let mut scan = HeaderScan::new(&job.header(&root, version, job.time));
                 // From another place for each share: a short extranonce2 comes round again.
                 let start = (self.counter.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
-                if let (_, Some((nonce, _))) = scan.search(start, u32::MAX, target) {
+                if let (_, Some((nonce, hash))) = scan.search(start, u32::MAX, target)
+                    && !block.is_some_and(|block| block.met_by(&hash))
+                {
                     break (extranonce2, bits, nonce);
                 }
             };

@@ -358,7 +358,8 @@ impl<'a> Run<'a> {
         let mut turn = order.iter().cycle();
         let mut last_sign = Instant::now();
         while self.unfinished() && last_sign.elapsed() < patience + interval {
-            self.pool.poll(patience + interval)?;
+            self.pool.wait_for_tick(patience + interval);
+            self.pool.poll(Duration::ZERO)?;
             for _ in 0..self.pool.ticks {
                 let next = turn.by_ref().take(order.len());
                 if let Some(index) = next.copied().find(|i| self.left[*i] > 0) {

@@ -11,7 +11,7 @@ const MAX_TEXT: usize = 200;
 
 /// What a server said.
 #[derive(Debug, PartialEq)]
-pub(super) enum Said {
+pub(crate) enum Said {
     /// An answer to a request of ours.
     Answer {
         id: u64,
@@ -42,7 +42,7 @@ pub(super) enum Said {
 }
 
 /// Reads a line without its line end.
-pub(super) fn read(line: &[u8], user_agent: &str) -> Said {
+pub(crate) fn read(line: &[u8], user_agent: &str) -> Said {
     let Ok(Value::Object(mut message)) = serde_json::from_slice(line) else {
         return Said::Nonsense("not a JSON object");
     };

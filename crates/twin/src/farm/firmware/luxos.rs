@@ -1,1 +1,540 @@
-//! LuxOS: the cgminer API with sessions, profiles and curtailment.
+//! LuxOS: the cgminer API with sessions, profiles and curtailment. Profile and sleep are the machine's
+//! own setting, never remembered beside it.
+
+use super::{
+    Answer, Ask, Effect, Firmware, Pool, View,
+    reply::{self, Call, Plate, round, section, status},
+};
+use crate::farm::{Setting, spec::Spec};
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+use units::{Megahertz, Ratio};
+
+const VERSION: &str = "2025.9.8.152528";
+const BY: &str = "LUXminer 2025.9.8.152528-e04420b4b";
+/// A session ends when nothing was asked with it for this long. The vendor gives no figure: assumed.
+const IDLE: Duration = Duration::from_secs(600);
+const LATENCY: Duration = Duration::from_millis(5);
+const BOARDS: usize = 3;
+const CHIPS: usize = 77;
+/// MHz between profiles.
+const STEP: f64 = 25.0;
+
+/// An S19k Pro's firmware.
+#[derive(Debug, Clone)]
+pub struct LuxOs {
+    mac: String,
+    hostname: String,
+    serial: String,
+    boards: [String; BOARDS],
+    pools: Vec<Pool>,
+    led: &'static str,
+    thermal_management: bool,
+    session: Option<(String, Duration)>,
+    sessions: Plate,
+}
+
+impl LuxOs {
+    /// The same for the same seed.
+    pub fn new(seed: u64) -> Self {
+        let mut plate = Plate::new(seed);
+        Self {
+            mac: plate.mac().to_lowercase(),
+            hostname: plate.serial("LUX", 5),
+            serial: plate.serial("JYZZ", 13),
+            boards: std::array::from_fn(|_| plate.serial("JYZZ", 13)),
+            pools: super::vendor_pools(),
+            led: "auto",
+            thermal_management: true,
+            session: None,
+            sessions: plate,
+        }
+    }
+
+    fn tell(&mut self, call: &Call, command: &str, view: &View<'_>) -> Value {
+        let says =
+            |code, text: &str, name, rows| section(status("S", code, text, BY, view), name, rows);
+        match command {
+            "version" => says(22, "LUXminer versions", "VERSION", version()),
+            "config" => says(33, "LUXminer config", "CONFIG", self.config(view)),
+            "summary" => says(11, "Summary", "SUMMARY", summary(view)),
+            "stats" => says(70, "LUXminer stats", "STATS", self.stats(view)),
+            "devs" => says(9, "3 ASC(s)", "DEVS", self.devs(view)),
+            "devdetails" => says(69, "Device Details", "DEVDETAILS", self.details()),
+            "pools" => says(7, "2 Pool(s)", "POOLS", pools(&self.pools, view)),
+            "groups" => {
+                let group = json!([{ "GROUP": 0, "Name": "default", "Quota": 1, "PoolCount": 2 }]);
+                says(322, "1 group(s)", "GROUPS", group)
+            }
+            "power" => {
+                let watts = view.output.power.get().round() as u64;
+                says(311, "Power usage", "POWER", json!([{ "PSU": true, "Watts": watts }]))
+            }
+            "temps" => says(201, "3 Temp(s)", "TEMPS", temps(view)),
+            "fans" => {
+                let mut whole = says(202, "4 Fan(s)", "FANS", fans(view));
+                whole["FANCTRL"] = json!([{ "MinFans": 3, "PowerOffSpeed": 20 }]);
+                whole
+            }
+            "tempctrl" => says(200, "Temperature control", "TEMPCTRL", tempctrl()),
+            "profiles" => says(323, "List profiles", "PROFILES", profiles(view.machine.spec())),
+            "limits" => says(324, "Limits", "LIMITS", limits(view.machine.spec())),
+            "events" => says(357, "Miner Events", "EVENTS", events(view)),
+            "atm" => says(339, "ATM configuration values", "ATM", self.atm()),
+            "voltageget" => {
+                let board: u64 = call.parameter.parse().unwrap_or(0);
+                let volts = volts(view.machine.setting().clock);
+                let rows = json!([{ "Board": board, "Voltage": volts }]);
+                says(307, "Get Voltage", "VOLTAGE", rows)
+            }
+            "healthchipget" => says(342, "Chip health", "CHIPS", chips(&call.parameter, view)),
+            "session" => says(316, "Session info", "SESSION", self.session_row()),
+            _ => reply::unknown(BY, view),
+        }
+    }
+
+    /// Commands that change something; `None` for those that do not.
+    fn act(&mut self, call: &Call, view: &View<'_>) -> Option<(Value, Vec<Effect>)> {
+        let says =
+            |mark, code, text: &str| section(status(mark, code, text, BY, view), "", Value::Null);
+        match call.command.as_str() {
+            "logon" if self.session.is_some() => {
+                return Some((says("E", 402, "Another session is active"), vec![]));
+            }
+            "logon" => {
+                self.session = Some((self.sessions.hex(8), view.uptime));
+                let done = status("S", 315, "Session created", BY, view);
+                return Some((section(done, "SESSION", self.session_row()), vec![]));
+            }
+            "curtail" | "profileset" | "atmset" | "ledset" | "fanset" | "rebootdevice"
+            | "resetminer" | "logoff" => {}
+            _ => return None,
+        }
+        let (sid, rest) = call.parameter.split_once(',').unwrap_or((&call.parameter, ""));
+        match &mut self.session {
+            Some((open, used)) if open == sid => *used = view.uptime,
+            _ => return Some((says("E", 403, "Invalid session id"), vec![])),
+        }
+        let now = |setting: Setting| vec![Effect::Set(setting, Duration::ZERO)];
+        let hashing = view.machine.setting().mining;
+        Some(match (call.command.as_str(), rest) {
+            ("curtail", "sleep") if hashing => {
+                (says("S", 345, "Curtailment successful"), now(reply::mining(view, false)))
+            }
+            ("curtail", "wakeup") if !hashing => {
+                let mut effects = now(reply::mining(view, true));
+                effects.push(Effect::Rehash(view.machine.spec().boot));
+                (says("S", 345, "Curtailment successful"), effects)
+            }
+            ("curtail", "sleep") => (says("E", 410, "Miner is already asleep"), vec![]),
+            ("curtail", "wakeup") => (says("E", 411, "Miner is not curtailed"), vec![]),
+            ("profileset", name) => match clock_of(view.machine.spec(), name) {
+                Some(clock) => {
+                    let rows = json!([{ "Board": -1, "Profile": name }]);
+                    let done = status("S", 326, "Profile set", BY, view);
+                    let setting = Setting { clock, ..view.machine.setting() };
+                    (section(done, "PROFILE", rows), now(setting))
+                }
+                None => (says("E", 412, "Unknown profile"), vec![]),
+            },
+            ("atmset", options) => {
+                if let Some(on) = option(options, "enabled") {
+                    self.thermal_management = on == "true";
+                }
+                (says("S", 340, "Advanced Thermal Management configuration updated"), vec![])
+            }
+            ("fanset", options) => match option(options, "speed").map(str::parse::<f64>) {
+                Some(Ok(speed)) => {
+                    // -1 gives the fans back to the firmware.
+                    let duty = if speed < 0.0 { 100.0 } else { speed.min(100.0) };
+                    let fan = Ratio::percent(duty).unwrap_or(Ratio::ALL);
+                    let setting = Setting { fan, ..view.machine.setting() };
+                    (says("S", 204, "Fan set"), now(setting))
+                }
+                _ => (says("E", 413, "Invalid fan speed"), vec![]),
+            },
+            ("ledset", "red,blink") => self.light("blink", says("S", 328, "LED set")),
+            ("ledset", "red,off") => self.light("off", says("S", 328, "LED set")),
+            ("ledset", _) => self.light("auto", says("S", 328, "LED set")),
+            ("rebootdevice", _) => (says("S", 303, "Rebooting"), vec![Effect::Restart]),
+            ("resetminer", _) => {
+                let boot = view.machine.spec().boot;
+                (says("S", 304, "Resetting"), vec![Effect::Rehash(boot)])
+            }
+            ("logoff", _) => {
+                self.session = None;
+                (says("S", 317, "Session terminated"), vec![])
+            }
+            _ => (says("E", 24, "Missing parameters"), vec![]),
+        })
+    }
+
+    fn light(&mut self, state: &'static str, says: Value) -> (Value, Vec<Effect>) {
+        self.led = state;
+        (says, vec![])
+    }
+
+    fn session_row(&self) -> Value {
+        let id = self.session.as_ref().map_or("", |(id, _)| id);
+        json!([{ "SessionID": id }])
+    }
+
+    fn config(&self, view: &View<'_>) -> Value {
+        let setting = view.machine.setting();
+        let (name, step) = profile(setting.clock);
+        let asleep = if setting.mining { "None" } else { "Sleep" };
+        let nameplate = view.machine.spec().nominal().terahashes_per_second();
+        json!([{
+            "ASCCount": BOARDS, "ControlBoardType": "cvitek", "Cooling": "Air",
+            "CurtailMode": asleep, "DHCP": true, "FeeStatus": "Ok", "GreenLed": "auto",
+            "Hostname": self.hostname, "ImmersionMode": false,
+            "IsAtmEnabled": self.thermal_management, "IsPowerSupplyOn": setting.mining,
+            "IsSingleVoltage": true, "IsTuning": false, "MACAddr": self.mac,
+            "Model": "Antminer S19k Pro", "NameplateTHS": round(nameplate, 1), "OS": "LuxOS",
+            "PGACount": 0, "PSULabel": "APW121215e", "PoolCount": self.pools.len(),
+            "Profile": name, "ProfileStep": step.to_string(), "RedLed": self.led,
+            "SerialNumber": self.serial, "Strategy": "Failover", "SystemStatus": "Normal",
+            "UpdateOnStartup": "off", "UpdateOnTimeout": "off", "UpdateTimeout": 60,
+        }])
+    }
+
+    fn stats(&self, view: &View<'_>) -> Value {
+        let (out, setting) = (&view.output, view.machine.setting());
+        let ghs = reply::counted(view) * 1e3;
+        let hot = out.chip.get().round() as i64;
+        let cool = (out.chip.get() - 13.0).round() as i64;
+        let ideal = setting.clock.get() * 1e6 * view.machine.spec().hashes_per_clock / 1e9;
+        let rpm = (setting.fan.get() * 6_000.0).round();
+        let mut row = Map::new();
+        let mut add = |key: String, value: Value| drop(row.insert(key, value));
+        for n in 1..=BOARDS {
+            add(format!("chain_acn{n}"), json!(CHIPS));
+            add(format!("chain_acs{n}"), json!("o".repeat(CHIPS)));
+            add(format!("chain_hw{n}"), json!(0));
+            add(format!("chain_rate{n}"), json!(format!("{:.2}", ghs / BOARDS as f64)));
+            add(format!("freq{n}"), json!(setting.clock.get()));
+            for sensor in ["chip", "pcb", "pic"] {
+                let temps = format!("{hot}-{cool}-{cool}-{hot}");
+                add(format!("temp_{sensor}{n}"), json!(temps));
+            }
+            add(format!("temp{n}"), json!(hot));
+        }
+        (1..=4).for_each(|n| add(format!("fan{n}"), json!(rpm)));
+        add("fan_num".into(), json!(4));
+        add("Elapsed".into(), json!(view.uptime.as_secs()));
+        add("GHS 5s".into(), json!(round(ghs, 2)));
+        add("GHS av".into(), json!(round(ghs, 2)));
+        add("ID".into(), json!("BTM_SOC0"));
+        add("frequency".into(), json!(setting.clock.get()));
+        add("miner_count".into(), json!(BOARDS));
+        add("miner_version".into(), json!(VERSION));
+        add("rate_unit".into(), json!("GH"));
+        add("temp_max".into(), json!(hot));
+        add("totalrate".into(), json!(round(ghs, 2)));
+        add("total_rateideal".into(), json!(round(ideal, 2)));
+        json!([{ "Miner": VERSION, "Type": "Antminer S19k Pro" }, row])
+    }
+
+    fn devs(&self, view: &View<'_>) -> Value {
+        let setting = view.machine.setting();
+        let board = |total: f64| total / BOARDS as f64;
+        let mhs = board(reply::counted(view) * 1e6);
+        let ideal = board(setting.clock.get() * view.machine.spec().hashes_per_clock);
+        let rows = self.boards.iter().enumerate().map(|(n, serial)| {
+            json!({
+                "ASC": n, "ID": n, "Name": "", "Board": "BHB56903", "Connector": format!("J{}", n + 7),
+                "Enabled": "Y", "Status": "Alive", "Temperature": view.output.chip.get().round(),
+                "MHS 5s": mhs, "MHS 1m": mhs, "MHS 5m": mhs, "MHS 15m": mhs, "MHS av": mhs,
+                "Nominal MHS": ideal, "Profile": profile(setting.clock).0, "SerialNumber": serial,
+                "IsRamping": view.output.clock < setting.clock && setting.mining,
+                "IsUserShutdown": false, "Hardware Errors": 0, "Accepted": view.accepted / 3,
+                "Rejected": view.rejected / 3, "Device Elapsed": view.uptime.as_secs(),
+            })
+        });
+        rows.collect()
+    }
+
+    fn details(&self) -> Value {
+        let rows = (0..BOARDS).map(|n| {
+            json!({ "DEVDETAILS": n, "ID": n, "Name": "", "Driver": "luxos",
+                "Model": "Antminer S19k Pro", "Kernel": "", "Device Path": "" })
+        });
+        rows.collect()
+    }
+
+    fn atm(&self) -> Value {
+        json!([{ "Enabled": self.thermal_management, "MaxProfile": "", "MinProfile": "",
+            "PostRampMinutes": 15, "StartupMinutes": 15, "TempWindow": 5 }])
+    }
+}
+
+impl Firmware for LuxOs {
+    fn answer(&mut self, ask: &Ask, view: &View<'_>) -> (Answer, Duration, Vec<Effect>) {
+        if self.session.as_ref().is_some_and(|(_, used)| view.uptime > *used + IDLE) {
+            self.session = None;
+        }
+        let line = match ask {
+            Ask::Http { path, .. } if path == "/" => {
+                return (reply::page("Luxor Firmware"), LATENCY, vec![]);
+            }
+            Ask::Http { .. } => return (reply::web(404, "text/plain", ""), LATENCY, vec![]),
+            Ask::Line(line) => line,
+        };
+        let Some(call) = Call::parse(line) else {
+            let bad = section(status("E", 23, "Invalid JSON", BY, view), "", Value::Null);
+            return (Answer::Line(bad.to_string()), LATENCY, vec![]);
+        };
+        let (value, effects) = match self.act(&call, view) {
+            Some(done) => done,
+            None => (call.each(|command| self.tell(&call, command, view)), vec![]),
+        };
+        (Answer::Line(value.to_string()), LATENCY, effects)
+    }
+
+    fn ports(&self) -> &'static [u16] {
+        &[80, 4028]
+    }
+
+    fn restarted(&mut self) {
+        self.session = None;
+        self.led = "auto";
+    }
+
+    fn pools(&mut self) -> &mut Vec<Pool> {
+        &mut self.pools
+    }
+}
+
+/// Name and step of the profile nearest to this clock.
+fn profile(clock: Megahertz) -> (String, i32) {
+    let step = ((clock.get() - 590.0) / STEP).round() as i32;
+    let name = match step {
+        0 => "default".to_owned(),
+        _ => format!("{}MHz", 590 + 25 * step),
+    };
+    (name, step)
+}
+
+/// The clock of a profile; `None` for those not in the ladder.
+fn clock_of(spec: &Spec, name: &str) -> Option<Megahertz> {
+    ladder(spec).find(|clock| profile(*clock).0 == name)
+}
+
+fn ladder(spec: &Spec) -> impl Iterator<Item = Megahertz> {
+    let (least, most) = (spec.clocks.0.get(), spec.clocks.1.get());
+    let steps = ((most - least) / STEP).round() as u32;
+    (0..=steps).filter_map(move |n| Megahertz::new(least + f64::from(n) * STEP).ok())
+}
+
+/// Board voltage at a clock: 6 mV a megahertz above 11.88 V (recorded ladder of an S19k Pro).
+fn volts(clock: Megahertz) -> f64 {
+    round((13.5 + 0.006 * (clock.get() - 590.0)).max(11.88), 2)
+}
+
+fn profiles(spec: &Spec) -> Value {
+    let rows = ladder(spec).map(|clock| {
+        let (name, step) = profile(clock);
+        json!({
+            "Profile Name": name, "Step": step.to_string(), "Frequency": clock.get() as u64,
+            "Hashrate": round(clock.get() * spec.hashes_per_clock / 1e6, 1),
+            "Watts": reply::watts_at(spec, clock).round() as u64, "Voltage": volts(clock),
+            "IsDynamic": true, "IsTuned": false, "CanRestore": true, "HasOverrides": false,
+        })
+    });
+    rows.collect()
+}
+
+fn limits(spec: &Spec) -> Value {
+    json!([{ "FrequencyMin": spec.clocks.0.get(), "FrequencyMax": spec.clocks.1.get(),
+        "VoltageMin": 11.88, "VoltageMax": 15.2, "FanMin": 0, "FanMax": 100 }])
+}
+
+fn version() -> Value {
+    json!([{ "API": "3.7", "CompileTime": "Mon Sep 8 15:25:28 UTC 2025", "LUXminer": BY,
+        "Miner": VERSION, "Type": "Antminer S19k Pro" }])
+}
+
+fn summary(view: &View<'_>) -> Value {
+    let ghs = round(reply::counted(view) * 1e3, 2);
+    json!([{
+        "Elapsed": view.uptime.as_secs(), "Accepted": view.accepted, "Rejected": view.rejected,
+        "GHS 5s": ghs, "GHS 1m": ghs, "GHS 5m": ghs, "GHS 15m": ghs, "GHS 30m": ghs, "GHS av": ghs,
+        "Found Blocks": 0, "Hardware Errors": 0, "Stale": 0, "Best Share": 0, "Discarded": 0,
+        "Device Hardware%": 0.0, "Device Rejected%": 0.0, "Pool Rejected%": 0.0, "Pool Stale%": 0.0,
+    }])
+}
+
+fn pools(pools: &[Pool], view: &View<'_>) -> Value {
+    pools.iter().enumerate().map(|(n, pool)| reply::pool(n, pool, view)).collect()
+}
+
+fn temps(view: &View<'_>) -> Value {
+    let (hot, cool) = (round(view.output.chip.get(), 1), round(view.output.chip.get() - 13.0, 1));
+    let row = |n: usize| {
+        json!({ "ID": n, "TEMP": n, "TopLeft": hot, "BottomLeft": hot, "TopRight": cool,
+            "BottomRight": cool })
+    };
+    (0..BOARDS).map(row).collect()
+}
+
+fn fans(view: &View<'_>) -> Value {
+    let duty = view.machine.setting().fan;
+    let row = |n: usize| {
+        json!({ "FAN": format!("FAN{}", n + 1), "ID": n, "RPM": (duty.get() * 6_000.0).round() as u64,
+            "Speed": duty.as_percent().round() as u64 })
+    };
+    (0..4).map(row).collect()
+}
+
+fn tempctrl() -> Value {
+    json!([{ "Mode": "Automatic", "Target": 55, "Hot": 80, "Dangerous": 90 }])
+}
+
+fn events(view: &View<'_>) -> Value {
+    match view.machine.setting().mining {
+        true => json!([]),
+        false => json!([{ "Code": "SLEEP", "Description": "Miner is asleep.", "Target": "MINER",
+            "CreatedAt": "1970-01-01T00:00:00+00:00" }]),
+    }
+}
+
+fn chips(board: &str, view: &View<'_>) -> Value {
+    let board: u64 = board.split(',').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let ghs = round(reply::counted(view) * 1e3 / (BOARDS * CHIPS) as f64, 2);
+    let row = |n: usize| {
+        json!({ "Board": board, "Chip": n, "Frequency": view.machine.setting().clock.get(),
+            "GHS 1m": ghs, "GHS 5m": ghs, "GHS 15m": ghs, "Healthy": "Y", "Score": 100.0 })
+    };
+    (0..CHIPS).map(row).collect()
+}
+
+/// The value of `name=` among options divided by commas.
+fn option<'a>(options: &'a str, name: &str) -> Option<&'a str> {
+    options.split(',').find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::farm::{Kind, firmware::bench::Bench};
+
+    fn bench() -> Bench {
+        Bench::new(Kind::LuxS19kPro)
+    }
+
+    fn mark(value: &Value) -> &str {
+        value["STATUS"][0]["STATUS"].as_str().unwrap()
+    }
+
+    /// As both libraries open a session and use it.
+    fn privileged(bench: &mut Bench, command: &str, parameter: &str) -> Value {
+        let open = bench.line(r#"{"command":"session"}"#);
+        let mut sid = open["SESSION"][0]["SessionID"].as_str().unwrap().to_owned();
+        if sid.is_empty() {
+            let new = bench.line(r#"{"command":"logon"}"#);
+            sid = new["SESSION"][0]["SessionID"].as_str().unwrap().to_owned();
+        }
+        let rest = if parameter.is_empty() { String::new() } else { format!(",{parameter}") };
+        bench.line(&json!({ "command": command, "parameter": format!("{sid}{rest}") }).to_string())
+    }
+
+    #[test]
+    fn every_question_of_both_libraries_is_answered_alone_and_joined() {
+        let mut bench = bench();
+        for command in [
+            "version",
+            "config",
+            "summary",
+            "stats",
+            "power",
+            "temps",
+            "fans",
+            "devs",
+            "pools",
+            "groups",
+            "tempctrl",
+            "events",
+            "limits",
+            "profiles",
+            "atm",
+            "session",
+            "devdetails",
+        ] {
+            let alone = bench.line(&json!({ "command": command }).to_string());
+            assert_eq!(mark(&alone), "S", "{command}");
+        }
+        let joined = bench.line(r#"{"command": "config+profiles+power+fans+stats+version"}"#);
+        assert_eq!(joined["config"][0]["CONFIG"][0]["Profile"], "default");
+        assert_eq!(joined["profiles"][0]["PROFILES"].as_array().unwrap().len(), 25);
+        let volts = bench.line("{\"command\":\"voltageget\",\"parameter\":\"2\"}\n");
+        assert_eq!(volts["VOLTAGE"][0], json!({ "Board": 2, "Voltage": 13.5 }));
+        assert_eq!(mark(&bench.line(r#"{"command":"nothing"}"#)), "E");
+        assert_eq!(mark(&bench.line("{not json}")), "E");
+    }
+
+    #[test]
+    fn its_figures_are_the_machines() {
+        let mut bench = bench();
+        let out = bench.machine.output();
+        let ghs = bench.line(r#"{"command":"summary"}"#)["SUMMARY"][0]["GHS 5s"].as_f64().unwrap();
+        assert!((ghs / 1e3 / out.good.terahashes_per_second() - 1.0).abs() < 1e-3);
+        let watts = bench.line(r#"{"command":"power"}"#)["POWER"][0]["Watts"].as_f64().unwrap();
+        assert!((watts - out.power.get()).abs() < 1.0);
+    }
+
+    #[test]
+    fn the_ladder_is_the_recorded_one() {
+        let ladder = profiles(&Spec::of(Kind::LuxS19kPro));
+        for (row, name, ths, watts) in
+            [(0, "190MHz", 39.2, 784), (6, "340MHz", 70.2, 1414), (16, "default", 121.8, 2793)]
+        {
+            let row = &ladder[row];
+            assert_eq!(row["Profile Name"], name);
+            assert!((row["Hashrate"].as_f64().unwrap() - ths).abs() < 0.11, "{row}");
+            assert!(row["Watts"].as_i64().unwrap().abs_diff(watts) < 3, "{row}");
+        }
+    }
+
+    #[test]
+    fn a_profile_and_a_sleep_are_the_machines_and_saying_it_twice_is_an_error() {
+        let mut bench = bench();
+        let set = privileged(&mut bench, "profileset", "340MHz");
+        assert_eq!(set["PROFILE"][0]["Profile"], "340MHz");
+        assert_eq!(bench.machine.setting().clock.get(), 340.0);
+        assert_eq!(mark(&privileged(&mut bench, "profileset", "9000MHz")), "E");
+        assert_eq!(mark(&privileged(&mut bench, "curtail", "wakeup")), "E");
+        assert_eq!(mark(&privileged(&mut bench, "curtail", "sleep")), "S");
+        assert_eq!(mark(&privileged(&mut bench, "curtail", "sleep")), "E");
+        bench.wait(5);
+        let config = bench.line(r#"{"command":"config"}"#);
+        assert_eq!(config["CONFIG"][0]["CurtailMode"], "Sleep");
+        assert_eq!(bench.machine.output().power.get(), 25.0);
+        assert_eq!(mark(&privileged(&mut bench, "curtail", "wakeup")), "S");
+        assert_eq!(bench.machine.setting().clock.get(), 340.0);
+    }
+
+    #[test]
+    fn one_session_at_a_time_and_none_without_its_number() {
+        let mut bench = bench();
+        assert_eq!(mark(&bench.line(r#"{"command":"curtail","parameter":"abcd,sleep"}"#)), "E");
+        assert_eq!(mark(&bench.line(r#"{"command":"logon"}"#)), "S");
+        assert_eq!(mark(&bench.line(r#"{"command":"logon"}"#)), "E");
+        assert_eq!(mark(&privileged(&mut bench, "logoff", "")), "S");
+        assert_eq!(mark(&bench.line(r#"{"command":"logon"}"#)), "S");
+        bench.wait(IDLE.as_secs() + 10);
+        assert_eq!(mark(&bench.line(r#"{"command":"logon"}"#)), "S");
+    }
+
+    #[test]
+    fn lights_fans_thermal_management_and_reboots() {
+        let mut bench = bench();
+        assert_eq!(mark(&privileged(&mut bench, "ledset", "red,blink")), "S");
+        assert_eq!(mark(&privileged(&mut bench, "atmset", "enabled=false")), "S");
+        assert_eq!(mark(&privileged(&mut bench, "fanset", "speed=40")), "S");
+        let config = &bench.line(r#"{"command":"config"}"#)["CONFIG"][0];
+        assert_eq!((&config["RedLed"], &config["IsAtmEnabled"]), (&json!("blink"), &json!(false)));
+        assert_eq!(bench.machine.setting().fan.get(), 0.4);
+        assert_eq!(mark(&privileged(&mut bench, "rebootdevice", "")), "S");
+        assert_eq!(bench.line(r#"{"command":"session"}"#)["SESSION"][0]["SessionID"], "");
+    }
+}

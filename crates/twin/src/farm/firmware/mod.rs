@@ -5,10 +5,17 @@ pub mod avalon;
 pub mod axeos;
 pub mod braiins;
 pub mod braiins_grpc;
+mod braiins_proto;
+mod digest;
 pub mod luxos;
+mod reply;
 pub mod whatsminer;
+mod whatsminer_cipher;
 
-use super::{Machine, Output, Setting};
+#[cfg(test)]
+mod bench;
+
+use super::{Kind, Machine, Output, Setting};
 use std::time::Duration;
 
 /// A request as the sockets deliver it.
@@ -80,11 +87,11 @@ pub struct View<'a> {
 }
 
 /// A firmware: its own persistent state and what it says.
-pub trait Firmware: Send {
+pub trait Firmware: Send + Remember {
     /// Answers, late by the given time, with what is to be done to the machine.
     fn answer(&mut self, ask: &Ask, view: &View<'_>) -> (Answer, Duration, Vec<Effect>);
 
-    /// Ports that it listens on, besides gRPC.
+    /// Ports that it listens on: 80 for the web, 50051 for gRPC, others in cgminer's framing.
     fn ports(&self) -> &'static [u16];
 
     /// The control board restarts: what is not persistent is forgotten.
@@ -92,6 +99,31 @@ pub trait Firmware: Send {
 
     /// Pools as they are now, for faults that lose them and tests that look.
     fn pools(&mut self) -> &mut Vec<Pool>;
+}
+
+/// A copy of a firmware with all that it remembers: what it is put back to by a fault under which it
+/// says yes and forgets. Every firmware that is `Clone` has it.
+pub trait Remember {
+    /// The copy.
+    fn remember(&self) -> Box<dyn Firmware>;
+}
+
+impl<T: Firmware + Clone + 'static> Remember for T {
+    fn remember(&self) -> Box<dyn Firmware> {
+        Box::new(self.clone())
+    }
+}
+
+/// The firmware of a machine of this kind; the seed gives this one machine its addresses and serials.
+pub fn of(kind: Kind, seed: u64) -> Box<dyn Firmware> {
+    match kind {
+        Kind::BitaxeGamma => Box::new(axeos::AxeOs::new(seed)),
+        Kind::BraiinsS21Pro => Box::new(braiins::Braiins::new(seed)),
+        Kind::WhatsminerM30Spp => Box::new(whatsminer::Whatsminer::new(seed)),
+        Kind::LuxS19kPro => Box::new(luxos::LuxOs::new(seed)),
+        Kind::AntminerS21 => Box::new(antminer::Antminer::new(seed)),
+        Kind::AvalonQ => Box::new(avalon::Avalon::new(seed)),
+    }
 }
 
 /// One pool of a firmware.
@@ -103,4 +135,14 @@ pub struct Pool {
     pub user: String,
     /// Password.
     pub password: String,
+}
+
+/// Where machines mine as they come from the factory: nowhere.
+fn vendor_pools() -> Vec<Pool> {
+    let pool = |host: &str| Pool {
+        url: format!("stratum+tcp://{host}:3333"),
+        user: "vendor.default".into(),
+        password: "x".into(),
+    };
+    vec![pool("pool.invalid"), pool("backup.invalid")]
 }

@@ -1,0 +1,687 @@
+//! One machine's tuning as a state machine: what is watched at every moment, when a setting has been
+//! looked at long enough, and what follows.
+
+use super::{
+    Action, Envelope, Found, Goal, Observation, Point, Policy, Prior,
+    belief::{Belief, Seen, place, same},
+    choose::{Avoid, Choice, Chooser, MARGIN},
+    journal::{self, Entry},
+    look::{Look, Role},
+    sequential::{self, Verdict},
+};
+use crate::{readings::Moment, work::Window};
+use std::time::Duration;
+use units::{Celsius, Efficiency, Hashrate, Megahertz, Millivolts, Ratio, Watts};
+
+/// A setting that is not read back within this is not believed to have been taken.
+const ARRIVES: Duration = Duration::from_secs(20);
+/// Without a chip temperature for this long nothing is safe.
+const BLIND: Duration = Duration::from_secs(30);
+/// Without verified work for this long nothing is known.
+const WORKLESS: Duration = Duration::from_secs(60);
+/// Two alarms of the error counter within this are one too many.
+const ALARMS: Duration = Duration::from_secs(5);
+/// A chip that was told to draw less has this long to cool.
+const COOLS: Duration = Duration::from_secs(60);
+/// Readings that make a look.
+const LOOK: u32 = 5;
+/// Shares that tell a machine's health to 1.5 %.
+const HEALTH_SHARES: u64 = 4500;
+/// Share of hashes that work can no longer tell from none.
+const UNSEEN: f64 = 0.02;
+/// Most settings tried between two rests.
+const TRIES: u32 = 60;
+/// Chips this near their limit are followed until it shows where their temperature goes, kelvin.
+const NEAR: f64 = 8.0;
+
+/// One machine's tuning.
+#[derive(Debug, Clone)]
+pub struct Tuner {
+    goal: Goal,
+    policy: Policy,
+    envelope: Envelope,
+    belief: Belief,
+    start: Point,
+    last_good: Point,
+    here: Point,
+    stage: Stage,
+    first: Option<f64>,
+    avoid: Vec<Avoid>,
+    optima: Vec<(f64, Point)>,
+    wish: Option<Point>,
+    watch: Watch,
+    tries: u32,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone)]
+enum Stage {
+    /// After a crash: the machine may be anywhere.
+    Returning,
+    /// Told to go to `here`, not yet read back there.
+    Arriving { since: Option<Moment>, role: Role },
+    /// There, not measured before `look.settled`.
+    Looking(Look),
+    /// The best there is; watched on, with the mean chip temperature at which it was found.
+    Resting { found: Found, chip: f64, look: Look },
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Watch {
+    alarm: Option<Moment>,
+    chip: Option<Moment>,
+    work: Option<Moment>,
+    restarts: u32,
+    regulator: Option<f64>,
+    inlet: Option<f64>,
+    cooling: Option<(Moment, f64)>,
+    hot: Option<f64>,
+}
+
+enum Doubt {
+    Lossy(f64),
+    Strained(String),
+    Other(String),
+}
+
+impl Tuner {
+    /// Begins at the setting that the machine has, which counts as good.
+    pub fn new(goal: Goal, policy: Policy, envelope: Envelope, prior: Prior, start: Point) -> Self {
+        Self {
+            goal,
+            policy,
+            envelope,
+            belief: Belief::new(prior),
+            start,
+            last_good: start,
+            here: start,
+            stage: Stage::Arriving { since: None, role: Role::First },
+            first: None,
+            avoid: Vec::new(),
+            optima: Vec::new(),
+            wish: None,
+            watch: Watch::default(),
+            tries: 0,
+            entries: Vec::new(),
+        }
+    }
+
+    /// Goes on after a crash: what was measured is known again, and a setting that was being tried is
+    /// left for the last good one. `None` if the journal is empty.
+    pub fn resume(
+        goal: Goal,
+        policy: Policy,
+        envelope: Envelope,
+        prior: Prior,
+        journal: &[Entry],
+    ) -> Option<Self> {
+        let start = journal::start(journal)?;
+        let mut tuner = Self::new(goal, policy, envelope, prior, start);
+        tuner.last_good = journal::last_good(journal)?;
+        tuner.here = tuner.last_good;
+        tuner.stage = Stage::Returning;
+        for entry in journal {
+            let Entry::Good { point, measured, .. } = entry else { continue };
+            let (Some(chip), Some(watts)) = (measured.chip, measured.power) else { continue };
+            for _ in 0..LOOK {
+                tuner.belief.power(*point, chip, watts, 0.05);
+            }
+            let lost = measured.lost.map(Ratio::get);
+            let (chip, watts) = (chip.get(), watts.get());
+            tuner.belief.saw(Seen { point: *point, chip, watts, lost });
+            if tuner.first.is_none() {
+                let kept = 1.0 - lost.unwrap_or(0.0);
+                tuner.first = Some(tuner.belief.full(*point).hashes_per_second() * kept);
+            }
+        }
+        Some(tuner)
+    }
+
+    /// What to do now.
+    pub fn step(&mut self, seen: &Observation) -> Action {
+        self.note(seen);
+        if let Some(doubt) = self.doubt(seen) {
+            return self.abort(doubt, seen.at);
+        }
+        match self.stage.clone() {
+            Stage::Returning => self.return_home(seen),
+            Stage::Arriving { since, role } => self.arrive(seen, since, role),
+            Stage::Looking(look) => self.look(seen, look),
+            Stage::Resting { found, chip, look } => self.rest(seen, found, chip, look),
+        }
+    }
+
+    /// The steps since this was last asked, for the journal: to be on disk before the action that came
+    /// with them is carried out.
+    pub fn take_entries(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.entries)
+    }
+
+    /// Where to return to on any doubt.
+    pub fn last_good(&self) -> Point {
+        self.last_good
+    }
+
+    /// What it is tuned for.
+    pub fn goal(&self) -> Goal {
+        self.goal
+    }
+
+    /// How it is tuned.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What was believed of the machine before anything was measured.
+    pub fn prior(&self) -> &Prior {
+        self.belief.prior()
+    }
+
+    /// Settings tried since the last rest.
+    pub fn tries(&self) -> u32 {
+        self.tries
+    }
+
+    /// Whether the error counters are believed: not those of a machine whose work contradicts them.
+    pub fn trusts_counters(&self) -> bool {
+        self.belief.trusted
+    }
+
+    fn note(&mut self, seen: &Observation) {
+        let told = &seen.readings;
+        let watch = &mut self.watch;
+        watch.hot = told.chip.map(Celsius::get).or(watch.hot);
+        watch.inlet = told.inlet.map(Celsius::get).or(watch.inlet);
+        if let (Some(chip), Some(regulator)) = (told.chip, told.regulator) {
+            watch.regulator = Some(regulator.get() - chip.get());
+        }
+        watch.chip = if told.chip.is_some() { Some(seen.at) } else { watch.chip.or(Some(seen.at)) };
+        watch.work = if seen.work.is_some() { Some(seen.at) } else { watch.work.or(Some(seen.at)) };
+    }
+
+    /// A reason to leave at once.
+    fn doubt(&mut self, seen: &Observation) -> Option<Doubt> {
+        let mut told = seen.readings.clone();
+        told.power = seen.power.map(|(watts, _)| watts).or(told.power);
+        let cooling = self.cooling(seen);
+        let breach = self.envelope.limits.breaches(&told).into_iter().next();
+        if let Some(breach) = breach.filter(|_| !cooling) {
+            return Some(Doubt::Strained(breach.to_string()));
+        }
+        let home = same(self.here, self.last_good);
+        if !home && !cooling && self.strained(seen) {
+            return Some(Doubt::Strained("its chips come near their limit".into()));
+        }
+        if seen.restarted {
+            return Some(Doubt::Strained("the machine restarted".into()));
+        }
+        let older = |than: Duration, since: Option<Moment>| {
+            since.is_some_and(|since| seen.at.since(since) > than)
+        };
+        if older(BLIND, self.watch.chip) {
+            return Some(Doubt::Other("its chip temperature is not told any more".into()));
+        }
+        if older(WORKLESS, self.watch.work) {
+            self.watch.work = Some(seen.at);
+            return Some(Doubt::Other("its work does not reach the server any more".into()));
+        }
+        let settled = !matches!(self.stage, Stage::Returning | Stage::Arriving { .. });
+        if settled && seen.setting.is_some_and(|setting| !same(setting, self.here)) {
+            return Some(Doubt::Other("it is not set as it was told".into()));
+        }
+        if seen.work.is_some_and(|work| sequential::mostly_faulty(&work)) {
+            return Some(Doubt::Lossy(2.0 * self.policy.abort_errors.get()));
+        }
+        let errors = seen.readings.errors.filter(|_| self.belief.trusted);
+        let high = errors.filter(|errors| *errors > self.policy.abort_errors);
+        match (high, self.watch.alarm) {
+            (Some(errors), Some(since)) if seen.at.since(since) <= ALARMS => {
+                return Some(Doubt::Lossy(errors.get()));
+            }
+            (high, _) => self.watch.alarm = high.map(|_| seen.at),
+        }
+        None
+    }
+
+    /// On the way down: told to draw less, not hotter than it was then, and still given time.
+    fn cooling(&self, seen: &Observation) -> bool {
+        self.watch.cooling.is_some_and(|(since, was)| {
+            let now = seen.readings.chip.map_or(f64::MAX, Celsius::get);
+            seen.at.since(since) < COOLS && now <= was + 0.5
+        })
+    }
+
+    /// Notes the temperature at which it is told to draw less.
+    fn cool(&mut self, at: Moment, to: Point) {
+        let less = drawn(to) < drawn(self.here);
+        self.watch.cooling = self.watch.hot.filter(|_| less).map(|chip| (at, chip));
+    }
+
+    fn strained(&self, seen: &Observation) -> bool {
+        let limit = self.envelope.limits.chip.get() - 0.5 * MARGIN.0;
+        seen.readings.chip.is_some_and(|chip| chip.get() > limit)
+    }
+
+    fn abort(&mut self, doubt: Doubt, at: Moment) -> Action {
+        self.watch.alarm = None;
+        // Heat is no reason to return to a setting that makes more of it.
+        if matches!(doubt, Doubt::Strained(_)) && drawn(self.here) < drawn(self.last_good) {
+            self.last_good = self.here;
+        }
+        let home = same(self.here, self.last_good);
+        let why = match doubt {
+            Doubt::Lossy(share) => {
+                let chip = self.belief.seen.last().map_or(60.0, |seen| seen.chip);
+                self.belief.cliff.saw(place(self.here, chip), share, 0.3);
+                self.avoid.push(Avoid::Lossy(self.here));
+                if home {
+                    self.last_good = self.moved(0.0, self.policy.step.get());
+                }
+                format!("it loses {:.1} % of its hashes", share * 100.0)
+            }
+            Doubt::Strained(why) => {
+                self.watch.restarts += u32::from(home);
+                if !home {
+                    self.avoid.push(Avoid::Strained(self.here));
+                } else if self.watch.restarts > 1 || !why.contains("restarted") {
+                    self.last_good = self.cooler();
+                }
+                why
+            }
+            Doubt::Other(why) => why,
+        };
+        self.return_to_last_good(at, why)
+    }
+
+    fn return_to_last_good(&mut self, at: Moment, why: String) -> Action {
+        self.cool(at, self.last_good);
+        let role = if self.first.is_none() { Role::First } else { Role::Step };
+        let last_good = self.last_good;
+        self.here = last_good;
+        self.stage = Stage::Arriving { since: Some(at), role };
+        self.entries.push(Entry::Restored { at, point: last_good, why: why.clone() });
+        Action::Abort { last_good, why }
+    }
+
+    /// The next measured setting that draws clearly less; a lower clock if there is none.
+    fn cooler(&self) -> Point {
+        let seen = &self.belief.seen;
+        let here = seen.iter().find(|seen| same(seen.point, self.here)).map(|seen| seen.watts);
+        let cooler = seen.iter().filter(|seen| here.is_some_and(|here| seen.watts < 0.95 * here));
+        let nearest = cooler.max_by(|a, b| a.watts.total_cmp(&b.watts));
+        let lower = self.moved(-25.0, 0.0);
+        let lowest = || self.moved(0.0, -self.policy.step.get());
+        nearest.map_or_else(
+            || if same(lower, self.here) { lowest() } else { lower },
+            |seen| seen.point,
+        )
+    }
+
+    fn moved(&self, mhz: f64, mv: f64) -> Point {
+        let (f, v) = (self.envelope.frequency, self.envelope.voltage);
+        let Point { frequency, voltage } = self.here;
+        let near = |value: f64, low: f64, high: f64| value.clamp(low, high);
+        Point {
+            frequency: Megahertz::new(near(frequency.get() + mhz, f.low.get(), f.high.get()))
+                .unwrap_or(frequency),
+            voltage: Millivolts::new(near(voltage.get() + mv, v.low.get(), v.high.get()))
+                .unwrap_or(voltage),
+        }
+    }
+
+    fn return_home(&mut self, seen: &Observation) -> Action {
+        match seen.setting {
+            None => Action::Wait(self.policy.period),
+            Some(setting) if same(setting, self.here) => {
+                let role = if self.first.is_none() { Role::First } else { Role::Step };
+                self.arrive(seen, Some(seen.at), role)
+            }
+            Some(_) => {
+                self.return_to_last_good(seen.at, "the last tuning ended in the middle".into())
+            }
+        }
+    }
+
+    fn arrive(&mut self, seen: &Observation, since: Option<Moment>, role: Role) -> Action {
+        let since = since.unwrap_or(seen.at);
+        let there = seen.setting.is_some_and(|setting| same(setting, self.here));
+        if there {
+            self.stage = Stage::Looking(Look::new(role, seen.at.after(self.policy.settle)));
+        } else if seen.at.since(since) > ARRIVES {
+            if role == Role::Step {
+                self.avoid.push(Avoid::Strained(self.here));
+            }
+            return self.return_to_last_good(seen.at, "it did not take the setting".into());
+        } else {
+            self.stage = Stage::Arriving { since: Some(since), role };
+        }
+        Action::Wait(self.policy.period)
+    }
+
+    fn look(&mut self, seen: &Observation, mut look: Look) -> Action {
+        if seen.at < look.settled {
+            return Action::Wait(self.policy.period);
+        }
+        look.take(seen);
+        if look.samples() <= 4 * LOOK {
+            self.learn_power(seen);
+        }
+        let near = self.envelope.limits.chip.get() - NEAR;
+        let hot = seen.readings.chip.is_some_and(|chip| chip.get() > near);
+        let over = seen.at.since(look.settled) >= self.policy.dwell;
+        let strained = self.strained(seen) && !self.cooling(seen);
+        if strained && look.role == Role::Proof {
+            let watts = seen.power.map_or(Watts::ZERO, |(watts, _)| watts);
+            return self.retune(seen.at, seen.readings.chip.map_or(0.0, Celsius::get), watts);
+        }
+        if look.samples() < LOOK || (hot && look.ending.is_none() && !over && !strained) {
+            self.stage = Stage::Looking(look);
+            return Action::Wait(self.policy.period);
+        }
+        let counted = look.errors().filter(|_| self.belief.trusted);
+        if counted.is_none() && look.role == Role::First {
+            self.belief.trusted = false;
+            look.role = Role::Health(None);
+        }
+        match look.role {
+            Role::First => self.begin(seen.at, look),
+            Role::Health(short) => self.health(seen.at, look, short, over),
+            Role::Step => self.judge_step(seen.at, look, over),
+            Role::Proof => self.prove(seen, look, over),
+        }
+    }
+
+    fn learn_power(&mut self, seen: &Observation) {
+        if let (Some((watts, error)), Some(chip)) = (seen.power, seen.readings.chip) {
+            self.belief.power(self.here, chip, watts, error);
+        }
+    }
+
+    fn begin(&mut self, at: Moment, look: Look) -> Action {
+        if look.samples() < 2 * LOOK {
+            self.stage = Stage::Looking(look);
+            return Action::Wait(self.policy.period);
+        }
+        let kept = 1.0 - look.errors().unwrap_or(0.0);
+        self.first = Some(self.belief.full(self.here).hashes_per_second() * kept);
+        self.good(at, look)
+    }
+
+    fn health(
+        &mut self,
+        at: Moment,
+        look: Look,
+        short: Option<(Point, f64, f64)>,
+        over: bool,
+    ) -> Action {
+        let full = self.belief.prior().rate(self.here.frequency);
+        let known = look.work().and_then(|work| {
+            let enough = work.shares >= HEALTH_SHARES || over;
+            Some((sequential::ratio(&work, full).filter(|_| enough)?, work.relative_error()?))
+        });
+        let Some((ratio, error)) = known else {
+            self.stage = Stage::Looking(look);
+            return Action::Wait(self.policy.period);
+        };
+        // Within the noise a machine is taken for sound.
+        self.belief.health = if (ratio - 1.0).abs() < 2.0 * error { 1.0 } else { ratio.min(1.2) };
+        if let Some((point, fell_to, chip)) = short {
+            let part = fell_to / self.belief.health;
+            if part < 1.0 - 0.5 * self.policy.shortfall.get() {
+                self.belief.distrust();
+                self.belief.cliff.saw(place(point, chip), proved_loss(part, error), 0.5);
+                self.avoid.push(Avoid::Lossy(point));
+            }
+        }
+        self.first = Some(self.belief.full(self.start).hashes_per_second());
+        self.good(at, look)
+    }
+
+    fn judge_step(&mut self, at: Moment, look: Look, over: bool) -> Action {
+        let Some(work) = look.work() else { return self.go_on(look) };
+        let expected = self.expected(&look);
+        let less = self.policy.shortfall;
+        if sequential::far_short(&work, expected, less) {
+            return self.fell_short(at, &look, &work, expected);
+        }
+        if let Some(lost) = look.errors().filter(|_| self.belief.trusted) {
+            if lost > self.policy.abort_errors.get() {
+                return self.abort(Doubt::Lossy(lost), at);
+            }
+            return self.good(at, look);
+        }
+        let here = look.seen(self.here, 0.0, false);
+        let chip = here.map_or(60.0, |seen| seen.chip);
+        if self.belief.cliff.most_lost(place(self.here, chip)) < 0.005 {
+            return self.good(at, look);
+        }
+        match verdict(&work, expected, less, over) {
+            Verdict::Open => self.go_on(look),
+            Verdict::Short => self.fell_short(at, &look, &work, expected),
+            Verdict::Full => {
+                self.belief.cliff.clean(place(self.here, chip), UNSEEN);
+                self.good(at, look)
+            }
+        }
+    }
+
+    fn prove(&mut self, seen: &Observation, look: Look, over: bool) -> Action {
+        let Some(work) = look.work() else { return self.go_on(look) };
+        let expected = self.expected(&look);
+        match verdict(&work, expected, self.policy.shortfall, over) {
+            Verdict::Open => self.go_on(look),
+            // One verdict in a hundred is wrong by itself: counters are not called liars on one.
+            Verdict::Short if self.belief.trusted && !look.repeated => {
+                let mut look = look;
+                look.again(seen.at);
+                self.go_on(look)
+            }
+            Verdict::Short => self.fell_short(seen.at, &look, &work, expected),
+            Verdict::Full => {
+                let Some((found, chip)) = self.found(&look, &work, seen) else {
+                    return self.go_on(look);
+                };
+                self.mark_good(seen.at, &look);
+                self.optima.push((self.air(chip, found.power), self.here));
+                self.tries = 0;
+                self.stage = Stage::Resting { found, chip, look };
+                Action::Done(found)
+            }
+        }
+    }
+
+    /// Work says less than the counters, or than the clock alone where there are none.
+    fn fell_short(&mut self, at: Moment, look: &Look, work: &Window, expected: Hashrate) -> Action {
+        let ratio = sequential::ratio(work, expected).unwrap_or(0.0);
+        let chip = look.seen(self.here, 0.0, false).map_or(60.0, |seen| seen.chip);
+        let short = self.here;
+        let why = format!("its work proves {:.0} % of what it should", ratio * 100.0);
+        if self.belief.trusted && !same(short, self.start) {
+            // Counters and work disagree: one of them is wrong everywhere, or only here.
+            self.last_good = self.start;
+            let action = self.return_to_last_good(at, why);
+            let role = Role::Health(Some((short, ratio * self.belief.health, chip)));
+            self.stage = Stage::Arriving { since: Some(at), role };
+            return action;
+        }
+        if same(short, self.start) {
+            return self.go_on(look.clone().with(Role::Health(None)));
+        }
+        let lost = proved_loss(ratio, work.relative_error().unwrap_or(1.0));
+        self.belief.cliff.saw(place(short, chip), lost, 0.5);
+        self.avoid.push(Avoid::Lossy(short));
+        self.belief.seen.retain(|seen| !same(seen.point, short));
+        if same(short, self.last_good) {
+            self.last_good = self.moved(0.0, self.policy.step.get());
+        }
+        self.return_to_last_good(at, why)
+    }
+
+    fn go_on(&mut self, look: Look) -> Action {
+        self.stage = Stage::Looking(look);
+        Action::Wait(self.policy.period)
+    }
+
+    fn expected(&self, look: &Look) -> Hashrate {
+        let lost = look.errors().filter(|_| self.belief.trusted).unwrap_or(0.0);
+        let full = self.belief.full(self.here).hashes_per_second();
+        Hashrate::from_hashes_per_second(full * (1.0 - lost))
+    }
+
+    fn mark_good(&mut self, at: Moment, look: &Look) {
+        let model = |chip: f64| {
+            let chip = Celsius::new(chip).unwrap_or(Celsius::ZERO);
+            self.belief.prior().power(self.here, chip).get()
+        };
+        let expected = model(60.0);
+        if let Some(seen) = look.seen(self.here, expected, self.belief.trusted) {
+            self.belief.saw(seen);
+        }
+        self.last_good = self.here;
+        self.entries.push(Entry::Good { at, point: self.here, measured: look.measured() });
+    }
+
+    fn good(&mut self, at: Moment, look: Look) -> Action {
+        self.mark_good(at, &look);
+        let Some(here) = self.belief.seen.last() else { return self.go_on(look) };
+        let here = Seen { chip: look.ending.unwrap_or(here.chip), ..*here };
+        let chooser = Chooser {
+            goal: self.goal,
+            policy: &self.policy,
+            envelope: &self.envelope,
+            belief: &self.belief,
+            here,
+            air: self.watch.inlet,
+            regulator: self.watch.regulator,
+            first: self.first.unwrap_or(0.0),
+            avoid: &self.avoid,
+        };
+        let wished = self.wish.filter(|wish| !same(*wish, self.here));
+        let wished = wished.and_then(|wish| chooser.step_to(wish)).map(Choice::Try);
+        let choice = match wished {
+            Some(choice) => choice,
+            None if self.tries >= TRIES => Choice::Stay,
+            None => chooser.next(),
+        };
+        if wished.is_none() {
+            self.wish = None;
+        }
+        match choice {
+            Choice::Stay => self.go_on(look.with(Role::Proof)),
+            Choice::Try(point) | Choice::Settle(point) => self.apply(at, point),
+        }
+    }
+
+    fn apply(&mut self, at: Moment, point: Point) -> Action {
+        let last_good = self.last_good;
+        self.cool(at, point);
+        self.tries += 1;
+        self.here = point;
+        self.stage = Stage::Arriving { since: Some(at), role: Role::Step };
+        self.entries.push(Entry::Applying { at, point, last_good });
+        Action::Apply { point, last_good }
+    }
+
+    fn found(&self, look: &Look, work: &Window, seen: &Observation) -> Option<(Found, f64)> {
+        let here = look.seen(self.here, 0.0, self.belief.trusted)?;
+        let measured = look.measured().power;
+        let chip = Celsius::new(here.chip).ok()?;
+        let power = measured.unwrap_or_else(|| self.prior().power(self.here, chip));
+        let power_error = match (measured, seen.power) {
+            (Some(_), Some((_, error))) => error,
+            _ => self.prior().uncertainty,
+        };
+        let rate = work.rate();
+        let error = work.relative_error()?.hypot(power_error);
+        let efficiency = Efficiency::of(power, rate).ok()?;
+        Some((Found { point: self.here, rate, power, efficiency, error }, here.chip))
+    }
+
+    /// Stays, and watches for other air and for work that falls short.
+    fn rest(&mut self, seen: &Observation, found: Found, chip: f64, mut look: Look) -> Action {
+        // Power is not learned here: hours at one setting would teach nothing of any other.
+        look.take(seen);
+        let at = seen.at;
+        if let Some(work) = look.work() {
+            match sequential::judge(&work, self.expected(&look), self.policy.shortfall) {
+                Verdict::Short if look.repeated || !self.belief.trusted => {
+                    let expected = self.expected(&look);
+                    return self.fell_short(at, &look, &work, expected);
+                }
+                Verdict::Short => look.again(at),
+                Verdict::Full => look.begin(at),
+                Verdict::Open => {}
+            }
+        }
+        let now = seen.readings.chip.map(Celsius::get);
+        let moved = now.is_some_and(|now| (now - chip).abs() >= self.policy.retune_kelvin);
+        if moved || self.strained(seen) {
+            return self.retune(at, now.unwrap_or(chip), found.power);
+        }
+        self.stage = Stage::Resting { found, chip, look };
+        Action::Done(found)
+    }
+
+    /// Other air: what was measured is moved to it, and the choice is made anew from here.
+    fn retune(&mut self, at: Moment, chip: f64, power: Watts) -> Action {
+        let here = Seen { point: self.here, chip, watts: power.get(), lost: None };
+        let air = self.watch.inlet;
+        let mut moved = self.belief.seen.clone();
+        for seen in &mut moved {
+            let chip = self.belief.outlook(seen.point, &here, air).chip;
+            let lost = self.belief.cliff.lost(place(seen.point, chip));
+            seen.lost = seen.lost.map(|old| old.max(lost));
+        }
+        self.belief.seen = moved;
+        self.avoid.clear();
+        self.wish = self.remembered(self.air(chip, power));
+        self.stage = Stage::Looking(Look::new(Role::Step, at));
+        Action::Wait(self.policy.period)
+    }
+
+    /// Temperature of the air, measured or made out from the chip.
+    fn air(&self, chip: f64, power: Watts) -> f64 {
+        let first = self.belief.seen.first();
+        let resistance =
+            first.map_or(0.0, |seen| (seen.chip - 25.0).max(0.0) / seen.watts.max(0.1));
+        self.watch.inlet.unwrap_or(chip - resistance * power.get())
+    }
+
+    /// The optimum in this air, between two that were found in colder and in warmer air.
+    fn remembered(&self, air: f64) -> Option<Point> {
+        let near = |warmer: bool| {
+            let side = self.optima.iter().filter(move |(t, _)| (*t >= air) == warmer);
+            side.min_by(|a, b| (a.0 - air).abs().total_cmp(&(b.0 - air).abs()))
+        };
+        let ((cold, low), (warm, high)) = (near(false)?, near(true)?);
+        let part = (air - cold) / (warm - cold).max(1e-9);
+        let mix = |a: f64, b: f64| a + part * (b - a);
+        Some(Point {
+            frequency: Megahertz::new(mix(low.frequency.get(), high.frequency.get())).ok()?,
+            voltage: Millivolts::new(mix(low.voltage.get(), high.voltage.get())).ok()?,
+        })
+    }
+}
+
+/// What grows with the power of a setting and needs no model.
+fn drawn(point: Point) -> f64 {
+    point.voltage.volts().powi(2) * point.frequency.get()
+}
+
+/// Share of hashes that work says are lost, at least: a test that ends on an unlucky minute would
+/// otherwise put the cliff too high.
+fn proved_loss(ratio: f64, error: f64) -> f64 {
+    (1.0 - ratio - 1.5 * error).max(UNSEEN)
+}
+
+/// The sequential test; at the end of the time, what is most likely well is let pass: the same test
+/// goes on while the machine rests there.
+fn verdict(work: &Window, expected: Hashrate, less: Ratio, over: bool) -> Verdict {
+    let likely = |ratio: f64| ratio >= 1.0 - 0.75 * less.get();
+    match sequential::judge(work, expected, less) {
+        Verdict::Open if over && sequential::ratio(work, expected).is_some_and(likely) => {
+            Verdict::Full
+        }
+        verdict => verdict,
+    }
+}

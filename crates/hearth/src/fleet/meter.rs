@@ -1,0 +1,1 @@
+//! The Stratum server as the fleet's meter.

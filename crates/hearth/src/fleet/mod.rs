@@ -1,0 +1,6 @@
+//! The fleet in this program: its commands, and what ties its room to the Stratum server's.
+
+pub mod meter;
+pub mod run;
+pub mod scan;
+pub mod tune;
