@@ -3,10 +3,14 @@
 
 pub mod actuate;
 pub mod bulk;
+pub mod fleet;
+pub mod load;
 pub mod registry;
 pub mod staging;
 pub mod supervise;
 pub mod tune;
+
+pub use fleet::{Fleet, Open, Setup};
 
 use crate::{readings::Moment, work::Tally};
 use std::{

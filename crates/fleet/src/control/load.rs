@@ -1,0 +1,205 @@
+//! How much a machine can draw as it is set, and what a command makes of that. Pure. Takes the higher
+//! figure wherever two are known, and none where none is: nobody's guess feeds a breaker.
+
+use crate::{
+    command::Command, control::staging::Step, device::Device, power::FRESH, readings::Moment,
+};
+use std::time::Duration;
+use units::{Millivolts, Watts};
+
+/// Firmware keeps to its limit within its own estimate's error (5 %, [`crate::power::Source`]).
+const MARGIN: f64 = 1.05;
+/// Above that on a cold start: fans at full speed, chips trained at full voltage. An assumption.
+const START: f64 = 1.1;
+/// What sleeps still feeds a control board and fans: 25 W of an S19k Pro under LuxOS, 3 W of a Gamma.
+/// Until the machine tells, a twentieth of its full power and ten watts.
+const STANDBY: (f64, f64) = (0.05, 10.0);
+/// Until a power reading shows that it arrived: time to fall asleep, and time to ramp up.
+const FALL: Duration = Duration::from_secs(10);
+const RAMP: Duration = Duration::from_secs(120);
+
+/// The most that a machine can draw as it is set; `None` if nobody has said.
+pub fn bound(device: &Device, now: Moment) -> Option<Watts> {
+    let most = match mining(device) {
+        Some(false) => standby(device)?,
+        _ => set_to(device)?,
+    };
+    Some(
+        device
+            .known
+            .power
+            .and_then(|told| told.fresh(now, FRESH).copied())
+            .map_or(most, |drawn| larger(most, times(drawn, MARGIN))),
+    )
+}
+
+/// What a command makes of a machine's power. `Ok(None)`: nothing; `Err`: more, and nobody has said
+/// how much that can be.
+pub fn step(device: &Device, command: &Command, now: Moment) -> Result<Option<Step>, Unsaid> {
+    let up = |target: Watts| Step { target, peak: times(target, START), settle: RAMP };
+    let step = match command {
+        Command::Pause => {
+            let target = standby(device).ok_or(Unsaid)?;
+            Step { target, peak: target, settle: FALL }
+        }
+        Command::PowerLimit(limit) => up(times(*limit, MARGIN)),
+        Command::Resume | Command::Reboot => up(set_to(device).ok_or(Unsaid)?),
+        Command::Throttle(part) => {
+            up(times(full(device).ok_or(Unsaid)?, MARGIN * part.get().max(STANDBY.0)))
+        }
+        Command::Profile(name) => {
+            let told = profile(device, name).map(|watts| times(watts, MARGIN));
+            up(told.or_else(|| full(device)).ok_or(Unsaid)?)
+        }
+        Command::Mode(_) => up(full(device).ok_or(Unsaid)?),
+        Command::Clock { frequency, voltage } => {
+            let switching = |f: f64, v: Millivolts| f * v.volts() * v.volts();
+            let at = device.settings.as_ref().map(|settings| &settings.value);
+            let now_set = at.and_then(|at| Some(switching(at.frequency?.get(), at.voltage?)));
+            let drawn = device.known.power.and_then(|told| told.fresh(now, FRESH).copied());
+            let wanted = switching(frequency.get(), *voltage);
+            // Not all of it is switching: leakage rises less. So this is the most.
+            let scaled = drawn
+                .zip(now_set.filter(|set| *set > 0.0))
+                .filter(|_| mining(device) == Some(true));
+            let target = scaled.map(|(drawn, set)| times(drawn, MARGIN * (wanted / set).max(0.2)));
+            up(target.or_else(|| full(device)).ok_or(Unsaid)?)
+        }
+        Command::Fan(_) | Command::TargetTemperature(_) | Command::Locate(_) => return Ok(None),
+    };
+    Ok(Some(step))
+}
+
+/// Nobody has said how much a machine can draw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "nobody has said how much this machine can draw: set its model or power under [[fleet.device]]"
+)]
+pub struct Unsaid;
+
+fn mining(device: &Device) -> Option<bool> {
+    device.settings.as_ref().and_then(|settings| settings.value.mining)
+}
+
+/// The most that it can draw at all.
+fn full(device: &Device) -> Option<Watts> {
+    let curve = device.curve.as_ref().map(|curve| curve.ceiling());
+    let said = [device.declared_power, curve];
+    let firmware = device.capabilities.power.map(|range| range.high);
+    let profiles = device.capabilities.profiles.iter().filter_map(|(_, watts)| *watts);
+    let said = said.into_iter().flatten().reduce(larger);
+    said.or_else(|| firmware.into_iter().chain(profiles).reduce(larger))
+}
+
+/// The most that it can draw while it hashes as it is set.
+fn set_to(device: &Device) -> Option<Watts> {
+    let settings = device.settings.as_ref().map(|settings| &settings.value);
+    let limit = settings.and_then(|settings| settings.power_limit);
+    let profile = settings.and_then(|settings| profile(device, settings.profile.as_deref()?));
+    limit.or(profile).or_else(|| full(device)).map(|watts| times(watts, MARGIN))
+}
+
+fn standby(device: &Device) -> Option<Watts> {
+    let most = full(device).or_else(|| set_to(device))?;
+    Watts::new(most.get() * STANDBY.0 + STANDBY.1).ok()
+}
+
+fn profile(device: &Device, name: &str) -> Option<Watts> {
+    device.capabilities.profiles.iter().find(|(own, _)| own == name).and_then(|(_, watts)| *watts)
+}
+
+fn times(watts: Watts, factor: f64) -> Watts {
+    // Finite times finite and both small: this cannot fail, and if it did, nothing changes.
+    Watts::new(watts.get() * factor).unwrap_or(watts)
+}
+
+fn larger(a: Watts, b: Watts) -> Watts {
+    if a < b { b } else { a }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Control, DeviceId, Identity, Limits, Settings, identity::Firmware, readings::Reading,
+    };
+    use units::{Celsius, Megahertz};
+
+    fn w(watts: f64) -> Watts {
+        Watts::new(watts).unwrap()
+    }
+
+    fn machine(declared: Option<f64>) -> Device {
+        let limits = Limits {
+            chip: Celsius::new(90.0).unwrap(),
+            regulator: None,
+            inlet: None,
+            outlet: None,
+            input_low: None,
+            input_high: None,
+            power: None,
+        };
+        let identity = Identity::of(Firmware::WhatsminerV2);
+        let mut device =
+            Device::found(DeviceId::Named("m".into()), identity, Control::Firmware, limits);
+        device.declared_power = declared.map(w);
+        device
+    }
+
+    fn set(device: &mut Device, settings: Settings) {
+        device.settings = Some(Reading::new(settings, Moment::default()));
+    }
+
+    #[test]
+    fn what_nobody_has_said_is_not_guessed() {
+        let device = machine(None);
+        let now = Moment::default();
+        assert_eq!(bound(&device, now), None);
+        assert_eq!(step(&device, &Command::Resume, now), Err(Unsaid));
+        assert_eq!(step(&device, &Command::Locate(true), now), Ok(None));
+        let limited = step(&device, &Command::PowerLimit(w(2000.0)), now).unwrap().unwrap();
+        assert_eq!((limited.target, limited.peak.get().round()), (w(2100.0), 2310.0));
+    }
+
+    #[test]
+    fn a_seven_kilowatt_machine_is_taken_as_it_is() {
+        let device = machine(Some(7000.0));
+        let step = step(&device, &Command::PowerLimit(w(7360.0)), Moment::default()).unwrap();
+        assert_eq!(step.unwrap().target, w(7360.0 * 1.05));
+        assert_eq!(bound(&device, Moment::default()), Some(w(7350.0)));
+    }
+
+    #[test]
+    fn a_machine_that_draws_more_than_it_is_set_to_counts_with_what_it_draws() {
+        let mut device = machine(Some(3500.0));
+        set(&mut device, Settings { mining: Some(false), ..Settings::default() });
+        assert_eq!(bound(&device, Moment::default()), Some(w(185.0)));
+        device.known.power = Some(Reading::new(w(2000.0), Moment::default()));
+        assert_eq!(bound(&device, Moment::default()), Some(w(2100.0)));
+        assert_eq!(
+            bound(&device, Moment::from_secs(61)),
+            Some(w(185.0)),
+            "old readings say nothing"
+        );
+    }
+
+    #[test]
+    fn a_clock_change_scales_with_frequency_and_the_square_of_voltage() {
+        let mut device = machine(None);
+        let mhz = |f| Megahertz::new(f).unwrap();
+        let mv = |v| Millivolts::new(v).unwrap();
+        set(
+            &mut device,
+            Settings {
+                mining: Some(true),
+                frequency: Some(mhz(500.0)),
+                voltage: Some(mv(1000.0)),
+                ..Settings::default()
+            },
+        );
+        device.known.power = Some(Reading::new(w(20.0), Moment::default()));
+        let command = Command::Clock { frequency: mhz(600.0), voltage: mv(1100.0) };
+        let step = step(&device, &command, Moment::default()).unwrap().unwrap();
+        assert!((step.target.get() - 20.0 * 1.2 * 1.21 * 1.05).abs() < 1e-9);
+    }
+}
