@@ -12,6 +12,7 @@
 mod belief;
 mod choose;
 mod cliff;
+mod goal;
 mod gp;
 mod journal;
 mod look;
@@ -21,6 +22,7 @@ mod rls;
 mod run;
 mod sequential;
 
+pub use goal::GoalError;
 pub use journal::{Entry, JournalRow, Measured};
 pub use model::{Cliff, Point, Prior};
 pub use run::Tuner;
