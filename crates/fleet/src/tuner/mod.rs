@@ -9,6 +9,7 @@
 //!                 └───────────────▶ Abort: last good setting ◀────────┘
 //! ```
 
+mod arms;
 mod belief;
 mod choose;
 mod cliff;
@@ -22,6 +23,7 @@ mod rls;
 mod run;
 mod sequential;
 
+pub use arms::{Arm, ArmAction, ArmFound, ArmSeen, Arms};
 pub use goal::GoalError;
 pub use journal::{Entry, JournalRow, Measured};
 pub use model::{Cliff, Point, Prior};
