@@ -3,6 +3,8 @@
 //!
 //! `cargo test -p hearth-fleet --test gamma -- --nocapture` prints the figures.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 #[path = "gamma/bench.rs"]
 mod bench;
 #[path = "gamma/ladder.rs"]

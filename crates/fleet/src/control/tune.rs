@@ -1,1 +1,416 @@
 //! Carries out what a tuner decides, keeps its journal, restores the last good setting on any doubt.
+//! Decides nothing: what is seen goes to the tuner, what the tuner says goes to the machine.
+
+use super::{Clock, Meter, Who};
+use crate::{
+    command::Command,
+    driver::{Driver, DriverError, Reply, State},
+    readings::{Moment, Readings},
+    settings::Settings,
+    tuner::{
+        Action, Entry, Envelope, Found, Goal, JournalRow, Observation, Point, Policy, Prior, Tuner,
+    },
+    verify,
+    work::{Tally, Window, WorkScale},
+};
+use std::{
+    collections::HashMap,
+    fs::{File, OpenOptions},
+    future::Future,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    pin::pin,
+    time::Duration,
+};
+use units::{Watts, Work};
+
+/// Longest journal that is read back: a tuning writes some dozens of rows.
+const LONGEST: u64 = 4 << 20;
+/// How often a machine is told its last good setting before it is given up.
+const ATTEMPTS: u32 = 5;
+/// Pause between two of them.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Power of a machine by the best source there is, and its relative error.
+pub type PowerOf = dyn Fn(&Readings, Moment) -> Option<(Watts, f64)> + Send + Sync;
+
+/// What is to be tuned, and how.
+pub struct Plan<'a> {
+    /// For what.
+    pub goal: Goal,
+    /// How boldly.
+    pub policy: Policy,
+    /// Within which limits.
+    pub envelope: Envelope,
+    /// What is known of the model.
+    pub prior: Prior,
+    /// Whose work it is.
+    pub who: Who,
+    /// Emulated hashes behind each real one.
+    pub scale: WorkScale,
+    /// The best source of its power.
+    pub power: &'a PowerOf,
+    /// Longest tuning; after it the best so far stays. `None` ends at the first rest.
+    pub time: Option<Duration>,
+    /// Go on watching after the first rest, and tune again in other air, until stopped.
+    pub keep_on: bool,
+}
+
+/// What happens meanwhile, for logs and pages.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News {
+    /// A step, already in the journal.
+    Step(Entry),
+    /// The machine refused or did not answer a step.
+    Refused(String),
+    /// The best setting there is, for now.
+    Found(Found),
+}
+
+/// How a tuning ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum End {
+    /// At a setting that its work proved.
+    Found(Found),
+    /// Stopped, or out of time: the machine is at its last good setting.
+    Stopped(Point),
+}
+
+/// Why a machine is not tuned.
+#[derive(Debug, thiserror::Error)]
+pub enum TuneError {
+    /// No answer at the very beginning.
+    #[error("the machine does not answer: {0}")]
+    Machine(#[from] DriverError),
+    /// It does not tell what it is set to.
+    #[error("the machine does not tell its clock and core voltage; it cannot be tuned this way")]
+    NoSetting,
+    /// The journal cannot be kept, and without one nothing is tried.
+    #[error("the journal {path} cannot be written: {error}; nothing was changed")]
+    Journal {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The last good setting was not read back.
+    #[error("the machine does not return to {0}, {1}; set it by hand")]
+    NotRestored(units::Megahertz, units::Millivolts),
+    /// There is nothing to undo.
+    #[error("this machine has not been tuned")]
+    NotTuned,
+}
+
+/// Tunes one machine until it rests, time is over or `stop` is ready. However it ends, its share
+/// interval is the usual one again and it is at a setting that was good.
+pub async fn tune(
+    link: &dyn Driver,
+    meter: &dyn Meter,
+    clock: &Clock,
+    plan: &Plan<'_>,
+    journal: &mut Journal,
+    stop: impl Future<Output = ()>,
+    news: &mut (dyn FnMut(News) + Send),
+) -> Result<End, TuneError> {
+    let start = point_of(&link.read().await?.settings).ok_or(TuneError::NoSetting)?;
+    let Plan { goal, policy, envelope, prior, .. } = *plan;
+    let tuner = match journal.unfinished() {
+        Some(entries) => Tuner::resume(goal, policy, envelope, prior, entries),
+        None => None,
+    };
+    let tuner = match tuner {
+        Some(tuner) => tuner,
+        None => {
+            journal.begin()?;
+            Tuner::new(goal, policy, envelope, prior, start)
+        }
+    };
+    meter.share_interval(&plan.who, Some(policy.share_interval));
+    let mut run = Run { link, meter, clock, plan, journal, news, tuner, seen: Seen::default() };
+    let mut stop = pin!(stop);
+    let end = tokio::select! {
+        end = run.until_rest() => end,
+        () = &mut stop => run.go_home("stopped").await,
+    };
+    let end = match end {
+        Err(TuneError::Journal { path, error }) => {
+            // Without a journal nothing more is tried, and what was tried is left.
+            let home = run.tuner.last_good();
+            restore(link, clock, home).await?;
+            Err(TuneError::Journal { path, error })
+        }
+        end => end,
+    };
+    meter.share_interval(&plan.who, None);
+    end
+}
+
+/// Returns a machine that a crash left in the middle of a trial to its last good setting. `None` if
+/// nothing was left unfinished.
+pub async fn recover(
+    link: &dyn Driver,
+    clock: &Clock,
+    journal: &mut Journal,
+) -> Result<Option<Point>, TuneError> {
+    let Some(Entry::Applying { last_good, .. }) = journal.entries.last().cloned() else {
+        return Ok(None);
+    };
+    let why = "the program ended in the middle of a trial".into();
+    journal.write(&Entry::Restored { at: clock.now(), point: last_good, why })?;
+    restore(link, clock, last_good).await?;
+    Ok(Some(last_good))
+}
+
+/// Sets a machine to what it was before it was last tuned.
+pub async fn undo(
+    link: &dyn Driver,
+    clock: &Clock,
+    journal: &mut Journal,
+) -> Result<Point, TuneError> {
+    let first = journal.entries.first().ok_or(TuneError::NotTuned)?;
+    let point = match first {
+        Entry::Applying { last_good, .. } => *last_good,
+        Entry::Good { point, .. } | Entry::Restored { point, .. } => *point,
+    };
+    let why = "undone".into();
+    journal.write(&Entry::Restored { at: clock.now(), point, why })?;
+    restore(link, clock, point).await?;
+    Ok(point)
+}
+
+struct Run<'a> {
+    link: &'a dyn Driver,
+    meter: &'a dyn Meter,
+    clock: &'a Clock,
+    plan: &'a Plan<'a>,
+    journal: &'a mut Journal,
+    news: &'a mut (dyn FnMut(News) + Send),
+    tuner: Tuner,
+    seen: Seen,
+}
+
+/// What is remembered between two looks.
+#[derive(Default)]
+struct Seen {
+    sessions: HashMap<u64, Tally>,
+    since: Option<Tally>,
+    uptime: Option<Duration>,
+    found: Option<Found>,
+}
+
+impl Run<'_> {
+    async fn until_rest(&mut self) -> Result<End, TuneError> {
+        let begun = self.clock.now();
+        let period = self.plan.policy.period;
+        loop {
+            let seen = self.look().await;
+            let action = self.tuner.step(&seen);
+            for entry in self.tuner.take_entries() {
+                self.journal.write(&entry)?;
+                (self.news)(News::Step(entry));
+            }
+            match action {
+                Action::Wait(time) => self.sleep(time).await,
+                Action::Apply { point, .. } | Action::Abort { last_good: point, .. } => {
+                    self.apply(point).await;
+                    self.sleep(period).await;
+                }
+                Action::Done(found) => {
+                    if self.seen.found.replace(found) != Some(found) {
+                        (self.news)(News::Found(found));
+                    }
+                    if !self.plan.keep_on {
+                        return Ok(End::Found(found));
+                    }
+                    self.sleep(period).await;
+                }
+            }
+            let over = |time| self.clock.now().since(begun) > time;
+            if self.plan.time.is_some_and(over) {
+                return self.go_home("its time is over").await;
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Observation {
+        let state = self.link.read().await.ok();
+        let at = self.clock.now();
+        let State { readings, settings } = state.unwrap_or_default();
+        let (before, now) = (self.seen.uptime, readings.uptime);
+        self.seen.uptime = now.or(before);
+        let slack = Duration::from_secs(1);
+        let restarted = before.zip(now).is_some_and(|(before, now)| now + slack < before);
+        let power = (self.plan.power)(&readings, at);
+        let work = self.work(at);
+        Observation { at, setting: point_of(&settings), readings, power, work, restarted }
+    }
+
+    /// Work since the last change of setting; `None` while no session of the machine is open.
+    fn work(&mut self, at: Moment) -> Option<Window> {
+        let mine = self.meter.tallies(at).into_iter().filter(|worked| match &self.plan.who {
+            Who::Address(ip) => worked.ip == *ip,
+            Who::Worker(name) => worked.worker == *name,
+        });
+        let mut open = false;
+        for worked in mine {
+            open = true;
+            self.seen.sessions.insert(worked.session, worked.tally);
+        }
+        let now = self.total(at);
+        let from = *self.seen.since.get_or_insert(now);
+        let none = Window { time: Duration::ZERO, shares: 0, work: Work::ZERO, faulty: 0 };
+        open.then(|| Window::between(&from, &now, self.plan.scale).unwrap_or(none))
+    }
+
+    /// Sessions that ended keep what they proved.
+    fn total(&self, at: Moment) -> Tally {
+        let mut total = Tally { at, ..Tally::default() };
+        for tally in self.seen.sessions.values() {
+            total.accepted += tally.accepted;
+            total.faulty += tally.faulty;
+            total.work = Work::from_hashes(total.work.hashes() + tally.work.hashes());
+        }
+        total
+    }
+
+    async fn apply(&mut self, point: Point) {
+        match self.link.apply(&clock_to(point)).await {
+            Ok(Reply::Accepted) => {}
+            Ok(Reply::Refused(words)) => (self.news)(News::Refused(words)),
+            Err(error) => (self.news)(News::Refused(error.to_string())),
+        }
+        self.seen.since = None;
+    }
+
+    async fn go_home(&mut self, why: &str) -> Result<End, TuneError> {
+        let point = self.tuner.last_good();
+        let entry = Entry::Restored { at: self.clock.now(), point, why: why.into() };
+        let written = self.journal.write(&entry);
+        (self.news)(News::Step(entry));
+        restore(self.link, self.clock, point).await?;
+        written.map(|()| End::Stopped(point))
+    }
+
+    async fn sleep(&self, time: Duration) {
+        tokio::time::sleep(self.clock.real(time)).await;
+    }
+}
+
+/// Tells a machine a setting until it is read back.
+async fn restore(link: &dyn Driver, clock: &Clock, point: Point) -> Result<(), TuneError> {
+    let command = clock_to(point);
+    for _ in 0..ATTEMPTS {
+        let is = |state: State| verify::holds(&command, None, &state) == Some(true);
+        if link.read().await.is_ok_and(is) {
+            return Ok(());
+        }
+        // What it says does not matter: what is read back does.
+        let _ = link.apply(&command).await;
+        tokio::time::sleep(clock.real(PAUSE)).await;
+    }
+    let is = |state: State| verify::holds(&command, None, &state) == Some(true);
+    if link.read().await.is_ok_and(is) {
+        return Ok(());
+    }
+    Err(TuneError::NotRestored(point.frequency, point.voltage))
+}
+
+fn clock_to(point: Point) -> Command {
+    Command::Clock { frequency: point.frequency, voltage: point.voltage }
+}
+
+fn point_of(settings: &Settings) -> Option<Point> {
+    Some(Point { frequency: settings.frequency?, voltage: settings.voltage? })
+}
+
+/// The journal of one machine: one JSON object a line, on disk before the step that it tells of.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: Option<File>,
+    entries: Vec<Entry>,
+}
+
+impl Journal {
+    /// Reads what there is. A torn last line, as a crash leaves it, is not read.
+    pub fn open(path: &Path) -> Result<Self, TuneError> {
+        let wrong = |error| TuneError::Journal { path: path.into(), error };
+        let entries = match std::fs::metadata(path) {
+            Ok(about) if about.len() > LONGEST => {
+                return Err(wrong(io::Error::other("it is longer than any tuning can be")));
+            }
+            Ok(_) => read(&std::fs::read_to_string(path).map_err(wrong)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(wrong(error)),
+        };
+        Ok(Self { path: path.into(), file: None, entries })
+    }
+
+    /// Where the journal of a machine is kept, by its id.
+    pub fn path(data_dir: &Path, id: &str) -> PathBuf {
+        let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+        let name: String = id.chars().take(120).map(safe).collect();
+        data_dir.join("tune").join(format!("{name}.jsonl"))
+    }
+
+    /// All steps.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The steps of a tuning that a crash ended: its last one was never finished.
+    pub fn unfinished(&self) -> Option<&[Entry]> {
+        matches!(self.entries.last(), Some(Entry::Applying { .. })).then_some(&self.entries)
+    }
+
+    /// Begins a new tuning; the one before is kept beside it.
+    fn begin(&mut self) -> Result<(), TuneError> {
+        if !self.entries.is_empty() {
+            let old = self.path.with_extension("jsonl.before");
+            std::fs::rename(&self.path, old).map_err(|error| self.wrong(error))?;
+        }
+        self.entries.clear();
+        self.file = None;
+        Ok(())
+    }
+
+    /// Writes a step and waits until it is on disk. Blocks for some milliseconds, a few times a minute.
+    fn write(&mut self, entry: &Entry) -> Result<(), TuneError> {
+        self.append(entry).map_err(|error| self.wrong(error))?;
+        self.entries.push(entry.clone());
+        Ok(())
+    }
+
+    fn append(&mut self, entry: &Entry) -> io::Result<()> {
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => {
+                if let Some(folder) = self.path.parent() {
+                    std::fs::create_dir_all(folder)?;
+                }
+                let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+                // Whatever a crash left half written ends here.
+                file.write_all(b"\n")?;
+                file
+            }
+        };
+        let mut line = serde_json::to_vec(&JournalRow::from(entry))?;
+        line.push(b'\n');
+        file.write_all(&line)?;
+        file.sync_data()?;
+        self.file = Some(file);
+        Ok(())
+    }
+
+    fn wrong(&self, error: io::Error) -> TuneError {
+        TuneError::Journal { path: self.path.clone(), error }
+    }
+}
+
+fn read(text: &str) -> Vec<Entry> {
+    let rows = text.lines().filter_map(|line| serde_json::from_str::<JournalRow>(line).ok());
+    rows.filter_map(|row| row.entry()).collect()
+}
+
+#[cfg(test)]
+mod tests;

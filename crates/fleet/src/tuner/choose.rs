@@ -15,7 +15,7 @@ const GRID: (f64, f64) = (6.25, 5.0);
 /// Distance kept from limits of temperature, kelvin, and of power, as a part.
 pub(super) const MARGIN: (f64, f64) = (1.0, 0.02);
 /// A setting stays this long, so a change is paid off over it: what air does within half a day.
-const STAYS: Duration = Duration::from_secs(6 * 3600);
+pub(super) const STAYS: Duration = Duration::from_secs(6 * 3600);
 /// Largest step of the clock upwards, MHz.
 const UP: f64 = 25.0;
 /// A step is only taken if it cannot lose more than this part of what ends a trial.
@@ -224,7 +224,7 @@ impl Chooser<'_> {
 }
 
 /// Expected value of max(0, x) for x normal with this mean and deviation.
-fn expected_improvement(mean: f64, deviation: f64) -> f64 {
+pub(super) fn expected_improvement(mean: f64, deviation: f64) -> f64 {
     if deviation <= 0.0 {
         return mean.max(0.0);
     }

@@ -132,7 +132,8 @@ mod tests {
         let four = Ratio::new(0.04).unwrap();
         let before = cliff.voltage(at(525.0, 0.0), four).0;
         cliff.saw(at(525.0, 1200.0), 0.0, 1.0);
-        assert_eq!(cliff.voltage(at(525.0, 0.0), four).0, before);
+        let after = cliff.voltage(at(525.0, 0.0), four).0;
+        assert!(after <= before && before - after < 1.0, "{before} {after}");
         cliff.saw(at(525.0, 1000.0), 0.0, 1.0);
         let after = cliff.voltage(at(525.0, 0.0), four).0;
         assert!(after < 1000.0, "{before} {after}");

@@ -9,9 +9,11 @@
 //!                 └───────────────▶ Abort: last good setting ◀────────┘
 //! ```
 
+mod arms;
 mod belief;
 mod choose;
 mod cliff;
+mod goal;
 mod gp;
 mod journal;
 mod look;
@@ -21,6 +23,8 @@ mod rls;
 mod run;
 mod sequential;
 
+pub use arms::{Arm, ArmAction, ArmFound, ArmSeen, Arms};
+pub use goal::GoalError;
 pub use journal::{Entry, JournalRow, Measured};
 pub use model::{Cliff, Point, Prior};
 pub use run::Tuner;

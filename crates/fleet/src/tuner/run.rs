@@ -71,6 +71,7 @@ struct Watch {
     alarm: Option<Moment>,
     chip: Option<Moment>,
     work: Option<Moment>,
+    shares: Option<u64>,
     restarts: u32,
     regulator: Option<f64>,
     inlet: Option<f64>,
@@ -196,7 +197,10 @@ impl Tuner {
             watch.regulator = Some(regulator.get() - chip.get());
         }
         watch.chip = if told.chip.is_some() { Some(seen.at) } else { watch.chip.or(Some(seen.at)) };
-        watch.work = if seen.work.is_some() { Some(seen.at) } else { watch.work.or(Some(seen.at)) };
+        let shares = seen.work.map(|work| work.shares);
+        if watch.work.is_none() || (shares.is_some() && shares != watch.shares) {
+            (watch.work, watch.shares) = (Some(seen.at), shares);
+        }
     }
 
     /// A reason to leave at once.
@@ -219,6 +223,7 @@ impl Tuner {
             since.is_some_and(|since| seen.at.since(since) > than)
         };
         if older(BLIND, self.watch.chip) {
+            self.watch.chip = Some(seen.at);
             return Some(Doubt::Other("its chip temperature is not told any more".into()));
         }
         if older(WORKLESS, self.watch.work) {
@@ -438,7 +443,9 @@ impl Tuner {
     }
 
     fn judge_step(&mut self, at: Moment, look: Look, over: bool) -> Action {
-        let Some(work) = look.work() else { return self.go_on(look) };
+        let Some(work) = look.work().filter(|work| work.shares > 0) else {
+            return self.go_on(look);
+        };
         let expected = self.expected(&look);
         let less = self.policy.shortfall;
         if sequential::far_short(&work, expected, less) {
@@ -466,7 +473,9 @@ impl Tuner {
     }
 
     fn prove(&mut self, seen: &Observation, look: Look, over: bool) -> Action {
-        let Some(work) = look.work() else { return self.go_on(look) };
+        let Some(work) = look.work().filter(|work| work.shares > 0) else {
+            return self.go_on(look);
+        };
         let expected = self.expected(&look);
         match verdict(&work, expected, self.policy.shortfall, over) {
             Verdict::Open => self.go_on(look),

@@ -1,0 +1,471 @@
+//! The best of a few settings, for firmware that takes neither clock nor voltage: profiles, power
+//! limits, modes. Power over verified hashrate is taken as a quadratic, so three settings tell what
+//! all others bring. Pure, as the other tuner; the same price for a change, the same verified work.
+
+use super::{
+    Goal, Policy,
+    choose::{STAYS, expected_improvement},
+    rls::Rls,
+};
+use crate::{
+    command::{Command, WorkMode},
+    limits::Limits,
+    readings::{Moment, Readings},
+    work::Window,
+};
+use units::{Efficiency, Hashrate, Watts};
+
+/// Shape of power over hashrate, both as parts of the first measured: an S19k Pro's ladder at its
+/// factory clock (fleet.md section 5). How far another machine may be off: one standard deviation.
+const SHAPE: [(f64, f64); 3] = [(0.072, 0.06), (0.517, 0.15), (0.411, 0.15)];
+/// Shares that measure a setting to 1.3 %.
+const ENOUGH: u64 = 5600;
+/// How far a profile may lie beside the quadratic, relative.
+const BESIDE: f64 = 0.007;
+/// What a mode draws, as a part of the normal one, where nothing tells: a guess that measuring mends.
+const MODES: (f64, f64) = (0.75, 1.15);
+/// Error of a figure that the firmware tells of a setting it is not at, relative.
+const TOLD: f64 = 0.02;
+/// The same where it tells none.
+const UNTOLD: f64 = 0.1;
+
+/// One way in which a machine can be told to run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arm {
+    /// The command: a profile, a power limit or a mode.
+    pub command: Command,
+    /// Power that the firmware tells of it.
+    pub told: Option<Watts>,
+}
+
+/// What is seen at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ArmSeen {
+    /// Now.
+    pub at: Moment,
+    /// Whether the arm last applied is read back; `None` if nothing was read.
+    pub there: Option<bool>,
+    /// Sensors.
+    pub readings: Readings,
+    /// Power by the best source, with its relative error.
+    pub power: Option<(Watts, f64)>,
+    /// Work verified since the arm was last changed.
+    pub work: Option<Window>,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ArmAction {
+    /// Nothing yet.
+    Wait,
+    /// Set the arm with this number; the second one is known to be good.
+    Apply(usize, usize),
+    /// Return to this arm: a limit broke, or the machine did not take the other one.
+    Abort(usize),
+    /// Stay with this one.
+    Done(ArmFound),
+}
+
+/// The best arm and what it was measured to bring.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ArmFound {
+    /// Its number.
+    pub arm: usize,
+    /// Verified hashrate.
+    pub rate: Hashrate,
+    /// Its power.
+    pub power: Watts,
+    /// What that makes.
+    pub efficiency: Efficiency,
+}
+
+/// One machine's choice among its arms.
+#[derive(Debug, Clone)]
+pub struct Arms {
+    goal: Goal,
+    policy: Policy,
+    limits: Limits,
+    arms: Vec<Arm>,
+    measured: Vec<Option<Measured>>,
+    barred: Vec<bool>,
+    here: usize,
+    good: usize,
+    applied: Option<Moment>,
+    mark: Option<(Moment, Window)>,
+    watts: (f64, u32),
+    first: Option<Measured>,
+    curve: Rls<3>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Measured {
+    watts: f64,
+    rate: f64,
+    /// One standard error of the rate, relative.
+    error: f64,
+}
+
+impl Arms {
+    /// Begins at the arm that the machine has, which counts as good. `policy.settle` has to cover
+    /// restart, ramp and warming of this machine, ten minutes for large ones. `None` if there is no such arm.
+    pub fn new(
+        goal: Goal,
+        policy: Policy,
+        limits: Limits,
+        arms: Vec<Arm>,
+        start: usize,
+    ) -> Option<Self> {
+        let count = arms.len();
+        (start < count).then(|| Self {
+            goal,
+            policy,
+            limits,
+            arms,
+            measured: vec![None; count],
+            barred: vec![false; count],
+            here: start,
+            good: start,
+            applied: None,
+            mark: None,
+            watts: (0.0, 0),
+            first: None,
+            curve: Rls::new(SHAPE.map(|(mean, _)| mean), SHAPE.map(|(_, sd)| sd), 0.0),
+        })
+    }
+
+    /// What to do now.
+    pub fn step(&mut self, seen: &ArmSeen) -> ArmAction {
+        let mut told = seen.readings.clone();
+        told.power = seen.power.map(|(watts, _)| watts).or(told.power);
+        if !self.limits.breaches(&told).is_empty() && self.here != self.good {
+            return self.abort(seen.at);
+        }
+        let applied = *self.applied.get_or_insert(seen.at);
+        let waited = seen.at.since(applied);
+        if waited < self.policy.settle {
+            return ArmAction::Wait;
+        }
+        if seen.there == Some(false) && self.here != self.good {
+            return self.abort(seen.at);
+        }
+        let Some(work) = seen.work else {
+            let lost = waited > self.policy.settle + self.policy.dwell && self.here != self.good;
+            return if lost { self.abort(seen.at) } else { ArmAction::Wait };
+        };
+        if let Some((watts, _)) = seen.power {
+            self.watts = (self.watts.0 + watts.get(), self.watts.1 + 1);
+        }
+        let (since, from) = *self.mark.get_or_insert((seen.at, work));
+        let shares = work.shares.saturating_sub(from.shares);
+        let over = seen.at.since(since) >= self.policy.dwell;
+        if shares < ENOUGH && !(over && shares > 0) {
+            return ArmAction::Wait;
+        }
+        let seconds = (work.time.saturating_sub(from.time)).as_secs_f64();
+        let rate = (work.work.hashes() - from.work.hashes()) / seconds;
+        self.measure(rate, shares);
+        self.choose(seen.at)
+    }
+
+    /// The arms, in the order given.
+    pub fn arms(&self) -> &[Arm] {
+        &self.arms
+    }
+
+    /// How many were measured.
+    pub fn tried(&self) -> usize {
+        self.measured.iter().flatten().count()
+    }
+
+    fn measure(&mut self, rate: f64, shares: u64) {
+        let told = self.arms[self.here].told.map_or(0.0, Watts::get);
+        let watts = if self.watts.1 > 0 { self.watts.0 / f64::from(self.watts.1) } else { told };
+        if !(rate.is_finite() && rate > 0.0 && watts > 0.0) {
+            self.barred[self.here] = true;
+            return;
+        }
+        let error = 1.0 / (shares.max(1) as f64).sqrt();
+        let now = Measured { watts, rate, error };
+        self.measured[self.here] = Some(now);
+        self.good = self.here;
+        let first = *self.first.get_or_insert(now);
+        let part = rate / first.rate;
+        let noise = (watts / first.watts) * error.hypot(BESIDE);
+        self.curve.update([1.0, part, part * part], watts / first.watts, noise);
+    }
+
+    fn choose(&mut self, at: Moment) -> ArmAction {
+        let scored = |arm: usize| Some((arm, self.score(self.likely(self.measured[arm]?))));
+        let best = (0..self.arms.len()).filter_map(scored).max_by(|a, b| a.1.total_cmp(&b.1));
+        let Some((best_arm, floor)) = best else { return self.abort(at) };
+        let cost = self.policy.switch_cost.as_secs_f64() / STAYS.as_secs_f64();
+        let next = (0..self.arms.len())
+            .filter(|arm| self.measured[*arm].is_none() && !self.barred[*arm])
+            .filter_map(|arm| {
+                let (expected, unsure) = self.expect(arm)?;
+                let gain = expected_improvement(self.score(expected) - floor, unsure) - cost;
+                Some((arm, gain))
+            })
+            .max_by(|a, b| a.1.total_cmp(&b.1))
+            .filter(|(_, gain)| *gain > self.policy.worth.get());
+        match next {
+            Some((arm, _)) => self.apply(arm, at),
+            None if best_arm != self.here => self.apply(best_arm, at),
+            None => self.done(best_arm),
+        }
+    }
+
+    /// What an arm that was not measured would bring, and its standard deviation, relative.
+    fn expect(&self, arm: usize) -> Option<(Measured, f64)> {
+        let first = self.first?;
+        let told = |arm: usize| self.arms[arm].told.map(Watts::get);
+        let normal = first.watts;
+        let (watts, unsure) = match (told(arm), &self.arms[arm].command) {
+            (Some(watts), _) => (watts * self.gain(), TOLD),
+            (None, Command::Mode(WorkMode::Low)) => (normal * MODES.0, UNTOLD),
+            (None, Command::Mode(WorkMode::High)) => (normal * MODES.1, UNTOLD),
+            (None, _) => (normal, UNTOLD),
+        };
+        if self.limits.power.is_some_and(|most| watts > most.get()) {
+            return None;
+        }
+        let (rate, spread) = self.rate_at(watts)?;
+        Some((Measured { watts, rate, error: spread }, spread.hypot(unsure)))
+    }
+
+    /// What was measured, drawn towards what all the others say as far as it is unsure.
+    fn likely(&self, seen: Measured) -> Measured {
+        let Some((rate, spread)) = self.rate_at(seen.watts) else { return seen };
+        let (own, others) = (seen.error.powi(2), spread.powi(2) + BESIDE * BESIDE);
+        let rate = (seen.rate * others + rate * own) / (own + others);
+        Measured { rate, ..seen }
+    }
+
+    /// Hashrate that the curve gives to a power, and its standard deviation, relative.
+    fn rate_at(&self, watts: f64) -> Option<(f64, f64)> {
+        let first = self.first?;
+        // Power rises with hashrate, so the quadratic is inverted by halving.
+        let (mut low, mut high) = (0.0, 4.0);
+        for _ in 0..50 {
+            let middle = 0.5 * (low + high);
+            let (power, _) = self.curve.predict([1.0, middle, middle * middle]);
+            if power * first.watts < watts { low = middle } else { high = middle }
+        }
+        let part = 0.5 * (low + high);
+        let spread = self.curve.predict([1.0, part, part * part]).1 * first.watts / watts;
+        (part > 0.01).then_some((part * first.rate, spread))
+    }
+
+    /// Measured over told power, over all arms that have both.
+    fn gain(&self) -> f64 {
+        let both = self.arms.iter().zip(&self.measured);
+        let ratios = both.filter_map(|(arm, seen)| Some(seen.as_ref()?.watts / arm.told?.get()));
+        let (sum, count) =
+            ratios.fold((0.0, 0.0), |(sum, count), ratio| (sum + ratio, count + 1.0));
+        if count > 0.0 { sum / count } else { 1.0 }
+    }
+
+    fn score(&self, seen: Measured) -> f64 {
+        const FAILS: f64 = 100.0;
+        let kept = self.first.map_or(0.0, |first| first.rate);
+        match self.goal {
+            // Shares tell no more than about two percent.
+            Goal::Efficiency { keep } if seen.rate < 0.98 * keep.get() * kept => {
+                (seen.rate / kept).ln() - FAILS
+            }
+            Goal::Efficiency { .. } => (seen.rate / seen.watts).ln(),
+            Goal::Watts(most) if seen.watts > most.get() => -(seen.watts / most.get()).ln() - FAILS,
+            Goal::Heat(heat) => seen.rate.ln() - 5.0 * (seen.watts / heat.get() - 1.0).abs(),
+            _ => seen.rate.ln(),
+        }
+    }
+
+    fn apply(&mut self, arm: usize, at: Moment) -> ArmAction {
+        self.go(arm, at);
+        ArmAction::Apply(arm, self.good)
+    }
+
+    fn abort(&mut self, at: Moment) -> ArmAction {
+        self.barred[self.here] = true;
+        self.go(self.good, at);
+        ArmAction::Abort(self.good)
+    }
+
+    fn go(&mut self, arm: usize, at: Moment) {
+        self.here = arm;
+        self.applied = Some(at);
+        self.mark = None;
+        self.watts = (0.0, 0);
+    }
+
+    fn done(&self, arm: usize) -> ArmAction {
+        let found = self.measured[arm].and_then(|seen| {
+            let power = Watts::new(seen.watts).ok()?;
+            let rate = Hashrate::from_hashes_per_second(seen.rate);
+            let efficiency = Efficiency::of(power, rate).ok()?;
+            Some(ArmFound { arm, rate, power, efficiency })
+        });
+        found.map_or(ArmAction::Wait, ArmAction::Done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{Rng, SeedableRng};
+    use rand_distr::{Distribution, Poisson};
+    use rand_xoshiro::Xoshiro256PlusPlus;
+    use std::time::Duration;
+    use twin::farm::{Kind, Machine, Setting, Spec};
+    use units::{Celsius, Megahertz, Ratio, Work};
+
+    const CLOCKS: [f64; 13] =
+        [190.0, 240.0, 290.0, 340.0, 390.0, 440.0, 490.0, 540.0, 590.0, 640.0, 690.0, 740.0, 790.0];
+
+    struct Bench {
+        machine: Machine,
+        seconds: f64,
+        work: Window,
+        random: Xoshiro256PlusPlus,
+        deaf: bool,
+    }
+
+    fn air() -> Celsius {
+        Celsius::new(25.0).unwrap()
+    }
+
+    fn none() -> Window {
+        Window { time: Duration::ZERO, shares: 0, work: Work::ZERO, faulty: 0 }
+    }
+
+    impl Bench {
+        fn new(seed: u64) -> Self {
+            let mut machine = Machine::new(Spec::of(Kind::LuxS19kPro), air());
+            machine.power(true);
+            for _ in 0..100 {
+                machine.step(Duration::from_secs(60), air());
+            }
+            let random = Xoshiro256PlusPlus::seed_from_u64(seed);
+            Self { machine, seconds: 0.0, work: none(), random, deaf: false }
+        }
+
+        fn set(&mut self, arm: usize) {
+            let setting = self.machine.setting();
+            let clock = Megahertz::new(CLOCKS[arm]).unwrap();
+            if !self.deaf {
+                self.machine.set(Setting { clock, ..setting });
+            }
+            self.work = none();
+        }
+
+        fn seen(&mut self, arm: usize) -> ArmSeen {
+            let spec = *self.machine.spec();
+            let share = spec.nominal().hashes_per_second() / 20.0;
+            for _ in 0..5 {
+                self.machine.step(Duration::from_secs(1), air());
+                self.seconds += 1.0;
+                let due = self.machine.output().good.hashes_per_second() / share;
+                let shares = Poisson::new(due).map_or(0.0, |due| due.sample(&mut self.random));
+                self.work.time += Duration::from_secs(1);
+                self.work.shares += shares as u64;
+                self.work.work = Work::from_hashes(self.work.work.hashes() + shares * share);
+            }
+            let out = self.machine.output();
+            let noise = 1.0 + 0.01 * self.random.random_range(-1.0..1.0);
+            let there = (self.machine.setting().clock.get() - CLOCKS[arm]).abs() < 1.0;
+            ArmSeen {
+                at: Moment(Duration::from_secs_f64(self.seconds)),
+                there: Some(there),
+                readings: Readings { chip: Some(out.chip), ..Readings::default() },
+                power: Some((Watts::new(out.power.get() * noise).unwrap(), 0.05)),
+                work: Some(self.work),
+            }
+        }
+    }
+
+    fn arms() -> Vec<Arm> {
+        let told = |f: f64| Watts::new(1.03 * (200.0 + 2.446 * f + 0.003304 * f * f)).ok();
+        let arm = |f: &f64| Arm { command: Command::Profile(format!("{f:.0}MHz")), told: told(*f) };
+        CLOCKS.iter().map(arm).collect()
+    }
+
+    fn limits() -> Limits {
+        Limits {
+            chip: Celsius::new(95.0).unwrap(),
+            regulator: None,
+            inlet: None,
+            outlet: None,
+            input_low: None,
+            input_high: None,
+            power: Watts::new(4400.0).ok(),
+        }
+    }
+
+    /// True (J/TH, TH/s, W) of an arm once all is warm.
+    fn truth(arm: usize) -> (f64, f64, f64) {
+        let mut bench = Bench::new(0);
+        bench.set(arm);
+        for _ in 0..100 {
+            bench.machine.step(Duration::from_secs(60), air());
+        }
+        let out = bench.machine.output();
+        let rate = out.good.terahashes_per_second();
+        (out.power.get() / rate, rate, out.power.get())
+    }
+
+    fn run(goal: Goal, seed: u64, deaf: bool) -> (usize, usize, f64) {
+        let mut bench = Bench::new(seed);
+        bench.deaf = deaf;
+        let policy = Policy { settle: Duration::from_secs(600), ..Policy::default() };
+        let mut tuner = Arms::new(goal, policy, limits(), arms(), 8).unwrap();
+        for _ in 0..20_000 {
+            let here = tuner.here;
+            match tuner.step(&bench.seen(here)) {
+                ArmAction::Wait => {}
+                ArmAction::Apply(arm, _) | ArmAction::Abort(arm) => bench.set(arm),
+                ArmAction::Done(found) => return (found.arm, tuner.tried(), bench.seconds),
+            }
+        }
+        panic!("no end");
+    }
+
+    #[test]
+    fn a_luxos_ladder_is_tuned_within_two_percent_with_few_of_its_profiles_tried() {
+        let all: Vec<_> = (0..CLOCKS.len()).map(truth).collect();
+        let first = all[8].1;
+        for keep in [0.4, 0.75] {
+            let allowed = all.iter().filter(|(_, rate, _)| *rate >= keep * first);
+            let best = allowed.map(|(joules, ..)| *joules).fold(f64::MAX, f64::min);
+            let goal = Goal::Efficiency { keep: Ratio::new(keep).unwrap() };
+            let (mut close, mut most, mut longest) = (0, 0, 0.0_f64);
+            for seed in 0..20 {
+                let (arm, tried, seconds) = run(goal, seed, false);
+                close += u32::from(all[arm].0 <= 1.02 * best);
+                most = most.max(tried);
+                longest = longest.max(seconds);
+            }
+            println!(
+                "keep {keep}: {:.2} J/TH at first, best {best:.2}, {close} of 20 within 2 %, at most \
+                 {most} of 13 tried, {longest:.0} s",
+                all[8].0
+            );
+            assert!(close >= 19 && most <= 6, "{close} {most}");
+        }
+    }
+
+    #[test]
+    fn a_watt_cap_takes_the_most_hashrate_below_it() {
+        let cap = 2000.0;
+        let fits = |arm: &usize| truth(*arm).2 <= cap;
+        let best = (0..CLOCKS.len()).filter(fits).next_back().unwrap();
+        let (arm, tried, _) = run(Goal::Watts(Watts::new(cap).unwrap()), 3, false);
+        assert!(arm == best && tried <= 5, "{arm} {best} {tried}");
+    }
+
+    #[test]
+    fn a_machine_that_ignores_profiles_stays_where_it_is() {
+        let goal = Goal::Efficiency { keep: Ratio::new(0.5).unwrap() };
+        let (arm, tried, _) = run(goal, 1, true);
+        assert_eq!((arm, tried), (8, 1));
+    }
+}
