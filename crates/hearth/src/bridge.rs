@@ -14,6 +14,8 @@ use stratum::{Closed, Delta, Opened, Reject, Server, Sink};
 pub struct Bridge {
     pub server: OnceLock<Server>,
     pub chain: RwLock<Option<Chain>>,
+    /// The machines as the status shows them; none while there is no fleet.
+    pub fleet: RwLock<Option<api::Fleet>>,
     recorder: Recorder,
     /// The ledger's name for each of the server's sessions.
     sessions: Mutex<HashMap<u64, SessionId>>,
@@ -32,6 +34,7 @@ impl Bridge {
         Self {
             server: OnceLock::new(),
             chain: RwLock::new(None),
+            fleet: RwLock::new(None),
             recorder,
             sessions: Mutex::default(),
             now: Mutex::default(),

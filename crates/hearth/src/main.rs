@@ -8,6 +8,7 @@ mod bridge;
 mod catalogue;
 mod config;
 mod demo;
+mod demo_farm;
 mod doctor;
 mod fleet;
 mod init;

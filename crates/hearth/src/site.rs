@@ -111,6 +111,11 @@ impl Site {
         self.status()
     }
 
+    /// What the rooms are tied together by; the fleet hangs on it, too.
+    pub fn bridge(&self) -> Arc<Bridge> {
+        self.bridge.clone()
+    }
+
     /// The record.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger

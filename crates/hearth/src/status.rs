@@ -88,6 +88,7 @@ impl Maker {
             ledger: self.health(),
             ..Status::default()
         };
+        status.fleet.clone_from(&self.bridge.fleet.read().unwrap_or_else(PoisonError::into_inner));
         {
             let held = self.bridge.now.lock().unwrap_or_else(PoisonError::into_inner);
             status.work = held.template.as_deref().map(work);

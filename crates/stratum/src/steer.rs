@@ -14,7 +14,7 @@ use units::{Difficulty, Work};
 /// Machines steered at most; more are refused, so that nobody can fill memory.
 const MAX_STEERED: usize = 100_000;
 /// Shares of one machine never come more often than this on purpose.
-const SHORTEST: Duration = Duration::from_millis(50);
+const SHORTEST: Duration = Duration::from_millis(5);
 /// A steered machine's share takes at least this many hashes: with fewer, the count of shares would no
 /// longer be Poisson's, and every error computed from it wrong. Only emulated machines come near.
 const LEAST_HASHES: f64 = 10.0;

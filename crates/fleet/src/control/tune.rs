@@ -110,7 +110,7 @@ pub async fn tune(
     plan: &Plan<'_>,
     journal: &mut Journal,
     stop: impl Future<Output = ()>,
-    news: &mut (dyn FnMut(News) + Send),
+    news: &mut (dyn FnMut(News) + Send + Sync),
 ) -> Result<End, TuneError> {
     let start = point_of(&link.read().await?.settings).ok_or(TuneError::NoSetting)?;
     let Plan { goal, policy, envelope, prior, .. } = *plan;
@@ -184,7 +184,7 @@ struct Run<'a> {
     clock: &'a Clock,
     plan: &'a Plan<'a>,
     journal: &'a mut Journal,
-    news: &'a mut (dyn FnMut(News) + Send),
+    news: &'a mut (dyn FnMut(News) + Send + Sync),
     tuner: Tuner,
     seen: Seen,
 }

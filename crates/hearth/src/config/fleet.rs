@@ -9,12 +9,12 @@ use fleet::{
     Firmware,
     circuit::{Circuit, Circuits},
     identity::DeviceId,
-    tuner::Goal,
+    tuner::{Goal, GoalError},
     work::WorkScale,
 };
 use std::{net::IpAddr, str::FromStr, sync::Arc, time::Duration};
 use toml::de::DeValue;
-use units::{Ratio, Watts};
+use units::Watts;
 
 /// What the fleet is told.
 #[derive(Debug, Clone)]
@@ -321,18 +321,11 @@ fn quantity<T: FromStr>(wanted: &'static str) -> impl Fn(&DeValue) -> Read<T> {
 }
 
 fn goal(value: &DeValue) -> Read<Option<Goal>> {
-    let text = value.as_str().unwrap_or_default();
-    let keep = Ratio::new(0.85).unwrap_or_default();
-    let watts = text.strip_prefix("watts=").and_then(|watts| watts.parse::<f64>().ok());
-    match (text, watts.and_then(|watts| Watts::new(watts).ok())) {
-        ("off", _) => Ok(None),
-        ("efficiency", _) => Ok(Some(Goal::Efficiency { keep })),
-        ("hashrate", _) => Ok(Some(Goal::Hashrate)),
-        (_, Some(watts)) => Ok(Some(Goal::Watts(watts))),
-        _ => Err(Fault::MustBe(
-            "\"off\", \"efficiency\", \"hashrate\" or a power such as \"watts=800\"".into(),
-        )),
+    let text = value::text(value)?;
+    if text == "off" {
+        return Ok(None);
     }
+    text.parse().map(Some).map_err(|error: GoalError| Fault::Sentence(format!("is wrong: {error}")))
 }
 
 fn firmware(value: &DeValue) -> Read<Firmware> {
