@@ -157,10 +157,6 @@ async fn run(command: Command) -> Outcome {
             quiet_log()?;
             fleet::tune::run(args).await
         }
-        Command::Twin(Twin::Farm(args)) => {
-            quiet_log()?;
-            twin_farm::run(args).await
-        }
         Command::Twin(Twin::Miner(args)) => {
             quiet_log()?;
             miner_cmd::run(args).await

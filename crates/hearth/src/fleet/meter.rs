@@ -1,1 +1,85 @@
-//! The Stratum server as the fleet's meter.
+//! The Stratum server as the fleet's meter: verified work out, share intervals and curtailment in.
+
+use crate::bridge::Bridge;
+use fleet::{
+    control::{Meter, Who, Worked},
+    readings::Moment,
+    work::Tally,
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use stratum::{Steer, Steered};
+
+/// The shortest share interval that a machine is given: twenty shares a second cost the server
+/// little; more would tell no more in the time that a machine takes to settle anyway.
+const SHORTEST: Duration = Duration::from_millis(50);
+
+/// The site's server, asked and steered.
+pub struct ServerMeter {
+    bridge: Arc<Bridge>,
+    steers: Mutex<HashMap<Who, Steer>>,
+    /// What it last said: while a reactor is busy, nobody's work has vanished.
+    last: Mutex<Vec<Worked>>,
+}
+
+impl ServerMeter {
+    pub fn new(bridge: Arc<Bridge>) -> Self {
+        Self { bridge, steers: Mutex::default(), last: Mutex::default() }
+    }
+
+    fn steer(&self, who: &Who, change: impl FnOnce(&mut Steer)) {
+        // Held while the server is told, so that two callers cannot tell it out of order.
+        let mut steers = self.steers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut steer = steers.get(who).copied().unwrap_or_default();
+        change(&mut steer);
+        if steer == Steer::default() {
+            steers.remove(who);
+        } else {
+            steers.insert(who.clone(), steer);
+        }
+        let steered = match who {
+            Who::Address(ip) => Steered::Address(ip.to_canonical()),
+            Who::Worker(name) => Steered::Worker(name.clone()),
+        };
+        if let Some(server) = self.bridge.server.get() {
+            server.steer(steered, steer);
+        }
+    }
+}
+
+impl Meter for ServerMeter {
+    fn tallies(&self, now: Moment) -> Vec<Worked> {
+        let sessions = self.bridge.server.get().and_then(|server| server.sessions());
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sessions) = sessions {
+            *last = sessions.into_iter().map(|session| worked(session, now)).collect();
+        }
+        last.clone()
+    }
+
+    fn share_interval(&self, who: &Who, interval: Option<Duration>) {
+        let interval = interval.map(|interval| interval.max(SHORTEST));
+        self.steer(who, |steer| steer.share_interval = interval);
+    }
+
+    fn curtail(&self, who: &Who, curtailed: bool) {
+        self.steer(who, |steer| steer.curtailed = curtailed);
+    }
+}
+
+fn worked(session: stratum::SessionState, now: Moment) -> Worked {
+    Worked {
+        session: session.id,
+        ip: session.peer.ip().to_canonical(),
+        worker: session.worker,
+        tally: Tally {
+            at: now,
+            accepted: session.accepted,
+            work: session.work,
+            faulty: session.faulty,
+        },
+    }
+}
