@@ -3,6 +3,7 @@
 //! Without `--server` it measures this very program, started as a process of its own over a private
 //! signet whose mempool is full, so that jobs have the 12 merkle branches of a full block.
 
+mod fleet;
 mod floor;
 mod ground;
 
@@ -23,6 +24,8 @@ const WORKING: usize = 100;
 pub enum Bench {
     /// A Stratum server: handshakes, memory, jobs and shares.
     Stratum(StratumArgs),
+    /// A fleet: time to command, and what supervising costs.
+    Fleet(fleet::Args),
 }
 
 #[derive(clap::Args)]
@@ -69,7 +72,11 @@ struct Report {
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-pub async fn run(Bench::Stratum(args): Bench) -> Outcome {
+pub async fn run(bench: Bench) -> Outcome {
+    let args = match bench {
+        Bench::Stratum(args) => args,
+        Bench::Fleet(args) => return fleet::run(args).await,
+    };
     // Everything here is blocking by nature: one thread, its own event loop.
     let report = tokio::task::spawn_blocking(move || {
         let report = measure(&args)?;
