@@ -1,6 +1,10 @@
 //! Carries out what a tuner decides, keeps its journal, restores the last good setting on any doubt.
 //! Decides nothing: what is seen goes to the tuner, what the tuner says goes to the machine.
 
+mod arms;
+
+pub use arms::{ArmEnd, ArmNews, ArmPlan, recover_arm, tune_arms};
+
 use super::{Clock, Meter, Who};
 use crate::{
     command::Command,
@@ -94,8 +98,8 @@ pub enum TuneError {
         error: io::Error,
     },
     /// The last good setting was not read back.
-    #[error("the machine does not return to {0}, {1}; set it by hand")]
-    NotRestored(units::Megahertz, units::Millivolts),
+    #[error("the machine does not go back and {0}; set it by hand")]
+    NotRestored(Command),
     /// There is nothing to undo.
     #[error("this machine has not been tuned")]
     NotTuned,
@@ -192,8 +196,7 @@ struct Run<'a> {
 /// What is remembered between two looks.
 #[derive(Default)]
 struct Seen {
-    sessions: HashMap<u64, Tally>,
-    since: Option<Tally>,
+    proved: Proved,
     uptime: Option<Duration>,
     found: Option<Found>,
 }
@@ -241,36 +244,8 @@ impl Run<'_> {
         let slack = Duration::from_secs(1);
         let restarted = before.zip(now).is_some_and(|(before, now)| now + slack < before);
         let power = (self.plan.power)(&readings, at);
-        let work = self.work(at);
+        let work = self.seen.proved.window(self.meter, &self.plan.who, self.plan.scale, at);
         Observation { at, setting: point_of(&settings), readings, power, work, restarted }
-    }
-
-    /// Work since the last change of setting; `None` while no session of the machine is open.
-    fn work(&mut self, at: Moment) -> Option<Window> {
-        let mine = self.meter.tallies(at).into_iter().filter(|worked| match &self.plan.who {
-            Who::Address(ip) => worked.ip == *ip,
-            Who::Worker(name) => worked.worker == *name,
-        });
-        let mut open = false;
-        for worked in mine {
-            open = true;
-            self.seen.sessions.insert(worked.session, worked.tally);
-        }
-        let now = self.total(at);
-        let from = *self.seen.since.get_or_insert(now);
-        let none = Window { time: Duration::ZERO, shares: 0, work: Work::ZERO, faulty: 0 };
-        open.then(|| Window::between(&from, &now, self.plan.scale).unwrap_or(none))
-    }
-
-    /// Sessions that ended keep what they proved.
-    fn total(&self, at: Moment) -> Tally {
-        let mut total = Tally { at, ..Tally::default() };
-        for tally in self.seen.sessions.values() {
-            total.accepted += tally.accepted;
-            total.faulty += tally.faulty;
-            total.work = Work::from_hashes(total.work.hashes() + tally.work.hashes());
-        }
-        total
     }
 
     async fn apply(&mut self, point: Point) {
@@ -279,7 +254,7 @@ impl Run<'_> {
             Ok(Reply::Refused(words)) => (self.news)(News::Refused(words)),
             Err(error) => (self.news)(News::Refused(error.to_string())),
         }
-        self.seen.since = None;
+        self.seen.proved.begin();
     }
 
     async fn go_home(&mut self, why: &str) -> Result<End, TuneError> {
@@ -296,23 +271,72 @@ impl Run<'_> {
     }
 }
 
+/// Work that a machine proved, over all its sessions; those that ended keep what they proved.
+#[derive(Default)]
+struct Proved {
+    sessions: HashMap<u64, Tally>,
+    since: Option<Tally>,
+}
+
+impl Proved {
+    /// Counts from the next look on.
+    fn begin(&mut self) {
+        self.since = None;
+    }
+
+    /// Work since it began to count; `None` while no session of the machine is open.
+    fn window(
+        &mut self,
+        meter: &dyn Meter,
+        who: &Who,
+        scale: WorkScale,
+        at: Moment,
+    ) -> Option<Window> {
+        let mine = meter.tallies(at).into_iter().filter(|worked| match who {
+            Who::Address(ip) => worked.ip == *ip,
+            Who::Worker(name) => worked.worker == *name,
+        });
+        let mut open = false;
+        for worked in mine {
+            open = true;
+            self.sessions.insert(worked.session, worked.tally);
+        }
+        let now = self.total(at);
+        let from = *self.since.get_or_insert(now);
+        let none = Window { time: Duration::ZERO, shares: 0, work: Work::ZERO, faulty: 0 };
+        open.then(|| Window::between(&from, &now, scale).unwrap_or(none))
+    }
+
+    fn total(&self, at: Moment) -> Tally {
+        let mut total = Tally { at, ..Tally::default() };
+        for tally in self.sessions.values() {
+            total.accepted += tally.accepted;
+            total.faulty += tally.faulty;
+            total.work = Work::from_hashes(total.work.hashes() + tally.work.hashes());
+        }
+        total
+    }
+}
+
 /// Tells a machine a setting until it is read back.
 async fn restore(link: &dyn Driver, clock: &Clock, point: Point) -> Result<(), TuneError> {
     let command = clock_to(point);
+    if insist(link, clock, &command).await { Ok(()) } else { Err(TuneError::NotRestored(command)) }
+}
+
+/// Tells a machine a command until it is read back; `false` if it never is.
+async fn insist(link: &dyn Driver, clock: &Clock, command: &Command) -> bool {
+    let is = |state: State| verify::holds(command, None, &state) == Some(true);
     for _ in 0..ATTEMPTS {
-        let is = |state: State| verify::holds(&command, None, &state) == Some(true);
         if link.read().await.is_ok_and(is) {
-            return Ok(());
+            return true;
         }
         // What it says does not matter: what is read back does.
-        let _ = link.apply(&command).await;
-        tokio::time::sleep(clock.real(PAUSE)).await;
+        let _ = link.apply(command).await;
+        let wait = PAUSE.max(link.patience(command) / ATTEMPTS);
+        tokio::time::sleep(clock.real(wait)).await;
     }
-    let is = |state: State| verify::holds(&command, None, &state) == Some(true);
-    if link.read().await.is_ok_and(is) {
-        return Ok(());
-    }
-    Err(TuneError::NotRestored(point.frequency, point.voltage))
+    link.read().await.is_ok_and(is)
 }
 
 fn clock_to(point: Point) -> Command {

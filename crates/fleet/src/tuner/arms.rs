@@ -172,6 +172,11 @@ impl Arms {
         &self.arms
     }
 
+    /// The arm that the machine was last told.
+    pub fn here(&self) -> usize {
+        self.here
+    }
+
     /// How many were measured.
     pub fn tried(&self) -> usize {
         self.measured.iter().flatten().count()
@@ -457,7 +462,7 @@ mod tests {
     fn a_watt_cap_takes_the_most_hashrate_below_it() {
         let cap = 2000.0;
         let fits = |arm: &usize| truth(*arm).2 <= cap;
-        let best = (0..CLOCKS.len()).filter(fits).next_back().unwrap();
+        let best = (0..CLOCKS.len()).rfind(fits).unwrap();
         let (arm, tried, _) = run(Goal::Watts(Watts::new(cap).unwrap()), 3, false);
         assert!(arm == best && tried <= 5, "{arm} {best} {tried}");
     }

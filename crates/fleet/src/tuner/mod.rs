@@ -22,12 +22,14 @@ mod normal;
 mod rls;
 mod run;
 mod sequential;
+mod suit;
 
 pub use arms::{Arm, ArmAction, ArmFound, ArmSeen, Arms};
 pub use goal::GoalError;
 pub use journal::{Entry, JournalRow, Measured};
 pub use model::{Cliff, Point, Prior};
 pub use run::Tuner;
+pub use suit::{Suit, Unsuited, suit};
 
 use crate::{
     capability::Range,

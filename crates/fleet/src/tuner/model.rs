@@ -56,6 +56,14 @@ impl Prior {
         cliff: Cliff { middle_mv: 1000.0, per_mhz: 0.3, per_kelvin: 0.2, width_mv: 14.0 },
     };
 
+    /// What is known of a model, by its name or its key in the catalogue; `None` for all that no public
+    /// measurement tells of.
+    pub fn of(model: &str) -> Option<Self> {
+        let model = model.to_ascii_lowercase();
+        let gamma = model.contains("gamma") && !model.contains("turbo") && !model.contains("duo");
+        gamma.then_some(Self::GAMMA)
+    }
+
     /// Power at this setting and chip temperature.
     pub fn power(&self, at: Point, chip: Celsius) -> Watts {
         let volts = at.voltage.volts();

@@ -320,3 +320,85 @@ fn a_torn_last_line_is_not_read_and_hides_no_later_one() {
     book.write(&good(2)).unwrap();
     assert_eq!(journal(&folder).entries(), [good(1), good(2)]);
 }
+
+/// The same bench as a machine that takes two profiles: as it is, and a frugal one.
+struct Profiled(Bench);
+
+const PROFILES: [(&str, f64, f64); 2] = [("stock", 525.0, 1150.0), ("frugal", 450.0, 1060.0)];
+
+impl Driver for Profiled {
+    fn identify(&self) -> Pending<'_, Identity> {
+        self.0.identify()
+    }
+
+    fn capabilities(&self) -> Pending<'_, Capabilities> {
+        self.0.capabilities()
+    }
+
+    fn read(&self) -> Pending<'_, State> {
+        Box::pin(async {
+            let mut state = self.0.read().await?;
+            let mhz = state.settings.frequency.map(Megahertz::get);
+            let named = PROFILES.iter().find(|(_, f, _)| mhz == Some(*f));
+            state.settings.profile = named.map(|(name, ..)| (*name).into());
+            Ok(state)
+        })
+    }
+
+    fn apply<'a>(&'a self, command: &'a Command) -> Pending<'a, Reply> {
+        Box::pin(async move {
+            let Command::Profile(wanted) = command else { panic!("{command}") };
+            let (_, mhz, mv) = PROFILES.iter().find(|(name, ..)| name == wanted).unwrap();
+            self.0.apply(&clock_to(point(*mhz, *mv))).await
+        })
+    }
+
+    fn patience(&self, command: &Command) -> Duration {
+        self.0.patience(command)
+    }
+}
+
+fn profiles() -> Vec<crate::tuner::Arm> {
+    let arm = |(name, ..): &(&str, f64, f64)| crate::tuner::Arm {
+        command: Command::Profile((*name).into()),
+        told: Watts::new(if *name == "stock" { 17.0 } else { 12.5 }).ok(),
+    };
+    PROFILES.iter().map(arm).collect()
+}
+
+#[tokio::test]
+async fn profiles_are_chosen_by_verified_work_and_a_crash_in_a_trial_is_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let machine = Profiled(Bench::new());
+    let clock = machine.0.clock;
+    let journal = folder.path().join("tune/a.arms.jsonl");
+    let base = plan(&by_firmware);
+    let tuner = || {
+        crate::tuner::Arms::new(base.goal, base.policy, base.envelope.limits, profiles(), 0)
+            .unwrap()
+    };
+    let arms = ArmPlan {
+        policy: base.policy,
+        who: base.who.clone(),
+        scale: base.scale,
+        power: &by_firmware,
+        time: None,
+        journal: journal.clone(),
+    };
+    {
+        let mut told = |_| {};
+        let never = std::future::pending();
+        let work = tune_arms(&machine, &machine.0, &clock, &arms, tuner(), never, &mut told);
+        assert!(tokio::time::timeout(clock.real(Duration::from_secs(380)), work).await.is_err());
+    }
+    let home = recover_arm(&machine, &clock, &journal, &profiles()).await.unwrap();
+    assert_eq!(home, Some(Command::Profile("stock".into())));
+    assert_eq!(machine.0.setting(), point(525.0, 1150.0));
+    let mut told = |_| {};
+    let never = std::future::pending();
+    let end =
+        tune_arms(&machine, &machine.0, &clock, &arms, tuner(), never, &mut told).await.unwrap();
+    let ArmEnd::Found(found) = end else { panic!("{end:?}") };
+    assert_eq!((found.arm, machine.0.setting()), (1, point(450.0, 1060.0)));
+    assert_eq!(recover_arm(&machine, &clock, &journal, &profiles()).await.unwrap(), None);
+}
