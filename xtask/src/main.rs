@@ -3,6 +3,7 @@
 
 mod bitcoind;
 mod cache;
+mod clients;
 mod run;
 mod system;
 mod tasks;
@@ -18,6 +19,7 @@ cargo xtask demo [arguments]           watch blocks being found on a private cha
 cargo xtask test                       format, lints, all tests and doc tests
 cargo xtask bitcoind                   build Bitcoin Core, once; prints where it is
 cargo xtask fuzz [target] [--for 60s]  one fuzz target, or each in turn, for that long
+cargo xtask clients                    unmodified pyasic and asic-rs against emulated machines
 cargo xtask soak [--for 5m]            load a server for that long and look for leaks
 
 Bitcoin Core is taken from $BITCOIND, then from PATH; otherwise it is built and kept in
@@ -55,6 +57,7 @@ fn dispatch(arguments: &[String]) -> Outcome {
                 _ => Err("fuzz takes one target, or none for all of them".to_owned()),
             }
         }
+        "clients" => none(task, rest).and_then(|()| clients::check()),
         "soak" => {
             let (others, time) = time_and_others(rest, 300)?;
             none(task, &others).and_then(|()| tasks::soak(time))
@@ -64,7 +67,7 @@ fn dispatch(arguments: &[String]) -> Outcome {
             Ok(())
         }
         _ => Err(format!(
-            "there is no task `{task}`: choose demo, test, bitcoind, fuzz, soak or help"
+            "there is no task `{task}`: choose demo, test, bitcoind, fuzz, clients, soak or help"
         )),
     }
 }

@@ -1,0 +1,68 @@
+//! Client libraries of others against the emulated farm: what they find, read and steer.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    Outcome,
+    run::{cargo, repository, step, succeeds},
+};
+
+/// The version that was read to build the emulators.
+const PYASIC: &str = "pyasic==0.79.0";
+
+/// Both libraries, one after the other; each prints what it could do.
+pub fn check() -> Outcome {
+    let python = python()?;
+    step(
+        "building the farm",
+        &mut cargo(&["build", "--quiet", "--package", "hearth"]),
+        "hearth does not build: see above",
+    )?;
+    let script = repository().join("crates/twin/tests/clients/pyasic_check.py");
+    let mut pyasic = Command::new(python);
+    pyasic.arg(script).arg(cargo(&[]).get_program()).current_dir(repository());
+    step(
+        "pyasic",
+        pyasic.args(["run", "--quiet", "--package", "hearth", "--", "twin", "farm"]),
+        "pyasic did not find, read or steer every machine: the lines with FAIL say which",
+    )?;
+    let test = ["--test", "unmodified", "--", "--ignored", "--nocapture"];
+    step(
+        "asic-rs",
+        cargo(&["test", "--quiet", "--package", "hearth-asic"]).args(test),
+        "asic-rs did not find, read or steer every machine: the lines with FAIL say which",
+    )
+}
+
+/// A Python of our own with pyasic in it, made once.
+fn python() -> Outcome<PathBuf> {
+    let home = target().join("clients");
+    let python = home.join("bin/python");
+    let has = |python: &Path| {
+        let wanted = format!(
+            "import importlib.metadata as m; assert '{PYASIC}' == 'pyasic==' + m.version('pyasic')"
+        );
+        succeeds(Command::new(python).args(["-c", &wanted]))
+    };
+    if has(&python) {
+        return Ok(python);
+    }
+    step(
+        "python3 -m venv",
+        Command::new("python3").args(["-m", "venv"]).arg(&home),
+        "no virtual environment could be made: install Python 3.11 or later with its venv module",
+    )?;
+    step(
+        &format!("pip install {PYASIC}"),
+        Command::new(&python).args(["-m", "pip", "install", "--quiet", PYASIC]),
+        "pyasic could not be installed: see above",
+    )?;
+    Ok(python)
+}
+
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from)
+}
