@@ -73,7 +73,7 @@ pub async fn tune_arms(
     plan: &ArmPlan<'_>,
     tuner: Arms,
     stop: impl Future<Output = ()>,
-    news: &mut (dyn FnMut(ArmNews) + Send),
+    news: &mut (dyn FnMut(ArmNews) + Send + Sync),
 ) -> Result<ArmEnd, TuneError> {
     meter.share_interval(&plan.who, Some(plan.policy.share_interval));
     let here = tuner.here();
@@ -122,7 +122,7 @@ struct Run<'a> {
     meter: &'a dyn Meter,
     clock: &'a Clock,
     plan: &'a ArmPlan<'a>,
-    news: &'a mut (dyn FnMut(ArmNews) + Send),
+    news: &'a mut (dyn FnMut(ArmNews) + Send + Sync),
     tuner: Arms,
     proved: Proved,
     here: usize,
