@@ -336,3 +336,6 @@ fn response(answer: Answer) -> Response<BoxBody<Bytes, Infallible>> {
     *response.headers_mut() = first;
     response
 }
+
+#[cfg(test)]
+mod tests;
