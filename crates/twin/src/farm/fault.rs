@@ -121,6 +121,12 @@ impl Fault {
 /// A no in the words of the protocol.
 pub(super) fn refusal(ask: &Ask) -> Answer {
     match ask {
+        // In gRPC a no is a status behind a good answer; 9 is a failed precondition.
+        Ask::Http { path, .. } if path.starts_with("/braiins.bos.v1.") => Answer::Http {
+            status: 200,
+            headers: vec![("grpc-status", "9".into()), ("grpc-message", "not now".into())],
+            body: vec![],
+        },
         Ask::Http { .. } => Answer::Http {
             status: 400,
             headers: vec![("content-type", "application/json".into())],
