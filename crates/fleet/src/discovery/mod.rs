@@ -3,6 +3,7 @@
 
 pub mod mdns;
 pub mod probe;
+pub mod range;
 pub mod scan;
 
 use crate::{device::Endpoint, identity::Identity};

@@ -31,3 +31,9 @@ pub fn open(at: Endpoint, firmware: Firmware) -> Option<Box<dyn Driver>> {
         _ => None,
     }
 }
+
+/// A machine that says this to whatever it is asked.
+#[cfg(test)]
+pub(crate) async fn hostile(says: String) -> std::net::SocketAddr {
+    hostile::hostile(hostile::Does::Say(says)).await
+}
