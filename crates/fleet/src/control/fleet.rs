@@ -60,10 +60,13 @@ pub struct Fleet {
     open: Open,
     links: Mutex<HashMap<DeviceId, Link>>,
     lanes: Mutex<HashMap<DeviceId, Arc<Lane>>>,
-    gates: Mutex<HashMap<DeviceId, oneshot::Sender<Result<(), Arc<str>>>>>,
+    gates: Mutex<HashMap<DeviceId, oneshot::Sender<Go>>>,
     pumping: AtomicBool,
     counts: Mutex<Count>,
 }
+
+/// A command that waited may go, or the circuit that has no room for it.
+type Go = Result<(), Arc<str>>;
 
 struct Link {
     endpoint: Option<Endpoint>,
@@ -249,7 +252,7 @@ impl Fleet {
         self: &Arc<Self>,
         device: &Device,
         command: &Command,
-    ) -> Result<Option<oneshot::Receiver<Result<(), Arc<str>>>>, Refusal> {
+    ) -> Result<Option<oneshot::Receiver<Go>>, Refusal> {
         let Some(circuit) = &device.circuit else { return Ok(None) };
         let now = self.clock.now();
         let unsaid = |unsaid: load::Unsaid| Refusal::Circuit(unsaid.to_string());
