@@ -5,11 +5,11 @@
 
 use crate::{
     bridge::Bridge,
-    fleet::{find::find, meter::ServerMeter, model, view::View},
+    fleet::{meter::ServerMeter, model, view::View},
     private::made_up_address,
 };
 use fleet::{
-    Capabilities, Command, Device, DeviceId, Endpoint, Firmware, Limits, Outcome, WorkMode,
+    Command, Control, Device, DeviceId, Driver, Firmware, Limits, Outcome, WorkMode,
     allocate::{Claim, Share, allocate},
     circuit::{Circuit, Circuits},
     command::Verb,
@@ -18,7 +18,8 @@ use fleet::{
         tune::{self, Journal, News, Plan},
     },
     curve::Curve,
-    drivers,
+    discovery::{range, scan},
+    drivers::{self, stratum_only::StratumOnly},
     readings::Reading,
     tuner::{Entry, Envelope, Measured, Policy, Prior},
     work::{Window, WorkScale},
@@ -38,6 +39,8 @@ use twin::farm::{Farm, FarmConfig, Fault, Faults, Kind, Spec};
 use units::{Celsius, Efficiency, Hashrate, Ratio, Watts};
 
 const FIRST: Ipv4Addr = Ipv4Addr::new(127, 0, 77, 1);
+/// What is scanned for them.
+const RANGE: &str = "127.0.77.0/28";
 const MACHINES: [Kind; 11] = [
     Kind::BitaxeGamma,
     Kind::BitaxeGamma,
@@ -58,6 +61,8 @@ const SPEED: f64 = 60.0;
 const SHARE_INTERVAL: Duration = Duration::from_millis(6);
 /// Real time over which it is measured before anything is changed: eight hundred shares, 3.5 %.
 const BEFORE: Duration = Duration::from_secs(5);
+/// Time between two shares of the others, on the farm's clock.
+const SPACING: Duration = Duration::from_secs(6);
 /// Ports of the farm where low ones are the system's.
 const SHIFT: u16 = 8000;
 const BREAKER: &str = "breaker";
@@ -157,8 +162,14 @@ impl DemoFarm {
         let breaker =
             Circuit { name: BREAKER.into(), parent: None, limit, other: Watts::ZERO };
         let circuits = Circuits::new(vec![breaker])?;
+        let clock = Clock::start(SPEED);
+        let meter = Arc::new(ServerMeter::new(bridge.clone()));
+        let open = {
+            let meter: Arc<dyn Meter> = meter.clone();
+            move |device: &Device| open(device, &meter, clock)
+        };
         let fleet = Fleet::new(Setup {
-            clock: Clock::start(SPEED),
+            clock,
             sockets: SOCKETS,
             starts_per_second: 10,
             circuits: circuits.clone(),
@@ -166,7 +177,7 @@ impl DemoFarm {
         });
         let stage = Stage {
             fleet: fleet.clone(),
-            meter: Arc::new(ServerMeter::new(bridge.clone())),
+            meter,
             circuits: circuits.clone(),
             view: Arc::default(),
             told: Arc::default(),
@@ -265,25 +276,27 @@ impl Stage {
         futures_util::future::join_all(asked).await;
         let all: Vec<Device> = self.fleet.registry().devices().cloned().collect();
 
-        let unsteered: Vec<&str> = all
-            .iter()
-            .filter(|device| device.capabilities == Capabilities::default())
-            .map(|device| device.identity.firmware.name())
-            .collect();
-        if !unsteered.is_empty() {
-            let mut names = unsteered;
-            names.sort_unstable();
-            names.dedup();
+        let silent = all.iter().filter(|device| device.control == Control::StratumOnly);
+        let mut names: Vec<&str> = silent.map(|device| device.identity.firmware.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        if !names.is_empty() {
             self.say(format!(
-                "{} found and watched at the Stratum port only: this build steers them not",
+                "{}: steered only by giving them no work; this build has no link to their firmware",
                 names.join(", ")
             ));
         }
         let mut gammas = all.iter().filter(|d| d.identity.firmware == Firmware::AxeOs);
         let tuned = gammas.next().cloned();
         let mut orders: Vec<(DeviceId, Vec<Command>)> = Vec::new();
+        // One of the large ones stays off, so that others may be switched off and on again.
+        let mut shed = self.shares(&all);
+        let large = all.iter().find(|d| d.identity.firmware == Firmware::WhatsminerV2).cloned();
+        if let Some(large) = large.as_ref() {
+            shed.push((large.id.clone(), vec![Command::Pause]));
+        }
         for device in &all {
-            if tuned.as_ref().is_some_and(|tuned| tuned.id == device.id) {
+            if [&tuned, &large].into_iter().flatten().any(|other| other.id == device.id) {
                 continue;
             }
             let can = |verb| device.capabilities.verbs.contains(&verb);
@@ -298,11 +311,10 @@ impl Stage {
             };
             orders.push((device.id.clone(), commands));
         }
-        let limited = self.shares(&all);
         let limit = self.circuits.get(BREAKER).map(|circuit| circuit.limit);
         let steering = async {
             // Whoever is turned down makes room for the others.
-            for orders in [limited, orders] {
+            for orders in [shed, orders] {
                 let each = orders.into_iter().map(|(id, commands)| self.order(id, commands));
                 futures_util::future::join_all(each).await;
             }
@@ -320,18 +332,13 @@ impl Stage {
     }
 
     async fn find(&self, farm: &Farm, shift: u16) {
-        let first = u32::from(FIRST);
-        let at: Vec<Endpoint> = (0..14)
-            .map(|i| Endpoint {
-                ip: IpAddr::V4(Ipv4Addr::from(first + i)),
-                http: 80 + shift,
-                cgminer: 4028 + shift,
-            })
-            .collect();
-        let mut answers = pin!(find(at, SOCKETS));
-        while let Some(found) = answers.next().await {
+        let Ok(addresses) = range::addresses(&[RANGE.to_string()], false, 1) else { return };
+        let limits = scan::Limits { port_shift: shift, ..scan::Limits::default() };
+        let mut answers = pin!(scan::scan(addresses, limits));
+        while let Some(asked) = answers.next().await {
+            let Some(found) = asked.found else { continue };
             let ip = found.endpoint.ip;
-            let seen = self.fleet.registry().found(&found, limits());
+            let seen = self.fleet.registry().found(&found, envelope());
             let Ok(_) = seen else { continue };
             let id = found.identity.id().unwrap_or_else(|| DeviceId::Named(ip.to_string()));
             let scale = farm.at(ip).map(|machine| (machine.scale(), machine.kind()));
@@ -339,6 +346,9 @@ impl Stage {
             let Some(device) = registry.get_mut(&id) else { continue };
             model::describe(device);
             device.circuit = Some(BREAKER.into());
+            if drivers::open(found.endpoint, device.identity.firmware).is_none() {
+                device.control = Control::StratumOnly;
+            }
             if let Some((scale, kind)) = scale {
                 device.scale = WorkScale::new(scale).unwrap_or(WorkScale::ONE);
                 if model::nameplate(device).is_none() {
@@ -476,7 +486,7 @@ impl Stage {
     }
 
     /// What the machine does as it was found.
-    async fn measure_before(&self, device: &Device, link: &dyn fleet::Driver, ip: IpAddr) {
+    async fn measure_before(&self, device: &Device, link: &dyn Driver, ip: IpAddr) {
         self.meter.share_interval(&Who::Address(ip), Some(SHARE_INTERVAL));
         tokio::time::sleep(Duration::from_secs(1)).await;
         let tally = || {
@@ -570,12 +580,17 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn open(device: &Device) -> Option<Arc<dyn fleet::Driver>> {
-    drivers::open(device.endpoint?, device.identity.firmware).map(Arc::from)
+/// By its firmware where we can, else by the work that it gets.
+fn open(device: &Device, meter: &Arc<dyn Meter>, clock: Clock) -> Option<Arc<dyn Driver>> {
+    let at = device.endpoint?;
+    if let Some(link) = drivers::open(at, device.identity.firmware) {
+        return Some(Arc::from(link));
+    }
+    Some(Arc::new(StratumOnly::new(meter.clone(), Who::Address(at.ip), SPACING, clock)))
 }
 
 /// Of emulated machines of all kinds: a Gamma's chip may reach 70 °C, others' 95 °C.
-fn limits() -> Limits {
+fn envelope() -> Limits {
     Limits {
         chip: Celsius::new(95.0).unwrap_or(Celsius::ZERO),
         regulator: None,

@@ -1,6 +1,5 @@
 //! The fleet in this program: its commands, and what ties its room to the Stratum server's.
 
-pub mod find;
 pub mod meter;
 pub mod model;
 pub mod run;
