@@ -290,8 +290,13 @@ impl Stage {
         let tuned = gammas.next().cloned();
         let mut orders: Vec<(DeviceId, Vec<Command>)> = Vec::new();
         // One of the large ones stays off, so that others may be switched off and on again.
-        let mut shed = self.shares(&all);
         let large = all.iter().find(|d| d.identity.firmware == Firmware::WhatsminerV2).cloned();
+        let stay: Vec<Device> = all
+            .iter()
+            .filter(|device| large.as_ref().is_none_or(|large| large.id != device.id))
+            .cloned()
+            .collect();
+        let mut shed = self.shares(&stay);
         if let Some(large) = large.as_ref() {
             shed.push((large.id.clone(), vec![Command::Pause]));
         }

@@ -128,8 +128,8 @@ impl View {
             if let Some(apart) = fresh.and_then(|meter| power::reconcile(&meter, &below)) {
                 tree.warnings.push(warning(&circuit.name, &apart));
             }
-            let unsure = load > circuit.limit;
-            if unsure {
+            let load = fresh.map_or(load, |meter| meter.power);
+            if load > circuit.limit {
                 tree.warnings.push(format!(
                     "circuit \"{}\" carries {load} of at most {}: turn machines down or mend its limit",
                     circuit.name, circuit.limit
