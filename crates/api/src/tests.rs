@@ -73,6 +73,12 @@ fn full_tree() -> Status {
         }],
         blocks_found: Some(1),
         ledger: Ledger { queue_len: 1, trouble: Some("disk full".into()), ..Ledger::default() },
+        fleet: Some(Fleet {
+            found: 1,
+            devices: vec![fleet::Device { power_w: Some(17.0), ..fleet::Device::default() }],
+            circuits: vec![fleet::Circuit { limit_w: 7400.0, ..fleet::Circuit::default() }],
+            ..Fleet::default()
+        }),
     }
 }
 

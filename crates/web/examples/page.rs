@@ -116,6 +116,7 @@ fn made_up() -> Status {
         ],
         blocks_found: Some(4),
         ledger: Ledger { queue_capacity: 65_536, writes: 120_331, ..Ledger::default() },
+        fleet: None,
     }
 }
 
