@@ -145,7 +145,7 @@ async fn unmodified_asic_rs_identifies_each_emulated_machine_and_asic_rs_does_no
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let factory = MinerFactory::new().with_nofile_adjustment(false);
     for (n, (kind, model)) in
-        Kind::ALL.into_iter().zip(["601", "S21 Pro", "M30S++", "S21", "S19K Pro", "Q"]).enumerate()
+        Kind::ALL.into_iter().zip(["601", "S21 Pro", "M30SPlusPlus", "S21", "S19K Pro", "Q"]).enumerate()
     {
         let found = factory.get_miner(ip(124, n as u8 + 1)).await.unwrap();
         let miner = found.unwrap_or_else(|| panic!("{kind:?} is not identified"));
