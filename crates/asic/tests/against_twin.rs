@@ -1,6 +1,8 @@
 //! Unmodified asic-rs behind our driver, and by itself, against emulated machines at real ports. Each
 //! farm has addresses of its own; ports below 1024 must be allowed.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use asic::{Allowed, open};
 use asic_rs::MinerFactory;
 use fleet::{
@@ -144,8 +146,10 @@ async fn unmodified_asic_rs_identifies_each_emulated_machine_and_asic_rs_does_no
     let farm = farm(124, Kind::ALL.to_vec()).await;
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let factory = MinerFactory::new().with_nofile_adjustment(false);
-    for (n, (kind, model)) in
-        Kind::ALL.into_iter().zip(["601", "S21 Pro", "M30SPlusPlus", "S21", "S19K Pro", "Q"]).enumerate()
+    for (n, (kind, model)) in Kind::ALL
+        .into_iter()
+        .zip(["601", "S21 Pro", "M30SPlusPlus", "S21", "S19K Pro", "Q"])
+        .enumerate()
     {
         let found = factory.get_miner(ip(124, n as u8 + 1)).await.unwrap();
         let miner = found.unwrap_or_else(|| panic!("{kind:?} is not identified"));

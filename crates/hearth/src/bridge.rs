@@ -2,7 +2,6 @@
 //! record, a solved block the chain's. It passes on and decides nothing.
 
 use chain::{BlockReport, Chain, Listener, SolvedBlock, Template, Trouble};
-use fleet::discovery::Connected;
 use ledger::{BlockRow, Recorder, SessionClosed, SessionId, SessionOpened, WorkDelta};
 use std::{
     collections::HashMap,
@@ -21,9 +20,6 @@ pub struct Bridge {
     /// The ledger's name for each of the server's sessions.
     sessions: Mutex<HashMap<u64, SessionId>>,
     pub now: Mutex<Work>,
-    /// Who proves work at our port, for the fleet. Bounded: what does not fit is found by the fleet's
-    /// next look at all sessions.
-    pub connected: OnceLock<tokio::sync::mpsc::Sender<Connected>>,
 }
 
 /// What miners work on, for the status.
@@ -42,7 +38,6 @@ impl Bridge {
             recorder,
             sessions: Mutex::default(),
             now: Mutex::default(),
-            connected: OnceLock::new(),
         }
     }
 
@@ -123,13 +118,6 @@ impl Sink for Bridge {
     }
 
     fn session_opened(&self, session: Opened) {
-        if let Some(fleet) = self.connected.get() {
-            let _ = fleet.try_send(Connected {
-                ip: session.peer.ip().to_canonical(),
-                worker: session.worker.clone(),
-                user_agent: session.user_agent.clone(),
-            });
-        }
         let id = self.recorder.session_opened(SessionOpened {
             worker: session.worker.to_string(),
             address: session.address.to_string(),

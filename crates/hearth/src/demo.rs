@@ -18,6 +18,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use stratum::Port;
 use tokio::{
     select,
     time::{Instant, sleep_until},
@@ -26,7 +27,6 @@ use twin::{
     miner::{Miner, MinerConfig, MinerStats},
     node::PrivateNode,
 };
-use stratum::Port;
 use units::{Hashrate, Sats};
 
 /// Who mines, and how fast at most, in hashes per second: a block takes about five million.

@@ -159,8 +159,7 @@ impl DemoFarm {
         let nameplates: f64 =
             farm.machines().iter().map(|machine| machine.output().power.get()).sum();
         let limit = Watts::new(nameplates * CARRIES)?;
-        let breaker =
-            Circuit { name: BREAKER.into(), parent: None, limit, other: Watts::ZERO };
+        let breaker = Circuit { name: BREAKER.into(), parent: None, limit, other: Watts::ZERO };
         let circuits = Circuits::new(vec![breaker])?;
         let clock = Clock::start(SPEED);
         let meter = Arc::new(ServerMeter::new(bridge.clone()));
@@ -377,11 +376,13 @@ impl Stage {
     /// Watts by equal marginal hashrate for those that keep to a limit; all others draw what they do.
     fn shares(&self, all: &[Device]) -> Vec<(DeviceId, Vec<Command>)> {
         let now = self.fleet.clock.now();
-        let limited =
-            |device: &Device| device.capabilities.verbs.contains(&Verb::PowerLimit);
+        let limited = |device: &Device| device.capabilities.verbs.contains(&Verb::PowerLimit);
         let claim = |device: &Device| {
             let drawn = crate::fleet::view::estimate(device, now)?.power;
-            let rate = device.known.hashrate.map_or(Hashrate::from_hashes_per_second(1e12), |rate| rate.value);
+            let rate = device
+                .known
+                .hashrate
+                .map_or(Hashrate::from_hashes_per_second(1e12), |rate| rate.value);
             let curve = match limited(device) {
                 true => curve(drawn, rate)?,
                 false => Curve::new(vec![(drawn, rate)]).ok()?,
@@ -439,7 +440,12 @@ impl Stage {
         format!("{at:<12} {}", model.unwrap_or(""))
     }
 
-    async fn tune(&self, device: &Device, journals: &PathBuf, stopped: &mut watch::Receiver<bool>) {
+    async fn tune(
+        &self,
+        device: &Device,
+        journals: &std::path::Path,
+        stopped: &mut watch::Receiver<bool>,
+    ) {
         let Some(link) = self.fleet.link(device) else { return };
         let Some(endpoint) = device.endpoint else { return };
         let can = &device.capabilities;
@@ -503,7 +509,8 @@ impl Stage {
         let (to, read) = (tally(), link.read().await);
         let window = from.zip(to).and_then(|(from, to)| Window::between(&from, &to, device.scale));
         let power = read.ok().and_then(|state| state.readings.power);
-        let before = power.zip(window).and_then(|(p, window)| Efficiency::of(p, window.rate()).ok());
+        let before =
+            power.zip(window).and_then(|(p, window)| Efficiency::of(p, window.rate()).ok());
         if let Some(before) = before {
             hold(&self.told).before = Some(before.joules_per_terahash());
             let name = self.name(&device.id);
@@ -529,7 +536,10 @@ impl Stage {
                 ));
             }
             News::Step(Entry::Restored { point, why, .. }) => {
-                self.say(format!("tune  {name}: back to {}, {}: {why}", point.frequency, point.voltage));
+                self.say(format!(
+                    "tune  {name}: back to {}, {}: {why}",
+                    point.frequency, point.voltage
+                ));
             }
             News::Refused(why) => self.say(format!("tune  {name}: {why}")),
             News::Found(found) => {
@@ -672,8 +682,12 @@ fn show(tree: &api::Fleet, report: &Report) {
     );
     if let Some(before) = report.tuner_j_per_th_before {
         match report.tuner_j_per_th_after {
-            Some(after) => println!("Tuned by verified work: {before:.2} J/TH before, {after:.2} after."),
-            None => println!("Tuned by verified work: {before:.2} J/TH before, nothing better yet."),
+            Some(after) => {
+                println!("Tuned by verified work: {before:.2} J/TH before, {after:.2} after.")
+            }
+            None => {
+                println!("Tuned by verified work: {before:.2} J/TH before, nothing better yet.")
+            }
         }
     }
 }

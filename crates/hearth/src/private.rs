@@ -1,7 +1,7 @@
 //! A site on a private signet, gone when it is dropped: for the demonstration and the benchmarks.
 
 use crate::{
-    config::{Config, Fleet, Log},
+    config::{Config, Log},
     site::{Site, SiteError},
 };
 use bitcoin::{
@@ -70,9 +70,7 @@ fn config_for(node: &PrivateNode, folder: &Path) -> Config {
         shares_per_minute: 600.0,
         ..stratum::Config::default()
     };
-    let fleet = Fleet::default();
-    let data_dir = folder.to_path_buf();
-    Config { data_dir, chain, stratum, web: free, fleet, log: Log::default() }
+    Config { data_dir: folder.to_path_buf(), chain, stratum, web: free, log: Log::default() }
 }
 
 /// A signet address that belongs to a name: a witness program nobody has a key for.

@@ -97,54 +97,6 @@ url = {url}
 # machine only; "0.0.0.0:8080" shows them to your whole network.
 listen = "{web}"
 
-[fleet]
-# true finds machines and watches them.
-#enabled = false
-# Ranges of addresses that are looked at, such as ["10.0.0.0/24"], and how often.
-#scan = []
-#scan_every = "1h"
-# Each machine is read this often.
-#read_every = "5s"
-# Connections to machines at once, and new ones a second while looking for them.
-#sockets = 256
-#connections_per_second = 100
-# Machines that announce themselves are found, too.
-#mdns = true
-#whatsminer_v3 = false
-# "efficiency", "hashrate" or "watts=800": for what machines are tuned.
-#tune = "off"
-
-# A breaker, PDU or phase; machines on it never draw more together, at no instant.
-#[[fleet.circuit]]
-#name = "PDU A"
-#amperes = 16
-#volts = 230
-#phases = 1
-#continuous = 0.8
-# limit = "2.9 kW" instead of these; feeds_from = "…" names what feeds it.
-#other = "0 W"
-# Or [fleet.circuit.meter] with modbus, register, kind and scale.
-#meter = {{ mqtt = "meters/pdu-a/power" }}
-
-# What a machine does not tell. One of id, ip, worker or name says which it is.
-#[[fleet.device]]
-#name = "garage"
-#ip = "10.0.0.7"
-#circuit = "PDU A"
-#model = "Antminer S21 Pro"
-#power = "3500 W"
-#work_scale = 1
-#switch = {{ mqtt = "shelly/plug/relay/0", on = "on", off = "off" }}
-
-#[[fleet.login]]
-#firmware = "braiins_os"
-#user = "root"
-#password = ""
-
-# The broker of meters and switches.
-#[fleet.mqtt]
-#server = "127.0.0.1:1883"
-
 [log]
 # "{human}" or "{json}".
 #format = "{human}"

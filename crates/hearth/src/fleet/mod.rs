@@ -2,7 +2,5 @@
 
 pub mod meter;
 pub mod model;
-pub mod run;
 pub mod scan;
-pub mod tune;
 pub mod view;

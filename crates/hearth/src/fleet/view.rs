@@ -58,7 +58,10 @@ impl View {
             // The last note is of now; it stays when it is far enough from the one before.
             let far = |notes: &VecDeque<Tally>| {
                 let before = notes.len().checked_sub(2).and_then(|i| notes.get(i));
-                notes.back().zip(before).is_none_or(|(last, before)| last.at.since(before.at) >= every)
+                notes
+                    .back()
+                    .zip(before)
+                    .is_none_or(|(last, before)| last.at.since(before.at) >= every)
             };
             if !far(notes) {
                 notes.pop_back();
