@@ -226,7 +226,7 @@ impl Shift {
                 Cell::Number(100.0 * self.jurisdiction.0, 1),
                 &self.jurisdiction.1,
             ),
-            input("block_reward_btc", self.reward.0.to_btc().into(), &self.reward.1),
+            input("block_reward_btc", Cell::exact(self.reward.0.0 as f64 / 1e8), &self.reward.1),
         ];
         inputs.extend(self.to.inputs());
         inputs
