@@ -64,6 +64,17 @@ impl Estimate {
         Self { mean: values.mean(), standard_error, samples: values.len() as u64, won: None }
     }
 
+    /// Of a ratio of sums over independent runs, (above, below) of each; at least two. The mean of the
+    /// runs' own ratios would be off by as much as their lengths vary.
+    pub fn of_ratio(runs: &[(f64, f64)]) -> Self {
+        let n = runs.len() as f64;
+        let sums = runs.iter().fold((0.0, 0.0), |(a, b), run| (a + run.0, b + run.1));
+        let mean = sums.0 / sums.1;
+        let squares: f64 = runs.iter().map(|(above, below)| (above - mean * below).powi(2)).sum();
+        let standard_error = (squares * n / (n - 1.0)).sqrt() / sums.1;
+        Self { mean, standard_error, samples: runs.len() as u64, won: None }
+    }
+
     /// Of the mean of `samples` values, from their sum and the sum of their squares; at least two.
     pub fn of_sums(sum: f64, squares: f64, samples: u64) -> Self {
         let n = samples as f64;
