@@ -77,6 +77,8 @@ fn delay_and_free_miners_say_what_they_change() {
     let said = censor::report(&censor(&[0.36]), &Progress::new()).unwrap().finding;
     assert!(said.contains("tipping point falls from 50 % to 49.79 %"), "{said}");
     assert!(said.contains("no compelled share shown ends in a censoring majority"), "{said}");
+    let said = censor::report(&censor(&[0.5]), &Progress::new()).unwrap().finding;
+    assert!(said.starts_with("With 50 % they always win in the end"), "{said}");
 }
 
 #[test]
