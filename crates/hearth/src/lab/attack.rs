@@ -45,16 +45,16 @@ pub struct CensorArgs {
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     delay: Option<f64>,
     /// With a delay: how many equal miners the others are [default: 20]
-    #[arg(long)]
+    #[arg(long, requires = "delay")]
     miners: Option<u64>,
     /// Part of the others that goes where it is paid better, for a year [default: 0]
     #[arg(long, allow_negative_numbers = true)]
     free: Option<f64>,
     /// In that year: confirmations the censor fights, or inf [default: 6]
-    #[arg(long, value_name = "K", allow_hyphen_values = true)]
+    #[arg(long, value_name = "K", allow_hyphen_values = true, requires = "free")]
     stubbornness: Option<String>,
     /// In that year: what the unwanted transactions add to a block, in bitcoin [default: 0.01]
-    #[arg(long, value_name = "BTC", allow_negative_numbers = true)]
+    #[arg(long, value_name = "BTC", allow_negative_numbers = true, requires = "free")]
     fee: Option<f64>,
     /// What a block pays without them, in bitcoin [default: 3.125]
     #[arg(long, value_name = "BTC", allow_negative_numbers = true)]
@@ -215,7 +215,7 @@ impl Inputs {
         default: f64,
         from: (&'static str, &'static str),
     ) -> f64 {
-        self.choose(name, given, default, from, |v| Cell::Text(v.to_string()))
+        self.choose(name, given, default, from, |v| Cell::exact(*v))
     }
 
     fn count(&mut self, name: &'static str, given: Option<u64>, default: u64) -> u64 {
@@ -238,7 +238,7 @@ impl Inputs {
 
     fn seed(&mut self, seed: u64) -> u64 {
         let given = (seed != 1).then_some(seed);
-        self.choose("seed", given, 1, OURS, |v| Cell::Text(v.to_string()))
+        self.choose("seed", given, 1, OURS, |v| Cell::Count(*v))
     }
 }
 

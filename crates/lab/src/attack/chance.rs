@@ -64,6 +64,17 @@ impl Estimate {
         Self { mean: values.mean(), standard_error, samples: values.len() as u64, won: None }
     }
 
+    /// Of a ratio of sums over independent runs, (above, below) of each; at least two. The mean of the
+    /// runs' own ratios would be off by as much as their lengths vary.
+    pub fn of_ratio(runs: &[(f64, f64)]) -> Self {
+        let n = runs.len() as f64;
+        let sums = runs.iter().fold((0.0, 0.0), |(a, b), run| (a + run.0, b + run.1));
+        let mean = sums.0 / sums.1;
+        let squares: f64 = runs.iter().map(|(above, below)| (above - mean * below).powi(2)).sum();
+        let standard_error = (squares * n / (n - 1.0)).sqrt() / sums.1;
+        Self { mean, standard_error, samples: runs.len() as u64, won: None }
+    }
+
     /// Of the mean of `samples` values, from their sum and the sum of their squares; at least two.
     pub fn of_sums(sum: f64, squares: f64, samples: u64) -> Self {
         let n = samples as f64;
@@ -110,10 +121,10 @@ pub fn batches<T: Send + Default>(
     seed: u64,
     progress: &Progress,
     play: impl Fn(&mut Xoshiro256PlusPlus, u64) -> T + Sync,
-    merge: impl Fn(T, T) -> T + Sync + Send,
+    merge: impl Fn(T, T) -> T,
 ) -> T {
     progress.expect(games);
-    (0..games.div_ceil(BATCH))
+    let results: Vec<T> = (0..games.div_ceil(BATCH))
         .into_par_iter()
         .map(|batch| {
             let here = BATCH.min(games - batch * BATCH);
@@ -121,7 +132,10 @@ pub fn batches<T: Send + Default>(
             progress.advance(here);
             result
         })
-        .reduce(T::default, merge)
+        .collect();
+    // One after the other: sums of floating-point numbers depend on their order, and rayon's own
+    // order depends on which thread was free.
+    results.into_iter().fold(T::default(), merge)
 }
 
 #[cfg(test)]
@@ -140,6 +154,21 @@ mod tests {
             })
         };
         assert_eq!(run(1), run(3));
+    }
+
+    #[test]
+    fn sums_of_fractions_are_added_in_one_order_on_any_number_of_threads() {
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let sum = |random: &mut Xoshiro256PlusPlus, games| {
+                    (0..games).fold(0.0, |sum, _| sum + random.next_u64() as f64 / 3e19)
+                };
+                batches(400_000, 7, &Progress::new(), sum, |a: f64, b| a + b).to_bits()
+            })
+        };
+        let one = run(1);
+        assert!((2..6).all(|threads| run(threads) == one));
     }
 
     #[test]

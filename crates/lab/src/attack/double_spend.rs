@@ -23,7 +23,8 @@ const FAR: u32 = 60;
 
 /// Nakamoto's estimate (Bitcoin: A Peer-to-Peer Electronic Cash System, section 11): the attacker's
 /// blocks during z honest ones are taken for Poisson with mean z q/p,
-/// 1 - sum over k = 0..z of Poisson(k) (1 - (q/p)^(z-k)). Too low: the time z blocks take is random.
+/// 1 - sum over k = 0..z of Poisson(k) (1 - (q/p)^(z-k)). Too low but for one or two
+/// confirmations: the time z blocks take is random.
 pub fn nakamoto(attacker: Share, confirmations: u32) -> f64 {
     let (q, p) = (attacker.get(), attacker.rest());
     if q >= p {
@@ -90,8 +91,11 @@ fn succeeds(attackers: Coin, returns: Coin, confirmations: u32, random: &mut imp
     true
 }
 
+/// Confirmations up to which [`confirmations_for`] looks.
+pub const MOST_CONFIRMATIONS: u32 = 1 << 17;
+
 /// The fewest confirmations at which `probability` is below `risk`; None if there are none up to
-/// 100,000.
+/// [`MOST_CONFIRMATIONS`].
 pub fn confirmations_for(
     attacker: Share,
     risk: f64,
@@ -108,10 +112,10 @@ pub fn confirmations_for(
     let safe = |z: u32| probability(attacker, z) < risk;
     let mut high = 1u32;
     while !safe(high) {
-        high *= 2;
-        if high > 100_000 {
+        if high == MOST_CONFIRMATIONS {
             return Ok(None);
         }
+        high *= 2;
     }
     let mut low = high / 2;
     while high - low > 1 {

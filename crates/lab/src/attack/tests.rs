@@ -77,6 +77,8 @@ fn delay_and_free_miners_say_what_they_change() {
     let said = censor::report(&censor(&[0.36]), &Progress::new()).unwrap().finding;
     assert!(said.contains("tipping point falls from 50 % to 49.79 %"), "{said}");
     assert!(said.contains("no compelled share shown ends in a censoring majority"), "{said}");
+    let said = censor::report(&censor(&[0.5]), &Progress::new()).unwrap().finding;
+    assert!(said.starts_with("With 50 % they always win in the end"), "{said}");
 }
 
 #[test]
@@ -84,6 +86,16 @@ fn what_cannot_be_simulated_is_refused_in_one_sentence() {
     let few = censor::Plan { games: 1, ..censor(&[0.36]) };
     let said = censor::report(&few, &Progress::new()).unwrap_err().to_string();
     assert_eq!(said, "games is 1; give 100 or more");
+    let short = selfish::Plan {
+        selfish: Selfish { share: share(0.45), gamma: Gamma::NONE },
+        ties: Ties::FirstSeen,
+        longest: 1,
+        blocks: 100_000,
+        seed: 1,
+        inputs: Vec::new(),
+    };
+    let said = selfish::report(&short, &Progress::new()).unwrap_err().to_string();
+    assert!(said.starts_with("longest branch is 1; give 20 to 120"), "{said}");
     let half = selfish::Plan {
         selfish: Selfish { share: share(0.5), gamma: Gamma::NONE },
         ties: Ties::FirstSeen,

@@ -1,6 +1,9 @@
 //! How the counts vary if hashrates themselves are chance: miners drawn from a Pareto law.
 
-use super::{population::pareto_shape, simulate::Band};
+use super::{
+    population::pareto_shape,
+    simulate::{Band, check_replicates},
+};
 use crate::{LabError, Progress, luck::BLOCKS_PER_YEAR, random::stream};
 use rand::Rng;
 use rayon::prelude::*;
@@ -25,9 +28,7 @@ pub fn draw_pareto(
 ) -> Result<Drawn, LabError> {
     super::population::count_up(miners)?;
     let power = -pareto_shape(shape)?.recip();
-    if replicates == 0 {
-        return Err(LabError::new("there are zero replicates; give at least one"));
-    }
+    check_replicates(replicates)?;
     progress.expect(replicates);
     let counted: Vec<Vec<u32>> = (0..replicates)
         .into_par_iter()

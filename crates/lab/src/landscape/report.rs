@@ -76,7 +76,7 @@ pub fn report(law: &Law, run: &Run, progress: &Progress) -> Result<Report, LabEr
     tables.push(run.network.table());
     let mut finding = finding(law, &rows);
     if let Some((population, luck)) = &whole {
-        finding += &tail_sentence(population, luck);
+        finding += &tail_sentence(population, luck, run.replicates.value);
     }
     let chart = match &whole {
         Some((population, _)) => rank_chart(&law.name(), population),
@@ -164,19 +164,23 @@ fn finding(law: &Law, rows: &[Row]) -> String {
     )
 }
 
-fn tail_sentence(population: &Population, luck: &Luck) -> String {
+fn tail_sentence(population: &Population, luck: &Luck, replicates: u64) -> String {
+    // Nine of ten of fewer years would be all of them.
+    const ENOUGH: u64 = 20;
     let sum = population.tiers()[Tier::Hobbyist as usize];
     if sum.miners == 0 {
         return String::new();
     }
     let band = luck.blocks[Tier::Hobbyist as usize];
+    let band = if replicates < ENOUGH {
+        String::new()
+    } else {
+        format!(" ({} to {} in nine years of ten)", count(band.low), count(band.high))
+    };
     format!(
-        " The {} below one block a year find {} of them together ({} to {} in nine years of ten), {:.1} % \
-         of all.",
+        " The {} below one block a year find {} of them together{band}, {:.1} % of all.",
         count(sum.miners),
         figure_of_count(sum.blocks_per_year),
-        count(band.low),
-        count(band.high),
         sum.blocks_per_year / BLOCKS_PER_YEAR * 100.0,
     )
 }
@@ -429,6 +433,17 @@ mod tests {
             assert!(report.to_svg().unwrap().contains("</svg>"));
             assert!(!report.to_text(Some(100)).contains("NaN"));
         }
+    }
+
+    #[test]
+    fn a_band_of_nine_years_in_ten_is_not_said_of_one_year() {
+        let law = Law::Equal { miners: Some(1_000_000) };
+        let finding = |replicates| {
+            let run = Run { replicates: given(replicates), ..run() };
+            report(&law, &run, &Progress::new()).unwrap().finding
+        };
+        assert!(finding(20).contains("in nine years of ten"));
+        assert!(!finding(1).contains("in nine years of ten"));
     }
 
     #[test]

@@ -26,6 +26,9 @@ const DOUBT: f64 = 4.0;
 /// Who expects this many blocks or more is drawn alone.
 const ALONE: f64 = 12.0;
 
+/// More replicates than this are refused.
+const MOST_REPLICATES: u64 = 1_000_000;
+
 /// How the replicates came out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Luck {
@@ -69,9 +72,7 @@ pub fn simulate(
     seed: u64,
     progress: &Progress,
 ) -> Result<Luck, LabError> {
-    if replicates == 0 {
-        return Err(LabError::new("there are zero replicates; give at least one"));
-    }
+    check_replicates(replicates)?;
     let samplers: Vec<Sampler<'_>> =
         periods.iter().map(|p| Sampler::new(population, *p)).collect::<Result<_, _>>()?;
     if periods.is_empty() || periods.len() > Period::ALL.len() {
@@ -101,6 +102,17 @@ pub fn simulate(
         blocks: std::array::from_fn(|i| band(&|c: &Counted| c.blocks[i])),
         tier_finders: std::array::from_fn(|i| band(&|c: &Counted| c.tier_finders[i])),
     })
+}
+
+/// Refuses none, and more than memory holds.
+pub(super) fn check_replicates(replicates: u64) -> Result<(), LabError> {
+    match replicates {
+        0 => Err(LabError::new("there are zero replicates; give at least one")),
+        1..=MOST_REPLICATES => Ok(()),
+        _ => Err(LabError::new(format!(
+            "{replicates} replicates are too many; give at most {MOST_REPLICATES}"
+        ))),
+    }
 }
 
 impl Band {
@@ -363,8 +375,12 @@ mod tests {
     }
 
     #[test]
-    fn no_replicates_are_refused() {
+    fn no_replicates_and_more_than_memory_holds_are_refused() {
         let population = Population::equal(1).unwrap();
-        assert!(simulate(&population, &Period::ALL, 0, 1, &Progress::new()).is_err());
+        for (replicates, says) in [(0, "zero replicates"), (u64::MAX, "too many")] {
+            let all = &Period::ALL;
+            let said = simulate(&population, all, replicates, 1, &Progress::new()).unwrap_err();
+            assert!(said.to_string().contains(says), "{said}");
+        }
     }
 }

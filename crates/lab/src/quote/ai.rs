@@ -141,13 +141,20 @@ impl Ai {
         Ok(HashPrice::new(equal).ok().filter(|_| per_mw > 0.0))
     }
 
+    /// What hosting leaves more than mining per megawatt of the site's connection and year: of a
+    /// megawatt, cooling leaves 1 / PUE to computers.
+    pub fn per_connection(&self) -> Result<Usd, LabError> {
+        let hosting = self.hosting()?.net();
+        Ok(hosting * self.hosting_pue.value.recip() - self.hashing()?.net())
+    }
+
     /// The report.
     pub fn report(&self) -> Result<Report, LabError> {
         let (hosting, hashing) = (self.hosting()?, self.hashing()?);
         let megawatts = positive(self.power.value.megawatts(), "the power of the site")?;
         let mut uses = Table::new(
             "uses",
-            "A megawatt for a year",
+            "A megawatt of computers, or of mining machines, for a year",
             [
                 Column::new("use", "use"),
                 Column::new("revenue_usd_per_mw_year", "revenue, $"),
@@ -159,7 +166,10 @@ impl Ai {
                 Column::new("revenue_usd_per_mwh", "revenue, $/MWh"),
             ],
         );
-        for (name, one) in [("AI hosting", hosting), ("mining", hashing)] {
+        let pue = self.hosting_pue.value;
+        for (name, one, fit) in
+            [("AI hosting", hosting, megawatts / pue), ("mining", hashing, megawatts)]
+        {
             let cell = |usd: Usd| Cell::Number(usd.get(), 0);
             uses.row([
                 name.into(),
@@ -168,7 +178,7 @@ impl Ai {
                 cell(one.upkeep),
                 cell(one.capital),
                 cell(one.net()),
-                cell(one.net() * megawatts),
+                cell(one.net() * fit),
                 Cell::Number(one.revenue.get() / HOURS_PER_YEAR, 0),
             ]);
         }
@@ -204,9 +214,20 @@ impl Ai {
         } else {
             String::new()
         };
+        let shared = self.per_connection()?;
+        let connection = match (self.hosting_pue.value > 1.0, shared > Usd::ZERO) {
+            (false, _) => String::new(),
+            (true, true) => {
+                format!(" Per megawatt of the connection, cooling counted, by {shared}.")
+            }
+            (true, false) => format!(
+                " Per megawatt of the connection, cooling counted, it falls short by {}.",
+                -shared
+            ),
+        };
         Ok(format!(
-            "Hosting leaves {} per megawatt and year, mining {}: AI {verdict} {}{equal}. It takes \
-             {} of capital per megawatt against {}.{size}",
+            "Hosting leaves {} per megawatt of computers and year, mining {} per megawatt of machines: \
+             AI {verdict} {}{equal}.{connection} It takes {} of capital per megawatt against {}.{size}",
             hosting.net(),
             hashing.net(),
             apart.max(-apart),
@@ -330,6 +351,23 @@ mod tests {
         ai.mining.market = super::super::Market::flag(ai.equal_hash_price().unwrap().unwrap());
         let apart = ai.hosting().unwrap().net() - ai.hashing().unwrap().net();
         assert!(apart.get().abs() < 1e-3, "{apart}");
+    }
+
+    #[test]
+    fn a_connection_has_room_for_fewer_computers_than_machines() {
+        let ai = Ai { power: Given::flag(Watts::new(13e6).unwrap()), ..Ai::default() };
+        let (hosting, hashing) = (ai.hosting().unwrap().net(), ai.hashing().unwrap().net());
+        let shared = ai.per_connection().unwrap();
+        assert!((shared - (hosting * (1.0 / 1.3) - hashing)).get().abs() < 1e-6);
+        let report = ai.report().unwrap();
+        let of_site = |row: usize| match report.tables[0].rows[row][6] {
+            Cell::Number(value, _) => value,
+            _ => panic!(),
+        };
+        // 13 MW: 10 MW of computers, or 13 MW of machines.
+        assert!((of_site(0) - 10.0 * hosting.get()).abs() < 1e-3);
+        assert!((of_site(1) - 13.0 * hashing.get()).abs() < 1e-3);
+        assert!(report.finding.contains("Per megawatt of the connection"), "{}", report.finding);
     }
 
     #[test]

@@ -198,11 +198,12 @@ impl Dr {
             on_by_price_before = Some(on);
 
             let hour_of = Hour { hour, price: *price, worth, threshold, free };
-            let (mut all, on, offered_now) = columns.decide(&hour_of, &fixed);
-            all.starts = per_start * (on - on_before.unwrap_or(on)).max(0.0);
-            on_before = Some(on);
+            let Decided { mut all, runs, idle, offered: offered_now } =
+                columns.decide(&hour_of, &fixed);
+            all.starts = per_start * (runs - on_before.unwrap_or(runs)).max(0.0);
+            on_before = Some(runs);
 
-            answer.hours_off += u64::from(on < free);
+            answer.hours_off += u64::from(idle > 0.0);
             answer.gains.push(all.net() - always.net());
             answer.offered_mw.push(offered_now);
             answer.promised_mw.push(promised);
@@ -323,24 +324,37 @@ struct Hour {
     free: f64,
 }
 
+/// What becomes of it, in megawatts.
+#[derive(Default)]
+struct Decided {
+    /// Its money.
+    all: Year,
+    /// Runs; not what a programme calls.
+    runs: f64,
+    /// Is off by choice, not called.
+    idle: f64,
+    /// Is offered to programmes.
+    offered: f64,
+}
+
 impl Columns<'_> {
-    /// The hour's money, the power that runs, and the power offered.
-    fn decide(&self, of: &Hour, fixed: &[(&Programme<'_>, f64)]) -> (Year, f64, f64) {
+    fn decide(&self, of: &Hour, fixed: &[(&Programme<'_>, f64)]) -> Decided {
         let feared = self.feared[of.hour];
         if !fixed.is_empty() {
-            let mut year = Year::default();
-            let (mut on, mut offered) = (0.0, 0.0);
+            let mut decided = Decided::default();
             for (programme, mw) in fixed {
-                year.add(self.offered(programme, of, *mw));
-                on += mw;
-                offered += mw;
+                decided.all.add(self.offered(programme, of, *mw));
+                decided.runs += mw * (1.0 - programme.call[of.hour]);
+                decided.offered += mw;
             }
-            let rest = of.free - offered;
+            let rest = of.free - decided.offered;
             if of.threshold - of.price >= feared {
-                year.add(self.run(of, rest));
-                on += rest;
+                decided.all.add(self.run(of, rest));
+                decided.runs += rest;
+            } else {
+                decided.idle = rest;
             }
-            return (year, on, offered);
+            return decided;
         }
         let best = self
             .programmes
@@ -349,11 +363,16 @@ impl Columns<'_> {
             .max_by(|(_, a), (_, b)| a.total_cmp(b));
         let by_price = (of.threshold - of.price - feared).max(0.0);
         match best {
-            Some((programme, value)) if value > by_price => {
-                (self.offered(programme, of, of.free), of.free, of.free)
+            Some((programme, value)) if value > by_price => Decided {
+                all: self.offered(programme, of, of.free),
+                runs: of.free * (1.0 - programme.call[of.hour]),
+                idle: 0.0,
+                offered: of.free,
+            },
+            _ if of.threshold - of.price >= feared => {
+                Decided { all: self.run(of, of.free), runs: of.free, ..Decided::default() }
             }
-            _ if of.threshold - of.price >= feared => (self.run(of, of.free), of.free, 0.0),
-            _ => (Year::default(), 0.0, 0.0),
+            _ => Decided { idle: of.free, ..Decided::default() },
         }
     }
 

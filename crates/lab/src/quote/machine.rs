@@ -155,6 +155,12 @@ impl<'a> Choice<'a> {
                 "no machine fits; try another word, `hearth catalogue` lists all",
             ));
         }
+        if self.power_price.value < EnergyPrice::ZERO {
+            return Err(LabError::new(
+                "the power price is negative; what is paid to draw power needs no good machine: give zero \
+                 or more",
+            ));
+        }
         let ranked = self.ranked()?;
         let Some((best, prospect)) = ranked.first() else {
             return Err(LabError::new("of none of these machines is the power known; name others"));
@@ -445,6 +451,7 @@ mod tests {
     fn no_machine_and_no_growth_are_refused() {
         assert!(Choice::new(vec![]).report().is_err());
         assert!(Choice::new(vec![machine("Bitaxe Supra")]).report().is_err());
+        assert!(choice(38.2, -0.01).report().is_err());
         let mut choice = choice(38.2, 0.05);
         choice.growth = Given::flag(f64::NAN);
         let said = choice.report().unwrap_err().to_string();

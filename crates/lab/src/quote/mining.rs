@@ -209,7 +209,9 @@ impl Capital {
 pub fn recovery_factor(interest: Share, years: f64) -> Result<f64, LabError> {
     let years = positive(years, "years of depreciation")?;
     let interest = interest.get();
-    Ok(if interest == 0.0 { 1.0 / years } else { interest / (1.0 - (1.0 + interest).powf(-years)) })
+    // 1 - (1+i)^-n; as it stands, a small interest would be lost in the 1.
+    let repaid = -(-years * interest.ln_1p()).exp_m1();
+    Ok(if interest == 0.0 { 1.0 / years } else { interest / repaid })
 }
 
 /// Refuses what are no hours of a year.
@@ -259,6 +261,7 @@ mod tests {
         let share = |s| Share::new(s, "interest").unwrap();
         assert!((recovery_factor(share(0.08), 5.0).unwrap() - 0.250_456).abs() < 1e-6);
         assert_eq!(recovery_factor(share(0.0), 4.0).unwrap(), 0.25);
+        assert!((recovery_factor(share(1e-18), 4.0).unwrap() - 0.25).abs() < 1e-12);
         for years in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(recovery_factor(share(0.08), years).is_err(), "{years}");
         }

@@ -313,6 +313,18 @@ mod tests {
     }
 
     #[test]
+    fn whoever_finds_almost_every_second_is_answered_too() {
+        // As on a chain for tests; and with a growth that no number holds.
+        let report = solo(1e18).report().unwrap();
+        assert!(!report.to_json().to_string().contains("NaN"));
+        assert!(solo(1e30).report().is_err());
+        let mut solo = solo(1.0);
+        solo.growth = Given::flag(1e-300);
+        let said = solo.report().unwrap_err().to_string();
+        assert!(said.starts_with("an input is so large or so small"), "{said}");
+    }
+
+    #[test]
     fn no_hashrate_and_no_growth_factor_are_refused() {
         assert!(solo(0.0).report().is_err());
         let mut solo = solo(1.0);

@@ -4,6 +4,7 @@
 
 use super::{
     Capital, Mining, finished,
+    given::positive,
     hours::Hours,
     sensitivity::{Knob, Mines, Outcome, mining_knobs, tornado},
 };
@@ -157,6 +158,9 @@ impl Surplus {
 
     /// The report.
     pub fn report(&self) -> Result<Report, LabError> {
+        if let Some(given) = &self.power {
+            positive(given.value.megawatts(), "the power of the machines")?;
+        }
         let plant = self.plant()?;
         let largest = self.largest(&plant)?;
         let chosen = self.chosen()?;

@@ -43,8 +43,6 @@ pub struct Input {
 pub enum Source {
     /// The command line.
     Flag,
-    /// The configuration file.
-    Config,
     /// The own node, at this height.
     Node(u64),
     /// A file that was named.
@@ -64,7 +62,6 @@ impl Source {
     fn text(&self) -> String {
         match self {
             Self::Flag => "given".into(),
-            Self::Config => "configuration".into(),
             Self::Node(height) => format!("own node, height {height}"),
             Self::File(name) => name.clone(),
             Self::Computed => "computed from the others".into(),

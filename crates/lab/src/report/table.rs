@@ -129,6 +129,13 @@ impl Table {
 }
 
 impl Cell {
+    /// A number that people see with as many digits as it was given with.
+    pub fn exact(value: f64) -> Self {
+        let text = value.to_string();
+        let decimals = text.split_once('.').map_or(0, |(_, part)| part.len());
+        Self::Number(value, decimals)
+    }
+
     /// For people.
     pub fn text(&self) -> String {
         match self {
@@ -231,6 +238,10 @@ mod tests {
             (Cell::Number(-12345.678, 1), "-12,345.7"),
             (Cell::Number(f64::INFINITY, 2), "inf"),
             (Cell::Count(52_560), "52,560"),
+            (Cell::exact(0.0), "0"),
+            (Cell::exact(0.005), "0.005"),
+            (Cell::exact(3.125), "3.125"),
+            (Cell::exact(f64::NAN), "NaN"),
             (Cell::Missing, "–"),
         ] {
             assert_eq!(cell.text(), text);

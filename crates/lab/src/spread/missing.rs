@@ -94,7 +94,8 @@ struct Tally {
     eligible: u64,
     missed: u64,
     foreign: u64,
-    /// Transactions it was tested on, hits included.
+    /// Transactions it was tested on in all its blocks, hits included: the longer one looks, the
+    /// more are missed by chance.
     tested: u64,
 }
 
@@ -141,10 +142,13 @@ impl Missing {
             return Trial { eligible: 0, missed: 0, foreign: 0 };
         }
         let mut trial = Trial { eligible: 0, missed: 0, foreign };
+        // Whose row of misses begins here, or might have.
+        let mut new = 0;
         for transaction in own.iter().filter(|t| !t.has_parents) {
             let key = (block.pool.clone(), transaction.id);
             if block.transactions.contains(&transaction.id) {
                 trial.eligible += 1;
+                new += u64::from(!self.entries.contains_key(&key));
                 // Who takes it does not exclude it.
                 self.entries.remove(&key);
                 continue;
@@ -155,6 +159,7 @@ impl Missing {
             }
             trial.eligible += 1;
             trial.missed += 1;
+            new += u64::from(!self.entries.contains_key(&key));
             let evidence = self.entries.entry(key).or_insert(Evidence {
                 misses: 0,
                 log_likelihood: 0.0,
@@ -166,7 +171,7 @@ impl Missing {
         tally.eligible += trial.eligible as u64;
         tally.missed += trial.missed as u64;
         tally.foreign += trial.foreign as u64;
-        tally.tested = tally.tested.max(trial.eligible as u64);
+        tally.tested += new;
         self.shrink();
         trial
     }

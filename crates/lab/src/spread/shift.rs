@@ -97,7 +97,8 @@ impl Shift {
                     k => format!("largest {k} together"),
                 },
                 now: now.top(k as u64),
-                after: alone.top(k as u64),
+                // The same pools as now, whoever may be larger by then.
+                after: now.top(k as u64) * (1.0 - moved),
             })
             .collect();
         coalitions.push(Coalition {
@@ -226,7 +227,7 @@ impl Shift {
                 Cell::Number(100.0 * self.jurisdiction.0, 1),
                 &self.jurisdiction.1,
             ),
-            input("block_reward_btc", self.reward.0.to_btc().into(), &self.reward.1),
+            input("block_reward_btc", Cell::exact(self.reward.0.0 as f64 / 1e8), &self.reward.1),
         ];
         inputs.extend(self.to.inputs());
         inputs
@@ -248,7 +249,7 @@ fn verdict(coalition: &Coalition) -> String {
     let ends = 100.0 * shift_below_half(coalition.now).unwrap_or_default();
     let (now, after) = (100.0 * coalition.now, 100.0 * coalition.after);
     let name = &coalition.name;
-    if coalition.after < 0.5 {
+    if coalition.after <= 0.5 {
         format!(
             "The {name} held {now:.1} % and would hold {after:.1} %: no majority (it ends at a shift of {ends:.1} %)."
         )
@@ -312,6 +313,18 @@ mod tests {
             assert_eq!(found.alone.concentration().nakamoto == 2, majority, "{moved}");
         }
         assert_eq!(shift_below_half(0.5), None);
+    }
+
+    #[test]
+    fn a_newcomer_of_any_size_is_not_one_of_todays_largest() {
+        let one = "own=1e20W,1,8760".parse().unwrap();
+        let found = Shift { to: one, ..shift(0.25) }.of(&Pools::published()).unwrap();
+        assert_eq!(found.newcomers, 1);
+        for (coalition, after) in found.coalitions.iter().zip([0.225, 0.4425, 0.5325, 0.27]) {
+            assert!((coalition.after - after).abs() < 1e-12, "{coalition:?}");
+        }
+        let half = Coalition { name: "a".into(), now: 1.0, after: 0.5 };
+        assert!(verdict(&half).contains("no majority"), "half is not more than half");
     }
 
     #[test]

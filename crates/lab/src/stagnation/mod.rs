@@ -70,6 +70,14 @@ impl Farm {
                 "the part of hashrate lost each year is {decay}; give 0 or more and less than 1"
             )));
         }
+        if let Some((_, price)) =
+            self.costs.value.steps().first().filter(|(_, price)| *price < EnergyPrice::ZERO)
+        {
+            return Err(LabError::new(format!(
+                "the power price is {price}; a farm that is paid for its power never stops: give zero or \
+                 more"
+            )));
+        }
         factor(self.block_value_growth.value, "the growth of a block's worth")?;
         Ok(())
     }

@@ -118,6 +118,8 @@ fn bad_input_is_one_sentence() {
         change(&mut farm);
         farm.outcome(1.35).unwrap_err().to_string()
     };
+    let paid = with(&|f| f.costs = Given::flag("0.04:0.5,-0.01:0.5".parse().unwrap()));
+    assert!(paid.starts_with("the power price is -0.0100 $/kWh"), "{paid}");
     assert!(with(&|f| f.start_per_year = Given::flag(0.0)).contains("blocks a year"));
     assert!(with(&|f| f.start_per_year = Given::flag(f64::NAN)).contains("blocks a year"));
     assert!(with(&|f| f.decay_per_year = Given::flag(1.0)).contains("less than 1"));

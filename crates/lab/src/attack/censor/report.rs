@@ -349,7 +349,7 @@ fn finding(plan: &Plan, checks: &[Check]) -> String {
             race.forks_until_split().unwrap_or(f64::INFINITY),
         );
     }
-    if let Some(order) = plan.orders.iter().find(|o| o.share.get() > 0.5) {
+    if let Some(order) = plan.orders.iter().find(|o| o.share.get() >= 0.5) {
         let race = race(plan, order);
         said += &format!(
             "With {} they always win in the end, and {} of the blocks they orphan had shown 6 \

@@ -1,6 +1,6 @@
 //! The finding, tables and picture of double-spending.
 
-use super::{confirmations_for, exact, nakamoto, simulate};
+use super::{MOST_CONFIRMATIONS, confirmations_for, exact, nakamoto, simulate};
 use crate::{
     LabError, Progress, Report,
     attack::{
@@ -34,6 +34,8 @@ pub fn report(plan: &Plan, progress: &Progress) -> Result<Report, LabError> {
     for z in &plan.confirmations {
         count("confirmations", u64::from(*z), 10_000)?;
     }
+    // Before the games: it refuses a risk that is none.
+    let needed = needed(plan)?;
     let mut checks = Vec::new();
     for &attacker in &plan.attackers {
         for &z in &plan.confirmations {
@@ -47,7 +49,6 @@ pub fn report(plan: &Plan, progress: &Progress) -> Result<Report, LabError> {
             });
         }
     }
-    let needed = needed(plan)?;
     let tables = vec![probabilities(plan, &checks), needed, shown::table("share", &checks)];
     Ok(Report {
         name: "attack double-spend",
@@ -70,9 +71,15 @@ fn finding(plan: &Plan, checks: &[Check]) -> Result<String, LabError> {
                  {} % from {need} confirmations on; Nakamoto's formula says {paper}. ",
                 100.0 * plan.risk
             ),
-            _ => format!(
+            _ if attacker.get() >= 0.5 => format!(
                 "Against an attacker with {percent} % of the hashrate no number of confirmations \
                  is safe. "
+            ),
+            _ => format!(
+                "Against an attacker with {percent} % of the hashrate it takes more than {} \
+                 confirmations for a risk below {} %. ",
+                Cell::Count(MOST_CONFIRMATIONS.into()).text(),
+                100.0 * plan.risk
             ),
         };
     }

@@ -115,7 +115,9 @@ impl Strategy {
         let mut kept = Kept::default();
         let (mut own, mut others) = (0usize, 0usize);
         let mut fork = Fork::Irrelevant;
-        for _ in 0..blocks {
+        let mut found = 0;
+        // To the end of the last race: blocks still withheld would be nobody's.
+        while found < blocks || ((own, others) != (0, 0) && found < 2 * blocks) {
             match self.action(own, others, fork) {
                 None | Some(Action::Adopt) => {
                     kept.others += others as u64;
@@ -128,6 +130,10 @@ impl Strategy {
                 Some(Action::Match) => fork = Fork::Active,
                 Some(Action::Wait) => {}
             }
+            if found >= blocks && (own, others) == (0, 0) {
+                break;
+            }
+            found += 1;
             let divided = fork == Fork::Active;
             if own_next.flip(random) {
                 own += 1;

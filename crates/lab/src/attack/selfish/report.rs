@@ -34,6 +34,8 @@ pub struct Plan {
 
 /// Runs of which the spread gives the standard error.
 const RUNS: u64 = 100;
+/// Branches cut below this hide what the best strategy earns.
+const SHORTEST: usize = 20;
 /// Longest branches where only a line is drawn or a threshold is sought.
 const COARSE: usize = 40;
 /// Side of the strategy's table.
@@ -50,6 +52,12 @@ pub fn report(plan: &Plan, progress: &Progress) -> Result<Report, LabError> {
     }
     let blocks = count("blocks", plan.blocks, 1_000_000_000)?.div_ceil(RUNS);
     let longest = count("longest branch", plan.longest, 120)? as usize;
+    if longest < SHORTEST {
+        return Err(LabError::new(format!(
+            "longest branch is {longest}; give {SHORTEST} to 120: cut shorter, the best strategy looks \
+             worse than others"
+        )));
+    }
     let Selfish { share, gamma } = plan.selfish;
     if share.get() > 0.48 {
         return Err(LabError::new(format!(

@@ -135,6 +135,21 @@ fn each_start_costs_the_hashing_it_takes() {
 }
 
 #[test]
+fn machines_that_were_called_start_again_at_their_owners_cost() {
+    let mut dr = site(vec![
+        ("price_usd_per_mwh", vec![30.0; 4]),
+        ("a_usd_per_mw", vec![20.0; 4]),
+        ("a_call", vec![0.0, 1.0, 1.0, 0.0]),
+    ]);
+    dr.start_minutes = Given::flag(15.0);
+    let answer = dr.answer().unwrap();
+    close(answer.all.starts, 40.0 * 0.25);
+    assert_eq!(answer.hours_off, 0, "called, not off by choice");
+    dr.offers = vec![Offer { programme: "a".into(), power: Watts::new(0.5e6).unwrap() }];
+    close(dr.answer().unwrap().all.starts, 0.5 * 40.0 * 0.25);
+}
+
+#[test]
 fn a_firm_bid_must_ask_for_what_hashing_earns_and_a_start() {
     let mut dr = site(vec![("price_usd_per_mwh", vec![30.0, 38.0, 50.0])]);
     dr.start_minutes = Given::flag(15.0);
