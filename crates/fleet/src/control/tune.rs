@@ -11,6 +11,7 @@ use crate::{
     driver::{Driver, DriverError, Reply, State},
     readings::{Moment, Readings},
     settings::Settings,
+    tuner::same,
     tuner::{
         Action, Entry, Envelope, Found, Goal, JournalRow, Observation, Point, Policy, Prior, Tuner,
     },
@@ -21,15 +22,21 @@ use std::{
     collections::HashMap,
     fs::{File, OpenOptions},
     future::Future,
-    io::{self, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     pin::pin,
     time::Duration,
 };
 use units::{Watts, Work};
 
-/// Longest journal that is read back: a tuning writes some dozens of rows.
+/// Longest end of a journal that is read back: a tuning writes some dozens of rows.
 const LONGEST: u64 = 4 << 20;
+/// Of a longer one this much of its beginning is read, too.
+const FIRST: u64 = 8 << 10;
+/// Rows that are remembered; half of them are forgotten when there are more.
+const MOST: usize = 4096;
+/// Sessions of a machine that are told apart.
+const SESSIONS: usize = 64;
 /// How often a machine is told its last good setting before it is given up.
 const ATTEMPTS: u32 = 5;
 /// Pause between two of them.
@@ -125,18 +132,19 @@ pub async fn tune(
     let tuner = match tuner {
         Some(tuner) => tuner,
         None => {
-            journal.begin()?;
+            journal.begin(clock.now(), start)?;
             Tuner::new(goal, policy, envelope, prior, start)
         }
     };
-    meter.share_interval(&plan.who, Some(policy.share_interval));
-    let mut run = Run { link, meter, clock, plan, journal, news, tuner, seen: Seen::default() };
+    let often = Often::new(meter, &plan.who, policy.share_interval);
+    let seen = Seen::default();
+    let mut run = Run { link, meter, clock, plan, journal, news, tuner, seen, often };
     let mut stop = pin!(stop);
     let end = tokio::select! {
         end = run.until_rest() => end,
         () = &mut stop => run.go_home("stopped").await,
     };
-    let end = match end {
+    match end {
         Err(TuneError::Journal { path, error }) => {
             // Without a journal nothing more is tried, and what was tried is left.
             let home = run.tuner.last_good();
@@ -144,9 +152,36 @@ pub async fn tune(
             Err(TuneError::Journal { path, error })
         }
         end => end,
-    };
-    meter.share_interval(&plan.who, None);
-    end
+    }
+}
+
+/// Shares come often while this lives, and as often as all others' after it, however that ends.
+struct Often<'a> {
+    meter: &'a dyn Meter,
+    who: &'a Who,
+    interval: Duration,
+    now: bool,
+}
+
+impl<'a> Often<'a> {
+    fn new(meter: &'a dyn Meter, who: &'a Who, interval: Duration) -> Self {
+        meter.share_interval(who, Some(interval));
+        Self { meter, who, interval, now: true }
+    }
+
+    /// Often, or as all others' do.
+    fn set(&mut self, often: bool) {
+        if self.now != often {
+            self.now = often;
+            self.meter.share_interval(self.who, often.then_some(self.interval));
+        }
+    }
+}
+
+impl Drop for Often<'_> {
+    fn drop(&mut self) {
+        self.meter.share_interval(self.who, None);
+    }
 }
 
 /// Returns a machine that a crash left in the middle of a trial to its last good setting. `None` if
@@ -159,9 +194,9 @@ pub async fn recover(
     let Some(Entry::Applying { last_good, .. }) = journal.entries.last().cloned() else {
         return Ok(None);
     };
-    let why = "the program ended in the middle of a trial".into();
-    journal.write(&Entry::Restored { at: clock.now(), point: last_good, why })?;
-    restore(link, clock, last_good).await?;
+    journal
+        .bring_back(link, clock, last_good, "the program ended in the middle of a trial")
+        .await?;
     Ok(Some(last_good))
 }
 
@@ -176,9 +211,7 @@ pub async fn undo(
         Entry::Applying { last_good, .. } => *last_good,
         Entry::Good { point, .. } | Entry::Restored { point, .. } => *point,
     };
-    let why = "undone".into();
-    journal.write(&Entry::Restored { at: clock.now(), point, why })?;
-    restore(link, clock, point).await?;
+    journal.bring_back(link, clock, point, "undone").await?;
     Ok(point)
 }
 
@@ -191,6 +224,7 @@ struct Run<'a> {
     news: &'a mut (dyn FnMut(News) + Send + Sync),
     tuner: Tuner,
     seen: Seen,
+    often: Often<'a>,
 }
 
 /// What is remembered between two looks.
@@ -210,8 +244,14 @@ impl Run<'_> {
             let action = self.tuner.step(&seen);
             for entry in self.tuner.take_entries() {
                 self.journal.write(&entry)?;
-                (self.news)(News::Step(entry));
+                // A return is news once it is read back.
+                let returns = |point, last_good| same(point, last_good);
+                if !matches!(entry, Entry::Applying { point, last_good, .. } if returns(point, last_good))
+                {
+                    (self.news)(News::Step(entry));
+                }
             }
+            self.often.set(!matches!(action, Action::Done(_)));
             match action {
                 Action::Wait(time) => self.sleep(time).await,
                 Action::Apply { point, .. } | Action::Abort { last_good: point, .. } => {
@@ -259,11 +299,9 @@ impl Run<'_> {
 
     async fn go_home(&mut self, why: &str) -> Result<End, TuneError> {
         let point = self.tuner.last_good();
-        let entry = Entry::Restored { at: self.clock.now(), point, why: why.into() };
-        let written = self.journal.write(&entry);
+        let entry = self.journal.bring_back(self.link, self.clock, point, why).await?;
         (self.news)(News::Step(entry));
-        restore(self.link, self.clock, point).await?;
-        written.map(|()| End::Stopped(point))
+        Ok(End::Stopped(point))
     }
 
     async fn sleep(&self, time: Duration) {
@@ -275,6 +313,8 @@ impl Run<'_> {
 #[derive(Default)]
 struct Proved {
     sessions: HashMap<u64, Tally>,
+    /// Of sessions that ended long ago.
+    ended: Tally,
     since: Option<Tally>,
 }
 
@@ -301,6 +341,12 @@ impl Proved {
             open = true;
             self.sessions.insert(worked.session, worked.tally);
         }
+        while self.sessions.len() > SESSIONS
+            && let Some(oldest) = self.sessions.keys().min().copied()
+            && let Some(tally) = self.sessions.remove(&oldest)
+        {
+            add(&mut self.ended, &tally);
+        }
         let now = self.total(at);
         let from = *self.since.get_or_insert(now);
         let none = Window { time: Duration::ZERO, shares: 0, work: Work::ZERO, faulty: 0 };
@@ -308,14 +354,18 @@ impl Proved {
     }
 
     fn total(&self, at: Moment) -> Tally {
-        let mut total = Tally { at, ..Tally::default() };
+        let mut total = Tally { at, ..self.ended };
         for tally in self.sessions.values() {
-            total.accepted += tally.accepted;
-            total.faulty += tally.faulty;
-            total.work = Work::from_hashes(total.work.hashes() + tally.work.hashes());
+            add(&mut total, tally);
         }
         total
     }
+}
+
+fn add(total: &mut Tally, tally: &Tally) {
+    total.accepted += tally.accepted;
+    total.faulty += tally.faulty;
+    total.work = Work::from_hashes(total.work.hashes() + tally.work.hashes());
 }
 
 /// Tells a machine a setting until it is read back.
@@ -324,19 +374,26 @@ async fn restore(link: &dyn Driver, clock: &Clock, point: Point) -> Result<(), T
     if insist(link, clock, &command).await { Ok(()) } else { Err(TuneError::NotRestored(command)) }
 }
 
-/// Tells a machine a command until it is read back; `false` if it never is.
+/// Tells a machine a command until it is read back; `false` if it never is. What was read before it was
+/// told proves nothing: an earlier command may still be on its way to the chip.
 async fn insist(link: &dyn Driver, clock: &Clock, command: &Command) -> bool {
-    let is = |state: State| verify::holds(command, None, &state) == Some(true);
-    for _ in 0..ATTEMPTS {
-        if link.read().await.is_ok_and(is) {
-            return true;
+    let is = |state: State| match *command {
+        // Trials are a few millivolts apart: nearer than a command is otherwise judged by.
+        Command::Clock { frequency, voltage } => {
+            point_of(&state.settings).is_some_and(|now| same(now, Point { frequency, voltage }))
         }
+        _ => verify::holds(command, None, &state) == Some(true),
+    };
+    for _ in 0..ATTEMPTS {
         // What it says does not matter: what is read back does.
         let _ = link.apply(command).await;
         let wait = PAUSE.max(link.patience(command) / ATTEMPTS);
         tokio::time::sleep(clock.real(wait)).await;
+        if link.read().await.is_ok_and(is) {
+            return true;
+        }
     }
-    link.read().await.is_ok_and(is)
+    false
 }
 
 fn clock_to(point: Point) -> Command {
@@ -356,18 +413,14 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Reads what there is. A torn last line, as a crash leaves it, is not read.
+    /// Reads what there is, of a very long one the first row and the end. A torn last line, as a crash
+    /// leaves it, is not read.
     pub fn open(path: &Path) -> Result<Self, TuneError> {
         let wrong = |error| TuneError::Journal { path: path.into(), error };
-        let entries = match std::fs::metadata(path) {
-            Ok(about) if about.len() > LONGEST => {
-                return Err(wrong(io::Error::other("it is longer than any tuning can be")));
-            }
-            Ok(_) => read(&std::fs::read_to_string(path).map_err(wrong)?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(wrong(error)),
-        };
-        Ok(Self { path: path.into(), file: None, entries })
+        let entries = read(&ends(path).map_err(wrong)?);
+        let mut journal = Self { path: path.into(), file: None, entries };
+        journal.forget();
+        Ok(journal)
     }
 
     /// Where the journal of a machine is kept, by its id.
@@ -387,13 +440,58 @@ impl Journal {
         matches!(self.entries.last(), Some(Entry::Applying { .. })).then_some(&self.entries)
     }
 
-    /// Begins a new tuning; the one before is kept beside it.
-    fn begin(&mut self) -> Result<(), TuneError> {
+    /// Begins a new tuning at a setting that undoing it returns to; the one before is kept beside it.
+    fn begin(&mut self, at: Moment, start: Point) -> Result<(), TuneError> {
+        self.file = None;
         if !self.entries.is_empty() {
             let old = self.path.with_extension("jsonl.before");
-            std::fs::rename(&self.path, old).map_err(|error| self.wrong(error))?;
+            let put = || std::fs::rename(&self.path, old).and_then(|()| sync_folder(&self.path));
+            put().map_err(|error| self.wrong(error))?;
         }
         self.entries.clear();
+        let why = "as it was before it was tuned".into();
+        self.write(&Entry::Restored { at, point: start, why })
+    }
+
+    /// Returns a machine to a setting: what is meant on disk before it is told, what is so after it was
+    /// read back. A journal that cannot be written keeps no machine from its return.
+    async fn bring_back(
+        &mut self,
+        link: &dyn Driver,
+        clock: &Clock,
+        point: Point,
+        why: &str,
+    ) -> Result<Entry, TuneError> {
+        let meant = self.write(&Entry::Applying { at: clock.now(), point, last_good: point });
+        restore(link, clock, point).await?;
+        meant?;
+        let done = Entry::Restored { at: clock.now(), point, why: why.into() };
+        self.write(&done)?;
+        Ok(done)
+    }
+
+    /// Keeps memory within bounds: the first row, which undoing needs, and the newer half.
+    fn forget(&mut self) -> bool {
+        let long = self.entries.len() > MOST;
+        if long {
+            let newer = self.entries.len() - MOST / 2;
+            self.entries.drain(1..newer);
+        }
+        long
+    }
+
+    /// Writes the file anew from what is remembered.
+    fn shorten(&mut self) -> io::Result<()> {
+        let next = self.path.with_extension("jsonl.next");
+        let mut file = File::create(&next)?;
+        for entry in &self.entries {
+            let mut line = serde_json::to_vec(&JournalRow::from(entry))?;
+            line.push(b'\n');
+            file.write_all(&line)?;
+        }
+        file.sync_data()?;
+        std::fs::rename(&next, &self.path)?;
+        sync_folder(&self.path)?;
         self.file = None;
         Ok(())
     }
@@ -402,6 +500,9 @@ impl Journal {
     fn write(&mut self, entry: &Entry) -> Result<(), TuneError> {
         self.append(entry).map_err(|error| self.wrong(error))?;
         self.entries.push(entry.clone());
+        if self.forget() {
+            self.shorten().map_err(|error| self.wrong(error))?;
+        }
         Ok(())
     }
 
@@ -415,6 +516,7 @@ impl Journal {
                 let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
                 // Whatever a crash left half written ends here.
                 file.write_all(b"\n")?;
+                sync_folder(&self.path)?;
                 file
             }
         };
@@ -429,6 +531,33 @@ impl Journal {
     fn wrong(&self, error: io::Error) -> TuneError {
         TuneError::Journal { path: self.path.clone(), error }
     }
+}
+
+/// A new name in a folder is only there after a power cut if the folder was synced, too.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+/// A journal's text; of a very long one the beginning and the end.
+fn ends(path: &Path) -> io::Result<String> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        Err(error) => return Err(error),
+    };
+    let mut bytes = Vec::new();
+    let long = file.metadata()?.len();
+    if long > LONGEST {
+        (&file).take(FIRST).read_to_end(&mut bytes)?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        bytes.truncate(whole);
+        file.seek(SeekFrom::Start(long - LONGEST))?;
+    }
+    file.take(LONGEST).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn read(text: &str) -> Vec<Entry> {
