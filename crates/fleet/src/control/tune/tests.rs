@@ -1,10 +1,12 @@
 use super::*;
 use crate::{
     capability::{Capabilities, Range},
+    circuit::Circuits,
     command::Verb,
-    control::Worked,
+    control::{Fleet, Setup, Staged, Worked},
+    device::{Control, Device, Endpoint},
     driver::Pending,
-    identity::Identity,
+    identity::{DeviceId, Firmware, Identity},
     limits::Limits,
 };
 use rand::SeedableRng;
@@ -12,7 +14,7 @@ use rand_distr::{Distribution, Poisson};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::{
     net::{IpAddr, Ipv4Addr},
-    sync::Mutex,
+    sync::{Arc, Mutex},
 };
 use twin::farm::{Kind, Machine, Setting, Spec};
 use units::{Celsius, Megahertz, Millivolts, Ratio};
@@ -506,4 +508,73 @@ async fn profiles_are_chosen_by_verified_work_and_a_crash_in_a_trial_is_mended()
     let ArmEnd::Found(found) = end else { panic!("{end:?}") };
     assert_eq!((found.arm, machine.0.setting()), (1, point(450.0, 1060.0)));
     assert_eq!(recover_arm(&machine, &clock, &journal, &profiles()).await.unwrap(), None);
+}
+
+fn fleet_with(bench: &Arc<Bench>, able: Capabilities) -> (Arc<Fleet>, DeviceId) {
+    let link = bench.clone();
+    let fleet = Fleet::new(Setup {
+        clock: bench.clock,
+        sockets: 4,
+        starts_per_second: 100,
+        circuits: Circuits::new(Vec::new()).unwrap(),
+        open: Arc::new(move |_| Some(link.clone() as Arc<dyn Driver>)),
+    });
+    let id = DeviceId::Named("gamma".into());
+    let limits = plan(&by_firmware).envelope.limits;
+    let identity = Identity::of(Firmware::AxeOs);
+    let mut device = Device::found(id.clone(), identity, Control::Firmware, limits);
+    device.capabilities = able;
+    device.endpoint = Some(Endpoint::usual(IP));
+    fleet.registry().add(device).unwrap();
+    (fleet, id)
+}
+
+#[tokio::test]
+async fn through_the_fleet_a_step_is_checked_counted_and_read_back() {
+    let bench = Arc::new(Bench::new());
+    let envelope = plan(&by_firmware).envelope;
+    let able = Capabilities {
+        frequency: Some(envelope.frequency),
+        voltage: Some(envelope.voltage),
+        ..Capabilities::of([Verb::Clock])
+    };
+    let (fleet, id) = fleet_with(&bench, able);
+    let link = Staged::new(fleet.clone(), id.clone()).unwrap();
+    let start = bench.setting();
+    let beyond = link.apply(&clock_to(point(900.0, 1150.0))).await;
+    assert!(matches!(beyond, Ok(Reply::Refused(_))), "{beyond:?}");
+    assert_eq!((bench.setting(), fleet.counts().refused), (start, 1));
+    let lower = point(500.0, 1130.0);
+    assert_eq!(link.apply(&clock_to(lower)).await, Ok(Reply::Accepted));
+    assert_eq!((bench.setting(), fleet.counts().verified), (lower, 1));
+    bench.with(|inner| inner.deaf = true);
+    let ignored = link.apply(&clock_to(start)).await;
+    assert!(matches!(ignored, Ok(Reply::Refused(_))), "{ignored:?}");
+    let unable = fleet_with(&bench, Capabilities::of([Verb::Pause]));
+    let link = Staged::new(unable.0, unable.1).unwrap();
+    let refused = link.apply(&clock_to(start)).await;
+    assert!(matches!(refused, Ok(Reply::Refused(_))), "{refused:?}");
+    let nobody = Staged::new(fleet, DeviceId::Named("nobody".into()));
+    assert!(nobody.is_none());
+}
+
+#[tokio::test]
+async fn a_machine_is_tuned_through_its_fleet() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Arc::new(Bench::new());
+    let plan = plan(&by_firmware);
+    let able = Capabilities {
+        frequency: Some(plan.envelope.frequency),
+        voltage: Some(plan.envelope.voltage),
+        ..Capabilities::of([Verb::Clock])
+    };
+    let (fleet, id) = fleet_with(&bench, able);
+    let link = Staged::new(fleet.clone(), id).unwrap();
+    let mut book = journal(&folder);
+    let never = std::future::pending();
+    let end =
+        tune(&link, &*bench, &bench.clock, &plan, &mut book, never, &mut |_| {}).await.unwrap();
+    let End::Found(found) = end else { panic!("{end:?}") };
+    assert!(found.efficiency.joules_per_terahash() < 13.5, "{found:?}");
+    assert!(fleet.counts().verified >= 4, "{:?}", fleet.counts());
 }
