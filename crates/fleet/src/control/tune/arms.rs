@@ -1,6 +1,9 @@
 //! Carries out the choice among profiles, limits and modes, with a journal of its own.
 
-use super::{LONGEST, Often, PowerOf, Proved, TuneError, ends, insist, sync_folder};
+use super::{
+    Often, PowerOf, Proved, TuneError, insist,
+    journal::{LONGEST, ends, sync_folder},
+};
 use crate::{
     command::Command,
     control::{Clock, Meter, Who},

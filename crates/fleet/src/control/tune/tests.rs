@@ -1,4 +1,7 @@
-use super::*;
+use super::{
+    journal::{LONGEST, MOST},
+    *,
+};
 use crate::{
     capability::{Capabilities, Range},
     circuit::Circuits,
@@ -8,11 +11,14 @@ use crate::{
     driver::Pending,
     identity::{DeviceId, Firmware, Identity},
     limits::Limits,
+    tuner::JournalRow,
 };
 use rand::SeedableRng;
 use rand_distr::{Distribution, Poisson};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::{
+    fs::OpenOptions,
+    io::Write,
     net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex},
 };
