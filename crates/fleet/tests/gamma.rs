@@ -1,7 +1,9 @@
 //! Proof of the tuner on the emulated Gamma: against an exhaustive sweep, against the public ladder,
 //! through a warm afternoon, on machines that lie, and through crashes.
 //!
-//! `cargo test -p hearth-fleet --test gamma -- --nocapture` prints the figures.
+//! `cargo test -p hearth-fleet --test gamma -- --nocapture` prints the figures. Times rest on twenty shares
+//! a second; whether AxeOS sends them is not known (see the test with one share a second, whose times
+//! stand beside them). All of it is an emulated Gamma, no machine.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -107,6 +109,20 @@ fn within_two_percent_of_the_best_in_a_quarter_of_the_ladders_time_and_no_limit_
         // Hot boards end the ladder early: there the comparison holds for all together.
         let sum = |of: fn(&Result) -> f64| others.iter().map(of).sum::<f64>();
         assert!(sum(|result| result.seconds) <= 0.25 * sum(|result| result.ladder));
+    }
+}
+
+/// Seeds that nothing was chosen by: `cargo test --test gamma -- --ignored --nocapture`.
+#[test]
+#[ignore = "figures only, on twenty boards more"]
+fn held_out_boards() {
+    for keep in [0.75, 1.0] {
+        let results: Vec<_> = (100..120).map(|seed| race(board(seed), seed, keep)).collect();
+        table(&format!("boards 100 to 119, keep {keep}"), &results);
+        let close = results.iter().filter(|result| result.off() <= 0.02).count();
+        let breaches: u32 = results.iter().map(|result| result.breaches).sum();
+        let lossy = results.iter().map(|result| result.lossy).fold(0.0, f64::max);
+        println!("{close} of 20 within 2 %, {breaches} breaches, over 5 % lost for {lossy:.1} s");
     }
 }
 
@@ -240,30 +256,36 @@ fn a_claimed_hashrate_changes_no_step() {
     assert_eq!(steps(Lie::None), steps(Lie::Hashrate(1.3)));
 }
 
+/// A row is on disk before the machine is told: killed there, it is at the setting before, or, told in
+/// time, at the one of the row. The liar's journal has returns in it, the honest one's has none.
 #[test]
 fn killed_at_any_row_of_its_journal_it_returns_to_a_good_setting_and_ends_well() {
+    for lie in [Lie::None, Lie::NoErrors] {
+        killed_at_any_row(lie);
+    }
+}
+
+fn killed_at_any_row(lie: Lie) {
     let spec = board(1);
     let first = start(spec);
     let (_, best) = sweep(spec, 25.0, at_least(1.0, first.good), |out| -joules(out));
-    let mut bench = Bench::new(spec, 1, INTERVAL, Lie::None);
-    let whole = tune(
-        &mut bench,
-        &mut tuner(efficiency(1.0), &Bench::new(spec, 1, INTERVAL, Lie::None)),
-        LONG,
-    );
+    let mut bench = Bench::new(spec, 1, INTERVAL, lie);
+    let mut whole_tuner = tuner(efficiency(1.0), &bench);
+    let whole = tune(&mut bench, &mut whole_tuner, LONG);
     let rows = whole.journal.len();
     assert!(rows > 4, "{rows}");
-    for killed in 1..=rows {
+    assert_eq!(whole.aborted > 0, lie == Lie::NoErrors);
+    for (killed, told) in (1..=rows).flat_map(|row| [(row, false), (row, true)]) {
         let journal: Vec<Entry> = whole.journal[..killed]
             .iter()
             .map(|entry| JournalRow::from(entry).entry().expect("a row that is read back"))
             .collect();
-        let left_at: Point = match journal.last() {
-            Some(Entry::Applying { point, .. } | Entry::Good { point, .. }) => *point,
-            Some(Entry::Restored { point, .. }) => *point,
-            None => unreachable!(),
+        let before: Point = whole.left_at[killed - 1];
+        let left_at = match journal.last() {
+            Some(Entry::Applying { point, .. }) if told => *point,
+            _ => before,
         };
-        let mut bench = Bench::new(spec, 100 + killed as u64, INTERVAL, Lie::None);
+        let mut bench = Bench::new(spec, 100 + killed as u64, INTERVAL, lie);
         bench.set(left_at);
         let mut tuner =
             Tuner::resume(efficiency(1.0), Policy::default(), envelope(), Prior::GAMMA, &journal)
@@ -272,33 +294,44 @@ fn killed_at_any_row_of_its_journal_it_returns_to_a_good_setting_and_ends_well()
         let mut run = Run::default();
         one(&mut bench, &mut tuner, &mut run);
         assert_eq!(bench.setting(), good, "row {killed}");
-        assert!(settled(spec, good, 25.0).lost.get() < 0.04, "row {killed}");
+        if lie == Lie::None {
+            assert!(settled(spec, good, 25.0).lost.get() < 0.04, "row {killed}");
+        }
         let run = tune(&mut bench, &mut tuner, LONG);
         let out = settled(spec, run.found.expect("an end").point, 25.0);
         let off = joules(&out) / joules(&best) - 1.0;
-        assert!(off <= 0.025 && bench.breaches == 0 && bench.lossy <= 5.0, "row {killed}: {off}");
+        // What a liar loses on the way only its work tells, later than a counter would.
+        let (within, lossy) = if lie == Lie::None { (0.025, 5.0) } else { (0.035, f64::MAX) };
+        let well = off <= within && bench.breaches == 0 && bench.lossy <= lossy;
+        assert!(well, "{lie:?} row {killed} told {told}: {off} {}", bench.lossy);
     }
-    println!("killed at each of {rows} rows");
+    println!("{lie:?}: killed at each of {rows} rows, before and after it was told");
 }
 
 #[test]
 fn a_machine_that_sends_a_share_a_second_is_tuned_too() {
-    // AxeOS passes on no share below difficulty 256: a Gamma cannot send more than about one a second.
+    // From memory, not read in AxeOS's source nor seen on a machine: that it passes on no share below
+    // difficulty 256. If so, a Gamma cannot send more than about one a second, and the time of this test
+    // is the one to expect, not that of twenty shares a second.
     let spec = board(0);
     let first = start(spec);
     let (_, best) = sweep(spec, 25.0, at_least(0.75, first.good), |out| -joules(out));
     for seed in 0..4 {
+        let climb = ladder::climb(&mut Bench::new(spec, seed, 1.0, Lie::None));
         let mut bench = Bench::new(spec, seed, 1.0, Lie::None);
         let mut tuner = tuner(efficiency(0.75), &bench);
         let run = tune(&mut bench, &mut tuner, LONG);
         let found = run.found.expect("an end");
         let out = settled(spec, found.point, 25.0);
         println!(
-            "a share a second, seed {seed}: {:.2} J/TH, says {:.2} +- {:.1} %, {:.0} s, {} aborted",
+            "a share a second, seed {seed}: {:.2} J/TH, says {:.2} +- {:.1} %, {:.0} s, ladder {:.0} \
+             s, part {:.2}, {} aborted",
             joules(&out),
             found.efficiency.joules_per_terahash(),
             100.0 * found.error,
             run.seconds,
+            climb.seconds,
+            run.seconds / climb.seconds,
             run.aborted,
         );
         assert!(joules(&out) <= 1.02 * joules(&best) && bench.breaches == 0, "{seed}");

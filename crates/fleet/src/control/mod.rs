@@ -6,11 +6,13 @@ pub mod bulk;
 pub mod fleet;
 pub mod load;
 pub mod registry;
+pub mod staged;
 pub mod staging;
 pub mod supervise;
 pub mod tune;
 
 pub use fleet::{Fleet, Open, Setup};
+pub use staged::Staged;
 
 use crate::{readings::Moment, work::Tally};
 use std::{

@@ -2,8 +2,10 @@
 //! Decides nothing: what is seen goes to the tuner, what the tuner says goes to the machine.
 
 mod arms;
+mod journal;
 
 pub use arms::{ArmEnd, ArmNews, ArmPlan, recover_arm, tune_arms};
+pub use journal::Journal;
 
 use super::{Clock, Meter, Who};
 use crate::{
@@ -11,25 +13,16 @@ use crate::{
     driver::{Driver, DriverError, Reply, State},
     readings::{Moment, Readings},
     settings::Settings,
-    tuner::{
-        Action, Entry, Envelope, Found, Goal, JournalRow, Observation, Point, Policy, Prior, Tuner,
-    },
+    tuner::same,
+    tuner::{Action, Entry, Envelope, Found, Goal, Observation, Point, Policy, Prior, Tuner},
     verify,
     work::{Tally, Window, WorkScale},
 };
-use std::{
-    collections::HashMap,
-    fs::{File, OpenOptions},
-    future::Future,
-    io::{self, Write},
-    path::{Path, PathBuf},
-    pin::pin,
-    time::Duration,
-};
+use std::{collections::HashMap, future::Future, io, path::PathBuf, pin::pin, time::Duration};
 use units::{Watts, Work};
 
-/// Longest journal that is read back: a tuning writes some dozens of rows.
-const LONGEST: u64 = 4 << 20;
+/// Sessions of a machine that are told apart.
+const SESSIONS: usize = 64;
 /// How often a machine is told its last good setting before it is given up.
 const ATTEMPTS: u32 = 5;
 /// Pause between two of them.
@@ -125,18 +118,19 @@ pub async fn tune(
     let tuner = match tuner {
         Some(tuner) => tuner,
         None => {
-            journal.begin()?;
+            journal.begin(clock.now(), start)?;
             Tuner::new(goal, policy, envelope, prior, start)
         }
     };
-    meter.share_interval(&plan.who, Some(policy.share_interval));
-    let mut run = Run { link, meter, clock, plan, journal, news, tuner, seen: Seen::default() };
+    let often = Often::new(meter, &plan.who, policy.share_interval);
+    let seen = Seen::default();
+    let mut run = Run { link, meter, clock, plan, journal, news, tuner, seen, often };
     let mut stop = pin!(stop);
     let end = tokio::select! {
         end = run.until_rest() => end,
         () = &mut stop => run.go_home("stopped").await,
     };
-    let end = match end {
+    match end {
         Err(TuneError::Journal { path, error }) => {
             // Without a journal nothing more is tried, and what was tried is left.
             let home = run.tuner.last_good();
@@ -144,9 +138,36 @@ pub async fn tune(
             Err(TuneError::Journal { path, error })
         }
         end => end,
-    };
-    meter.share_interval(&plan.who, None);
-    end
+    }
+}
+
+/// Shares come often while this lives, and as often as all others' after it, however that ends.
+struct Often<'a> {
+    meter: &'a dyn Meter,
+    who: &'a Who,
+    interval: Duration,
+    now: bool,
+}
+
+impl<'a> Often<'a> {
+    fn new(meter: &'a dyn Meter, who: &'a Who, interval: Duration) -> Self {
+        meter.share_interval(who, Some(interval));
+        Self { meter, who, interval, now: true }
+    }
+
+    /// Often, or as all others' do.
+    fn set(&mut self, often: bool) {
+        if self.now != often {
+            self.now = often;
+            self.meter.share_interval(self.who, often.then_some(self.interval));
+        }
+    }
+}
+
+impl Drop for Often<'_> {
+    fn drop(&mut self) {
+        self.meter.share_interval(self.who, None);
+    }
 }
 
 /// Returns a machine that a crash left in the middle of a trial to its last good setting. `None` if
@@ -159,9 +180,9 @@ pub async fn recover(
     let Some(Entry::Applying { last_good, .. }) = journal.entries.last().cloned() else {
         return Ok(None);
     };
-    let why = "the program ended in the middle of a trial".into();
-    journal.write(&Entry::Restored { at: clock.now(), point: last_good, why })?;
-    restore(link, clock, last_good).await?;
+    journal
+        .bring_back(link, clock, last_good, "the program ended in the middle of a trial")
+        .await?;
     Ok(Some(last_good))
 }
 
@@ -176,9 +197,7 @@ pub async fn undo(
         Entry::Applying { last_good, .. } => *last_good,
         Entry::Good { point, .. } | Entry::Restored { point, .. } => *point,
     };
-    let why = "undone".into();
-    journal.write(&Entry::Restored { at: clock.now(), point, why })?;
-    restore(link, clock, point).await?;
+    journal.bring_back(link, clock, point, "undone").await?;
     Ok(point)
 }
 
@@ -191,6 +210,7 @@ struct Run<'a> {
     news: &'a mut (dyn FnMut(News) + Send + Sync),
     tuner: Tuner,
     seen: Seen,
+    often: Often<'a>,
 }
 
 /// What is remembered between two looks.
@@ -210,8 +230,14 @@ impl Run<'_> {
             let action = self.tuner.step(&seen);
             for entry in self.tuner.take_entries() {
                 self.journal.write(&entry)?;
-                (self.news)(News::Step(entry));
+                // A return is news once it is read back.
+                let returns = |point, last_good| same(point, last_good);
+                if !matches!(entry, Entry::Applying { point, last_good, .. } if returns(point, last_good))
+                {
+                    (self.news)(News::Step(entry));
+                }
             }
+            self.often.set(!matches!(action, Action::Done(_)));
             match action {
                 Action::Wait(time) => self.sleep(time).await,
                 Action::Apply { point, .. } | Action::Abort { last_good: point, .. } => {
@@ -259,11 +285,9 @@ impl Run<'_> {
 
     async fn go_home(&mut self, why: &str) -> Result<End, TuneError> {
         let point = self.tuner.last_good();
-        let entry = Entry::Restored { at: self.clock.now(), point, why: why.into() };
-        let written = self.journal.write(&entry);
+        let entry = self.journal.bring_back(self.link, self.clock, point, why).await?;
         (self.news)(News::Step(entry));
-        restore(self.link, self.clock, point).await?;
-        written.map(|()| End::Stopped(point))
+        Ok(End::Stopped(point))
     }
 
     async fn sleep(&self, time: Duration) {
@@ -275,6 +299,8 @@ impl Run<'_> {
 #[derive(Default)]
 struct Proved {
     sessions: HashMap<u64, Tally>,
+    /// Of sessions that ended long ago.
+    ended: Tally,
     since: Option<Tally>,
 }
 
@@ -301,6 +327,12 @@ impl Proved {
             open = true;
             self.sessions.insert(worked.session, worked.tally);
         }
+        while self.sessions.len() > SESSIONS
+            && let Some(oldest) = self.sessions.keys().min().copied()
+            && let Some(tally) = self.sessions.remove(&oldest)
+        {
+            add(&mut self.ended, &tally);
+        }
         let now = self.total(at);
         let from = *self.since.get_or_insert(now);
         let none = Window { time: Duration::ZERO, shares: 0, work: Work::ZERO, faulty: 0 };
@@ -308,14 +340,18 @@ impl Proved {
     }
 
     fn total(&self, at: Moment) -> Tally {
-        let mut total = Tally { at, ..Tally::default() };
+        let mut total = Tally { at, ..self.ended };
         for tally in self.sessions.values() {
-            total.accepted += tally.accepted;
-            total.faulty += tally.faulty;
-            total.work = Work::from_hashes(total.work.hashes() + tally.work.hashes());
+            add(&mut total, tally);
         }
         total
     }
+}
+
+fn add(total: &mut Tally, tally: &Tally) {
+    total.accepted += tally.accepted;
+    total.faulty += tally.faulty;
+    total.work = Work::from_hashes(total.work.hashes() + tally.work.hashes());
 }
 
 /// Tells a machine a setting until it is read back.
@@ -324,19 +360,26 @@ async fn restore(link: &dyn Driver, clock: &Clock, point: Point) -> Result<(), T
     if insist(link, clock, &command).await { Ok(()) } else { Err(TuneError::NotRestored(command)) }
 }
 
-/// Tells a machine a command until it is read back; `false` if it never is.
+/// Tells a machine a command until it is read back; `false` if it never is. What was read before it was
+/// told proves nothing: an earlier command may still be on its way to the chip.
 async fn insist(link: &dyn Driver, clock: &Clock, command: &Command) -> bool {
-    let is = |state: State| verify::holds(command, None, &state) == Some(true);
-    for _ in 0..ATTEMPTS {
-        if link.read().await.is_ok_and(is) {
-            return true;
+    let is = |state: State| match *command {
+        // Trials are a few millivolts apart: nearer than a command is otherwise judged by.
+        Command::Clock { frequency, voltage } => {
+            point_of(&state.settings).is_some_and(|now| same(now, Point { frequency, voltage }))
         }
+        _ => verify::holds(command, None, &state) == Some(true),
+    };
+    for _ in 0..ATTEMPTS {
         // What it says does not matter: what is read back does.
         let _ = link.apply(command).await;
         let wait = PAUSE.max(link.patience(command) / ATTEMPTS);
         tokio::time::sleep(clock.real(wait)).await;
+        if link.read().await.is_ok_and(is) {
+            return true;
+        }
     }
-    link.read().await.is_ok_and(is)
+    false
 }
 
 fn clock_to(point: Point) -> Command {
@@ -345,95 +388,6 @@ fn clock_to(point: Point) -> Command {
 
 fn point_of(settings: &Settings) -> Option<Point> {
     Some(Point { frequency: settings.frequency?, voltage: settings.voltage? })
-}
-
-/// The journal of one machine: one JSON object a line, on disk before the step that it tells of.
-#[derive(Debug)]
-pub struct Journal {
-    path: PathBuf,
-    file: Option<File>,
-    entries: Vec<Entry>,
-}
-
-impl Journal {
-    /// Reads what there is. A torn last line, as a crash leaves it, is not read.
-    pub fn open(path: &Path) -> Result<Self, TuneError> {
-        let wrong = |error| TuneError::Journal { path: path.into(), error };
-        let entries = match std::fs::metadata(path) {
-            Ok(about) if about.len() > LONGEST => {
-                return Err(wrong(io::Error::other("it is longer than any tuning can be")));
-            }
-            Ok(_) => read(&std::fs::read_to_string(path).map_err(wrong)?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(wrong(error)),
-        };
-        Ok(Self { path: path.into(), file: None, entries })
-    }
-
-    /// Where the journal of a machine is kept, by its id.
-    pub fn path(data_dir: &Path, id: &str) -> PathBuf {
-        let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-        let name: String = id.chars().take(120).map(safe).collect();
-        data_dir.join("tune").join(format!("{name}.jsonl"))
-    }
-
-    /// All steps.
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
-    }
-
-    /// The steps of a tuning that a crash ended: its last one was never finished.
-    pub fn unfinished(&self) -> Option<&[Entry]> {
-        matches!(self.entries.last(), Some(Entry::Applying { .. })).then_some(&self.entries)
-    }
-
-    /// Begins a new tuning; the one before is kept beside it.
-    fn begin(&mut self) -> Result<(), TuneError> {
-        if !self.entries.is_empty() {
-            let old = self.path.with_extension("jsonl.before");
-            std::fs::rename(&self.path, old).map_err(|error| self.wrong(error))?;
-        }
-        self.entries.clear();
-        self.file = None;
-        Ok(())
-    }
-
-    /// Writes a step and waits until it is on disk. Blocks for some milliseconds, a few times a minute.
-    fn write(&mut self, entry: &Entry) -> Result<(), TuneError> {
-        self.append(entry).map_err(|error| self.wrong(error))?;
-        self.entries.push(entry.clone());
-        Ok(())
-    }
-
-    fn append(&mut self, entry: &Entry) -> io::Result<()> {
-        let mut file = match self.file.take() {
-            Some(file) => file,
-            None => {
-                if let Some(folder) = self.path.parent() {
-                    std::fs::create_dir_all(folder)?;
-                }
-                let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
-                // Whatever a crash left half written ends here.
-                file.write_all(b"\n")?;
-                file
-            }
-        };
-        let mut line = serde_json::to_vec(&JournalRow::from(entry))?;
-        line.push(b'\n');
-        file.write_all(&line)?;
-        file.sync_data()?;
-        self.file = Some(file);
-        Ok(())
-    }
-
-    fn wrong(&self, error: io::Error) -> TuneError {
-        TuneError::Journal { path: self.path.clone(), error }
-    }
-}
-
-fn read(text: &str) -> Vec<Entry> {
-    let rows = text.lines().filter_map(|line| serde_json::from_str::<JournalRow>(line).ok());
-    rows.filter_map(|row| row.entry()).collect()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::{
     readings::{Moment, Readings},
     work::Window,
 };
+use std::time::Duration;
 use units::{Efficiency, Hashrate, Watts};
 
 /// Shape of power over hashrate, both as parts of the first measured: an S19k Pro's ladder at its
@@ -24,6 +25,9 @@ const ENOUGH: u64 = 5600;
 const BESIDE: f64 = 0.007;
 /// What a mode draws, as a part of the normal one, where nothing tells: a guess that measuring mends.
 const MODES: (f64, f64) = (0.75, 1.15);
+/// Without an answer, and without a new share, for this long a trial is left.
+const SILENT: Duration = Duration::from_secs(30);
+const WORKLESS: Duration = Duration::from_secs(60);
 /// Error of a figure that the firmware tells of a setting it is not at, relative.
 const TOLD: f64 = 0.02;
 /// The same where it tells none.
@@ -64,6 +68,8 @@ pub enum ArmAction {
     Abort(usize),
     /// Stay with this one.
     Done(ArmFound),
+    /// Nothing could be measured: leave it at the arm that was good.
+    GiveUp,
 }
 
 /// The best arm and what it was measured to bring.
@@ -92,6 +98,8 @@ pub struct Arms {
     good: usize,
     applied: Option<Moment>,
     mark: Option<(Moment, Window)>,
+    heard: Option<Moment>,
+    proved: Option<(Moment, u64)>,
     watts: (f64, u32),
     first: Option<Measured>,
     curve: Rls<3>,
@@ -127,6 +135,8 @@ impl Arms {
             good: start,
             applied: None,
             mark: None,
+            heard: None,
+            proved: None,
             watts: (0.0, 0),
             first: None,
             curve: Rls::new(SHAPE.map(|(mean, _)| mean), SHAPE.map(|(_, sd)| sd), 0.0),
@@ -148,10 +158,10 @@ impl Arms {
         if seen.there == Some(false) && self.here != self.good {
             return self.abort(seen.at);
         }
-        let Some(work) = seen.work else {
-            let lost = waited > self.policy.settle + self.policy.dwell && self.here != self.good;
-            return if lost { self.abort(seen.at) } else { ArmAction::Wait };
-        };
+        if self.lost(seen, applied.after(self.policy.settle)) && self.here != self.good {
+            return self.abort(seen.at);
+        }
+        let Some(work) = seen.work else { return ArmAction::Wait };
         if let Some((watts, _)) = seen.power {
             self.watts = (self.watts.0 + watts.get(), self.watts.1 + 1);
         }
@@ -182,6 +192,24 @@ impl Arms {
         self.measured.iter().flatten().count()
     }
 
+    /// Whether it is silent, or its work is lost, for too long. Until it has settled it may restart.
+    fn lost(&mut self, seen: &ArmSeen, settled: Moment) -> bool {
+        if seen.there.is_some() {
+            self.heard = Some(seen.at);
+        }
+        let shares = seen.work.map(|work| work.shares);
+        if let Some(shares) = shares
+            && self.proved.is_none_or(|(_, before)| before != shares)
+        {
+            self.proved = Some((seen.at, shares));
+        }
+        let longer = |than: Duration, since: Option<Moment>| {
+            let from = since.filter(|since| *since > settled).unwrap_or(settled);
+            seen.at.since(from) > than
+        };
+        longer(SILENT, self.heard) || longer(WORKLESS, self.proved.map(|(at, _)| at))
+    }
+
     fn measure(&mut self, rate: f64, shares: u64) {
         let told = self.arms[self.here].told.map_or(0.0, Watts::get);
         let watts = if self.watts.1 > 0 { self.watts.0 / f64::from(self.watts.1) } else { told };
@@ -200,9 +228,12 @@ impl Arms {
     }
 
     fn choose(&mut self, at: Moment) -> ArmAction {
-        let scored = |arm: usize| Some((arm, self.score(self.likely(self.measured[arm]?))));
+        let scored = |arm: usize| {
+            let measured = self.measured[arm].filter(|_| !self.barred[arm])?;
+            Some((arm, self.score(self.likely(measured))))
+        };
         let best = (0..self.arms.len()).filter_map(scored).max_by(|a, b| a.1.total_cmp(&b.1));
-        let Some((best_arm, floor)) = best else { return self.abort(at) };
+        let Some((best_arm, floor)) = best else { return self.nothing(at) };
         let cost = self.policy.switch_cost.as_secs_f64() / STAYS.as_secs_f64();
         let next = (0..self.arms.len())
             .filter(|arm| self.measured[*arm].is_none() && !self.barred[*arm])
@@ -296,10 +327,16 @@ impl Arms {
         ArmAction::Abort(self.good)
     }
 
+    /// No arm is left that was measured and holds.
+    fn nothing(&mut self, at: Moment) -> ArmAction {
+        if self.here == self.good { ArmAction::GiveUp } else { self.abort(at) }
+    }
+
     fn go(&mut self, arm: usize, at: Moment) {
         self.here = arm;
         self.applied = Some(at);
         self.mark = None;
+        self.proved = None;
         self.watts = (0.0, 0);
     }
 
@@ -310,7 +347,7 @@ impl Arms {
             let efficiency = Efficiency::of(power, rate).ok()?;
             Some(ArmFound { arm, rate, power, efficiency })
         });
-        found.map_or(ArmAction::Wait, ArmAction::Done)
+        found.map_or(ArmAction::GiveUp, ArmAction::Done)
     }
 }
 
@@ -320,7 +357,6 @@ mod tests {
     use rand::{Rng, SeedableRng};
     use rand_distr::{Distribution, Poisson};
     use rand_xoshiro::Xoshiro256PlusPlus;
-    use std::time::Duration;
     use twin::farm::{Kind, Machine, Setting, Spec};
     use units::{Celsius, Megahertz, Ratio, Work};
 
@@ -428,6 +464,7 @@ mod tests {
             match tuner.step(&bench.seen(here)) {
                 ArmAction::Wait => {}
                 ArmAction::Apply(arm, _) | ArmAction::Abort(arm) => bench.set(arm),
+                ArmAction::GiveUp => panic!("given up"),
                 ArmAction::Done(found) => return (found.arm, tuner.tried(), bench.seconds),
             }
         }
@@ -465,6 +502,94 @@ mod tests {
         let best = (0..CLOCKS.len()).rfind(fits).unwrap();
         let (arm, tried, _) = run(Goal::Watts(Watts::new(cap).unwrap()), 3, false);
         assert!(arm == best && tried <= 5, "{arm} {best} {tried}");
+    }
+
+    fn policy() -> Policy {
+        Policy { settle: Duration::from_secs(600), ..Policy::default() }
+    }
+
+    fn efficiency() -> Goal {
+        Goal::Efficiency { keep: Ratio::new(0.4).unwrap() }
+    }
+
+    /// A tuner whose first trial has settled, and the bench at it.
+    fn in_a_trial() -> (Arms, Bench, usize) {
+        let mut bench = Bench::new(5);
+        let mut tuner = Arms::new(efficiency(), policy(), limits(), arms(), 8).unwrap();
+        let mut since = None;
+        for _ in 0..5000 {
+            let here = tuner.here;
+            if let ArmAction::Apply(arm, _) = tuner.step(&bench.seen(here)) {
+                bench.set(arm);
+                since = Some(bench.seconds);
+            }
+            if since.is_some_and(|since| bench.seconds - since > 620.0) {
+                return (tuner, bench, 8);
+            }
+        }
+        panic!("nothing is tried");
+    }
+
+    #[test]
+    fn silence_and_lost_work_in_a_trial_end_it() {
+        for (silent, within) in [(true, 40.0), (false, 70.0)] {
+            let (mut tuner, mut bench, home) = in_a_trial();
+            let trial = tuner.here;
+            assert_ne!(trial, home);
+            let begun = bench.seconds;
+            let ended = (0..100).find_map(|_| {
+                let seen = bench.seen(trial);
+                let seen = if silent {
+                    ArmSeen { there: None, readings: Readings::default(), power: None, ..seen }
+                } else {
+                    ArmSeen { work: None, ..seen }
+                };
+                let action = tuner.step(&seen);
+                (action != ArmAction::Wait).then_some((action, bench.seconds - begun))
+            });
+            let (action, after) = ended.expect("an end");
+            assert!(action == ArmAction::Abort(home) && after <= within, "{action:?} {after}");
+        }
+    }
+
+    /// The arm that is found when, once measured, this one is barred, as a limit that broke would do.
+    fn found_without(barred: Option<usize>) -> usize {
+        let mut bench = Bench::new(6);
+        let mut tuner = Arms::new(efficiency(), policy(), limits(), arms(), 8).unwrap();
+        for _ in 0..20_000 {
+            let here = tuner.here;
+            if let Some(arm) = barred.filter(|arm| tuner.measured[*arm].is_some()) {
+                tuner.barred[arm] = true;
+            }
+            match tuner.step(&bench.seen(here)) {
+                ArmAction::Wait => {}
+                ArmAction::Apply(arm, _) | ArmAction::Abort(arm) => bench.set(arm),
+                ArmAction::GiveUp => panic!("given up"),
+                ArmAction::Done(found) => return found.arm,
+            }
+        }
+        panic!("no end");
+    }
+
+    #[test]
+    fn an_arm_that_was_barred_is_never_the_best() {
+        let best = found_without(None);
+        assert_ne!(found_without(Some(best)), best);
+    }
+
+    #[test]
+    fn a_machine_whose_power_nobody_knows_is_given_up_and_left_where_it_is() {
+        let mut bench = Bench::new(7);
+        let untold = arms().into_iter().map(|arm| Arm { told: None, ..arm }).collect();
+        let mut tuner = Arms::new(efficiency(), policy(), limits(), untold, 8).unwrap();
+        for _ in 0..2000 {
+            let here = tuner.here;
+            match tuner.step(&ArmSeen { power: None, ..bench.seen(here) }) {
+                ArmAction::Wait => {}
+                other => return assert_eq!((other, tuner.here), (ArmAction::GiveUp, 8)),
+            }
+        }
+        panic!("no end");
     }
 
     #[test]

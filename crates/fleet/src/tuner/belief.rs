@@ -142,7 +142,7 @@ impl Belief {
 }
 
 /// Same setting within what firmware rounds.
-pub(super) fn same(a: Point, b: Point) -> bool {
+pub(crate) fn same(a: Point, b: Point) -> bool {
     (a.frequency.get() - b.frequency.get()).abs() <= 3.2
         && (a.voltage.get() - b.voltage.get()).abs() <= 2.5
 }

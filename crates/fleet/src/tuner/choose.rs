@@ -12,6 +12,11 @@ use units::{Megahertz, Millivolts};
 
 /// Clocks and voltages that are considered; 6.25 MHz is a step of a BM13xx's PLL.
 const GRID: (f64, f64) = (6.25, 5.0);
+/// Clocks and core voltages that a home miner's chip can have, MHz and mV, whatever a machine says.
+pub(super) const CLOCKS: (f64, f64) = (200.0, 1000.0);
+pub(super) const VOLTAGES: (f64, f64) = (800.0, 1400.0);
+/// Most columns and rows of the grid.
+const LINES: u32 = 200;
 /// Distance kept from limits of temperature, kelvin, and of power, as a part.
 pub(super) const MARGIN: (f64, f64) = (1.0, 0.02);
 /// A setting stays this long, so a change is paid off over it: what air does within half a day.
@@ -211,10 +216,13 @@ impl Chooser<'_> {
 
     fn grid(&self) -> impl Iterator<Item = Point> {
         let (f, v) = (self.envelope.frequency, self.envelope.voltage);
-        let count = |low: f64, high: f64, step: f64| ((high - low) / step + 1e-6) as u32;
-        let (low_f, low_v) = (f.low.get(), v.low.get());
-        let columns = count(low_f, f.high.get(), GRID.0);
-        let rows = count(low_v, v.high.get(), GRID.1);
+        let within = |value: f64, sane: (f64, f64)| value.clamp(sane.0, sane.1);
+        let count = |low: f64, high: f64, step: f64| {
+            (((high - low) / step + 1e-6).max(0.0) as u32).min(LINES)
+        };
+        let (low_f, low_v) = (within(f.low.get(), CLOCKS), within(v.low.get(), VOLTAGES));
+        let columns = count(low_f, within(f.high.get(), CLOCKS), GRID.0);
+        let rows = count(low_v, within(v.high.get(), VOLTAGES), GRID.1);
         (0..=columns).flat_map(move |i| {
             (0..=rows).filter_map(move |j| {
                 setting(low_f + GRID.0 * f64::from(i), low_v + GRID.1 * f64::from(j))
@@ -239,6 +247,42 @@ fn setting(mhz: f64, mv: f64) -> Option<Point> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{capability::Range, limits::Limits, tuner::Prior};
+
+    #[test]
+    fn options_that_no_chip_has_make_no_grid_that_never_ends() {
+        let millivolts = |v| Millivolts::new(v).unwrap();
+        let megahertz = |f| Megahertz::new(f).unwrap();
+        let chip = units::Celsius::new(70.0).unwrap();
+        let limits = Limits {
+            chip,
+            regulator: None,
+            inlet: None,
+            outlet: None,
+            input_low: None,
+            input_high: None,
+            power: None,
+        };
+        let envelope = Envelope {
+            frequency: Range::new(megahertz(0.0), megahertz(1e9)).unwrap(),
+            voltage: Range::new(millivolts(0.0), millivolts(1e9)).unwrap(),
+            limits,
+        };
+        let point = Point { frequency: megahertz(525.0), voltage: millivolts(1150.0) };
+        let chooser = Chooser {
+            goal: Goal::Hashrate,
+            policy: &Policy::default(),
+            envelope: &envelope,
+            belief: &Belief::new(Prior::GAMMA),
+            here: Seen { point, chip: 60.0, watts: 17.0, lost: None },
+            air: None,
+            regulator: None,
+            first: 1.0,
+            avoid: &[],
+        };
+        let count = chooser.grid().take(100_000).count();
+        assert!((10_000..=41_000).contains(&count), "{count}");
+    }
 
     #[test]
     fn expected_improvement_is_the_gain_when_sure_and_never_negative() {

@@ -24,6 +24,8 @@ mod run;
 mod sequential;
 mod suit;
 
+pub(crate) use belief::same;
+
 pub use arms::{Arm, ArmAction, ArmFound, ArmSeen, Arms};
 pub use goal::GoalError;
 pub use journal::{Entry, JournalRow, Measured};

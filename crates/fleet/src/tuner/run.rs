@@ -24,8 +24,12 @@ const LOOK: u32 = 5;
 const HEALTH_SHARES: u64 = 4500;
 /// Share of hashes that work can no longer tell from none.
 const UNSEEN: f64 = 0.02;
+/// Why a tuning begins with a return.
+const ENDED: &str = "the last tuning ended in the middle";
 /// Most settings tried between two rests.
 const TRIES: u32 = 60;
+/// Optima in other air that are remembered.
+const OPTIMA: usize = 64;
 /// Chips this near their limit are followed until it shows where their temperature goes, kelvin.
 const NEAR: f64 = 8.0;
 
@@ -46,6 +50,8 @@ pub struct Tuner {
     wish: Option<Point>,
     watch: Watch,
     tries: u32,
+    /// Told to return there, and why; not yet read back.
+    returning: Option<(Point, String)>,
     entries: Vec<Entry>,
 }
 
@@ -79,6 +85,7 @@ impl Tuner {
             wish: None,
             watch: Watch::default(),
             tries: 0,
+            returning: None,
             entries: Vec::new(),
         }
     }
@@ -97,6 +104,7 @@ impl Tuner {
         tuner.last_good = journal::last_good(journal)?;
         tuner.here = tuner.last_good;
         tuner.stage = Stage::Returning;
+        tuner.returning = Some((tuner.last_good, ENDED.into()));
         for entry in journal {
             let Entry::Good { point, measured, .. } = entry else { continue };
             let (Some(chip), Some(watts)) = (measured.chip, measured.power) else { continue };
@@ -171,9 +179,7 @@ impl Tuner {
                 let role = if self.first.is_none() { Role::First } else { Role::Step };
                 self.arrive(seen, Some(seen.at), role)
             }
-            Some(_) => {
-                self.return_to_last_good(seen.at, "the last tuning ended in the middle".into())
-            }
+            Some(_) => self.return_to_last_good(seen.at, ENDED.into()),
         }
     }
 
@@ -181,10 +187,13 @@ impl Tuner {
         let since = since.unwrap_or(seen.at);
         let there = seen.setting.is_some_and(|setting| same(setting, self.here));
         if there {
+            if let Some((point, why)) = self.returning.take() {
+                self.entries.push(Entry::Restored { at: seen.at, point, why });
+            }
             self.stage = Stage::Looking(Look::new(role, seen.at.after(self.policy.settle)));
         } else if seen.at.since(since) > ARRIVES {
-            if role == Role::Step {
-                self.avoid.push(Avoid::Strained(self.here));
+            if role == Role::Step && !same(self.here, self.last_good) {
+                self.shun(Avoid::Strained(self.here));
             }
             return self.return_to_last_good(seen.at, "it did not take the setting".into());
         } else {
@@ -265,7 +274,7 @@ impl Tuner {
             if part < 1.0 - 0.5 * self.policy.shortfall.get() {
                 self.belief.distrust();
                 self.belief.cliff.saw(place(point, chip), proved_loss(part, error), 0.5);
-                self.avoid.push(Avoid::Lossy(point));
+                self.shun(Avoid::Lossy(point));
             }
         }
         self.first = Some(self.belief.full(self.start).hashes_per_second());
@@ -321,6 +330,9 @@ impl Tuner {
                     return self.go_on(look);
                 };
                 self.mark_good(seen.at, &look);
+                if self.optima.len() >= OPTIMA {
+                    self.optima.remove(0);
+                }
                 self.optima.push((self.air(chip, found.power), self.here));
                 self.tries = 0;
                 self.stage = Stage::Resting { found, chip, look };
@@ -348,10 +360,10 @@ impl Tuner {
         }
         let lost = proved_loss(ratio, work.relative_error().unwrap_or(1.0));
         self.belief.cliff.saw(place(short, chip), lost, 0.5);
-        self.avoid.push(Avoid::Lossy(short));
+        self.shun(Avoid::Lossy(short));
         self.belief.seen.retain(|seen| !same(seen.point, short));
         if same(short, self.last_good) {
-            self.last_good = self.moved(0.0, self.policy.step.get());
+            self.last_good = self.safer();
         }
         self.return_to_last_good(at, why)
     }
@@ -412,6 +424,7 @@ impl Tuner {
     }
 
     fn apply(&mut self, at: Moment, point: Point) -> Action {
+        self.returning = None;
         let last_good = self.last_good;
         self.cool(at, point);
         self.tries += 1;

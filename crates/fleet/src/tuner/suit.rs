@@ -1,13 +1,16 @@
 //! Which tuner suits a machine: the one for clock and voltage, the one for profiles, limits and modes,
 //! or none, and then why. Pure.
 
-use super::{Arm, Envelope, Goal, Prior};
+use super::{
+    Arm, Envelope, Goal, Prior,
+    choose::{CLOCKS, VOLTAGES},
+};
 use crate::{
     capability::Range,
     command::{Command, Verb, WorkMode},
     device::{Control, Device},
 };
-use units::Watts;
+use units::{Megahertz, Millivolts, Watts};
 
 /// Power limits that are tried of a range.
 const STEPS: u32 = 9;
@@ -69,6 +72,13 @@ pub fn suit(device: &Device, goal: &Goal) -> Result<Suit, Unsuited> {
         let prior = told.iter().flatten().find_map(|model| Prior::of(model));
         let model = told.into_iter().flatten().next().unwrap_or("a model that it does not tell");
         let prior = prior.ok_or_else(|| Unsuited::Model(model.into()))?;
+        let sane = |low: f64, high: f64, sane: (f64, f64)| (low.max(sane.0), high.min(sane.1));
+        let (low, high) = sane(frequency.low.get(), frequency.high.get(), CLOCKS);
+        let (lowest, highest) = sane(voltage.low.get(), voltage.high.get(), VOLTAGES);
+        let mhz = |f| Megahertz::new(f).map_err(|_| Unsuited::Fixed);
+        let mv = |v| Millivolts::new(v).map_err(|_| Unsuited::Fixed);
+        let frequency = Range::new(mhz(low)?, mhz(high)?).ok_or(Unsuited::Fixed)?;
+        let voltage = Range::new(mv(lowest)?, mv(highest)?).ok_or(Unsuited::Fixed)?;
         let envelope = Envelope { frequency, voltage, limits: device.limits };
         return Ok(Suit::Clock { envelope, prior });
     }
@@ -137,7 +147,7 @@ mod tests {
         readings::{Moment, Reading},
         settings::Settings,
     };
-    use units::{Celsius, Megahertz, Millivolts, Ratio};
+    use units::{Celsius, Ratio};
 
     fn device(model: &str, capabilities: Capabilities, settings: Settings) -> Device {
         let identity = Identity { model: Some(model.into()), ..Identity::of(Firmware::AxeOs) };
@@ -168,6 +178,18 @@ mod tests {
         };
         let gamma = device("Bitaxe Gamma", clock.clone(), Settings::default());
         assert!(matches!(suit(&gamma, &goal), Ok(Suit::Clock { .. })));
+        let hostile = Capabilities {
+            frequency: Range::new(Megahertz::new(0.0).unwrap(), Megahertz::new(1e9).unwrap()),
+            voltage: Range::new(Millivolts::new(0.0).unwrap(), Millivolts::new(1e9).unwrap()),
+            ..clock.clone()
+        };
+        let Ok(Suit::Clock { envelope, .. }) =
+            suit(&device("Bitaxe Gamma", hostile, Settings::default()), &goal)
+        else {
+            panic!("no clock")
+        };
+        assert_eq!(envelope.frequency.high, Megahertz::new(1000.0).unwrap());
+        assert_eq!(envelope.voltage.high, Millivolts::new(1400.0).unwrap());
         let other = device("Something", clock, Settings::default());
         assert_eq!(suit(&other, &goal), Err(Unsuited::Model("Something".into())));
         let limited = Capabilities {

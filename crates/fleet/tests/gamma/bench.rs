@@ -216,6 +216,8 @@ pub struct Run {
     pub applied: u32,
     pub aborted: u32,
     pub journal: Vec<Entry>,
+    /// Where the machine was when each row was written.
+    pub left_at: Vec<Point>,
 }
 
 /// Tunes until the first rest, at most this long.
@@ -233,7 +235,14 @@ pub fn tune(bench: &mut Bench, tuner: &mut Tuner, most: f64) -> Run {
 pub fn one(bench: &mut Bench, tuner: &mut Tuner, run: &mut Run) {
     let seen = bench.observe();
     let action = tuner.step(&seen);
-    run.journal.extend(tuner.take_entries());
+    for entry in tuner.take_entries() {
+        // What the journal calls done is so in this moment, not only meant.
+        if let Entry::Good { point, .. } | Entry::Restored { point, .. } = &entry {
+            assert_eq!(bench.setting(), *point, "{entry:?}");
+        }
+        run.left_at.push(bench.setting());
+        run.journal.push(entry);
+    }
     if std::env::var_os("GAMMA_LOG").is_some()
         && !matches!(action, Action::Wait(_) | Action::Done(_))
     {

@@ -1,6 +1,9 @@
 //! Carries out the choice among profiles, limits and modes, with a journal of its own.
 
-use super::{PowerOf, Proved, TuneError, insist};
+use super::{
+    Often, PowerOf, Proved, TuneError, insist,
+    journal::{LONGEST, ends, sync_folder},
+};
 use crate::{
     command::Command,
     control::{Clock, Meter, Who},
@@ -75,22 +78,24 @@ pub async fn tune_arms(
     stop: impl Future<Output = ()>,
     news: &mut (dyn FnMut(ArmNews) + Send + Sync),
 ) -> Result<ArmEnd, TuneError> {
-    meter.share_interval(&plan.who, Some(plan.policy.share_interval));
+    let _often = Often::new(meter, &plan.who, plan.policy.share_interval);
     let here = tuner.here();
-    let proved = Proved::default();
-    let mut run = Run { link, meter, clock, plan, news, tuner, proved, here, good: here };
+    let (proved, returning) = (Proved::default(), false);
+    let mut run =
+        Run { link, meter, clock, plan, news, tuner, proved, here, good: here, returning };
+    let home = run.command(here);
+    shorten(&plan.journal)?;
+    run.write("start", &home, &home)?;
     let mut stop = pin!(stop);
     let end = tokio::select! {
         end = run.until_done() => end,
         () = &mut stop => Ok(None),
     };
-    let end = match end {
+    match end {
         Ok(Some(found)) => Ok(ArmEnd::Found(found)),
         Ok(None) => run.go_home().await,
         Err(error) => run.go_home().await.and(Err(error)),
-    };
-    meter.share_interval(&plan.who, None);
-    end
+    }
 }
 
 /// Returns a machine that a crash left in the middle of a trial to its last good arm. `None` if nothing
@@ -101,11 +106,8 @@ pub async fn recover_arm(
     journal: &Path,
     arms: &[Arm],
 ) -> Result<Option<Command>, TuneError> {
-    let text = match std::fs::read_to_string(journal) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(TuneError::Journal { path: journal.into(), error }),
-    };
+    let wrong = |error| TuneError::Journal { path: journal.into(), error };
+    let text = ends(journal).map_err(wrong)?;
     let row = text.lines().filter_map(|line| serde_json::from_str::<Row>(line).ok()).next_back();
     let Some(row) = row.filter(|row| row.step == "applying") else { return Ok(None) };
     let home = arms.iter().map(|arm| &arm.command).find(|arm| arm.to_string() == row.last_good);
@@ -127,30 +129,39 @@ struct Run<'a> {
     proved: Proved,
     here: usize,
     good: usize,
+    /// Told to return, not yet read back.
+    returning: bool,
 }
 
 impl Run<'_> {
-    /// `None` when its time is over.
+    /// `None` when its time is over, or nothing can be measured.
     async fn until_done(&mut self) -> Result<Option<ArmFound>, TuneError> {
         let begun = self.clock.now();
         loop {
             let seen = self.look().await;
+            if self.returning && seen.there == Some(true) {
+                self.returning = false;
+                let home = self.command(self.here);
+                self.write("restored", &home, &home)?;
+                (self.news)(ArmNews::Restored(home));
+            }
             match self.tuner.step(&seen) {
                 ArmAction::Wait => {}
                 ArmAction::Apply(arm, good) => {
-                    (self.here, self.good) = (arm, good);
+                    (self.here, self.good, self.returning) = (arm, good, false);
                     let (setting, home) = (self.command(arm), self.command(good));
                     self.write("applying", &setting, &home)?;
                     (self.news)(ArmNews::Applying(setting, home));
                     self.apply().await;
                 }
                 ArmAction::Abort(good) => {
-                    (self.here, self.good) = (good, good);
+                    (self.here, self.good, self.returning) = (good, good, true);
                     let home = self.command(good);
-                    self.write("restored", &home, &home)?;
-                    (self.news)(ArmNews::Restored(home));
+                    // What is meant; that it is so is written once it is read back.
+                    self.write("applying", &home, &home)?;
                     self.apply().await;
                 }
+                ArmAction::GiveUp => return Ok(None),
                 ArmAction::Done(found) => {
                     let here = self.command(found.arm);
                     self.write("good", &here, &here)?;
@@ -187,12 +198,14 @@ impl Run<'_> {
 
     async fn go_home(&mut self) -> Result<ArmEnd, TuneError> {
         let home = self.command(self.good);
-        let written = self.write("restored", &home, &home);
-        (self.news)(ArmNews::Restored(home.clone()));
+        let meant = self.write("applying", &home, &home);
         if !insist(self.link, self.clock, &home).await {
             return Err(TuneError::NotRestored(home));
         }
-        written.map(|()| ArmEnd::Stopped(home))
+        meant?;
+        self.write("restored", &home, &home)?;
+        (self.news)(ArmNews::Restored(home.clone()));
+        Ok(ArmEnd::Stopped(home))
     }
 
     fn command(&self, arm: usize) -> Command {
@@ -202,6 +215,18 @@ impl Run<'_> {
     fn write(&self, step: &str, setting: &Command, good: &Command) -> Result<(), TuneError> {
         write(&self.plan.journal, self.clock, step, setting, good)
     }
+}
+
+/// A journal that many tunings have made long is put beside the next one.
+fn shorten(path: &Path) -> Result<(), TuneError> {
+    let put = || match std::fs::metadata(path) {
+        Ok(about) if about.len() > LONGEST / 2 => {
+            std::fs::rename(path, path.with_extension("jsonl.before"))?;
+            sync_folder(path)
+        }
+        _ => Ok(()),
+    };
+    put().map_err(|error| TuneError::Journal { path: path.into(), error })
 }
 
 /// On disk before it returns.
@@ -225,9 +250,11 @@ fn write(
         let mut line = serde_json::to_vec(&row)?;
         line.insert(0, b'\n');
         line.push(b'\n');
+        let new = !path.exists();
         let mut file = OpenOptions::new().create(true).append(true).open(path)?;
         file.write_all(&line)?;
-        file.sync_data()
+        file.sync_data()?;
+        if new { sync_folder(path) } else { Ok(()) }
     };
     put().map_err(|error| TuneError::Journal { path: path.into(), error })
 }

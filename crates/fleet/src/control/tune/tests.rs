@@ -1,18 +1,26 @@
-use super::*;
+use super::{
+    journal::{LONGEST, MOST},
+    *,
+};
 use crate::{
     capability::{Capabilities, Range},
+    circuit::Circuits,
     command::Verb,
-    control::Worked,
+    control::{Fleet, Setup, Staged, Worked},
+    device::{Control, Device, Endpoint},
     driver::Pending,
-    identity::Identity,
+    identity::{DeviceId, Firmware, Identity},
     limits::Limits,
+    tuner::JournalRow,
 };
 use rand::SeedableRng;
 use rand_distr::{Distribution, Poisson};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::{
+    fs::OpenOptions,
+    io::Write,
     net::{IpAddr, Ipv4Addr},
-    sync::Mutex,
+    sync::{Arc, Mutex},
 };
 use twin::farm::{Kind, Machine, Setting, Spec};
 use units::{Celsius, Megahertz, Millivolts, Ratio};
@@ -258,8 +266,9 @@ async fn a_crash_in_a_trial_is_mended_at_the_next_start() {
             Some(Entry::Applying { last_good, .. }) => *last_good,
             other => panic!("{other:?}"),
         },
-        None => return,
+        None => panic!("no trial was under way: {:?}", book.entries()),
     };
+    assert_ne!(bench.setting(), home);
     assert_eq!(recover(&bench, &bench.clock, &mut book).await.unwrap(), Some(home));
     assert_eq!(bench.setting(), home);
     assert_eq!(recover(&bench, &bench.clock, &mut book).await.unwrap(), None);
@@ -297,8 +306,112 @@ async fn a_machine_that_falls_silent_is_called_home() {
     };
     let end = tune(&bench, &bench, &bench.clock, &plan, &mut book, never, &mut quiet).await;
     assert!(matches!(end, Err(TuneError::NotRestored(..))), "{end:?}");
-    let silent = |entry: &Entry| matches!(entry, Entry::Restored { why, .. } if why.contains("did not take") || why.contains("not told"));
-    assert!(book.entries().iter().any(silent), "{:?}", book.entries());
+    let home = point(525.0, 1150.0);
+    let called = |entry: &Entry| matches!(entry, Entry::Applying { point, last_good, .. } if *point == home && *last_good == home);
+    assert!(book.entries().iter().any(called), "{:?}", book.entries());
+    // Nobody saw it return: the journal does not say so, and the next start tries again.
+    assert!(book.unfinished().is_some());
+    bench.with(|inner| inner.silent = false);
+    assert_eq!(recover(&bench, &bench.clock, &mut book).await.unwrap(), Some(home));
+    assert_eq!(bench.setting(), home);
+    assert_eq!(book.unfinished(), None);
+}
+
+#[tokio::test]
+async fn a_step_of_five_millivolts_is_undone_too_and_a_return_that_fails_is_not_called_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::new();
+    let home = point(525.0, 1150.0);
+    let mut book = journal(&folder);
+    let trial = point(525.0, 1145.0);
+    let at = bench.clock.now();
+    book.write(&Entry::Applying { at, point: trial, last_good: home }).unwrap();
+    bench.apply(&clock_to(trial)).await.unwrap();
+    bench.with(|inner| inner.deaf = true);
+    let kept = recover(&bench, &bench.clock, &mut book).await;
+    assert!(matches!(kept, Err(TuneError::NotRestored(..))), "{kept:?}");
+    assert!(journal(&folder).unfinished().is_some(), "{:?}", book.entries());
+    bench.with(|inner| inner.deaf = false);
+    let mut book = journal(&folder);
+    assert_eq!(recover(&bench, &bench.clock, &mut book).await.unwrap(), Some(home));
+    assert_eq!(bench.setting(), home);
+    assert_eq!(journal(&folder).unfinished(), None);
+}
+
+#[tokio::test]
+async fn whatever_ends_a_tuning_the_share_interval_is_the_usual_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::new();
+    let mut book = journal(&folder);
+    let plan = plan(&by_firmware);
+    {
+        let mut told = |_| {};
+        let never = std::future::pending();
+        let work = tune(&bench, &bench, &bench.clock, &plan, &mut book, never, &mut told);
+        let dropped = tokio::time::timeout(bench.clock.real(Duration::from_secs(20)), work).await;
+        assert!(dropped.is_err());
+    }
+    assert_eq!(bench.with(|inner| inner.interval), None);
+}
+
+#[test]
+fn a_journal_of_a_year_keeps_its_first_row_and_its_last_and_stays_short() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Journal::path(folder.path(), "mac:02:00:00:00:00:01");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let home = point(525.0, 1150.0);
+    let row = |secs: u64, why: &str| {
+        let at = Moment::from_secs(secs);
+        let entry = Entry::Restored { at, point: home, why: why.into() };
+        let mut line = serde_json::to_string(&JournalRow::from(&entry)).unwrap();
+        line.push('\n');
+        line
+    };
+    let mut text = row(0, "first");
+    for secs in 1..60_000 {
+        text.push_str(&row(secs, "again"));
+    }
+    assert!(text.len() as u64 > LONGEST);
+    std::fs::write(&path, text).unwrap();
+    let mut book = journal(&folder);
+    assert!(matches!(&book.entries()[0], Entry::Restored { why, .. } if why == "first"));
+    let last = |book: &Journal| match book.entries().last() {
+        Some(Entry::Restored { at, .. }) => at.0.as_secs(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(last(&book), 59_999);
+    while book.entries().len() < MOST {
+        let at = Moment::from_secs(60_000);
+        book.entries.push(Entry::Restored { at, point: home, why: "again".into() });
+    }
+    let at = Moment::from_secs(60_001);
+    book.write(&Entry::Restored { at, point: home, why: "last".into() }).unwrap();
+    assert!(std::fs::metadata(&path).unwrap().len() < LONGEST);
+    let book = journal(&folder);
+    assert_eq!((last(&book), book.entries().len() <= MOST), (60_001, true));
+    assert!(matches!(&book.entries()[0], Entry::Restored { why, .. } if why == "first"));
+}
+
+#[test]
+fn work_of_many_sessions_is_counted_and_only_the_newest_are_told_apart() {
+    struct Many(Mutex<u64>);
+    impl Meter for Many {
+        fn tallies(&self, now: Moment) -> Vec<Worked> {
+            let session = *self.0.lock().unwrap();
+            let tally = Tally { at: now, accepted: 1, ..Tally::default() };
+            vec![Worked { session, ip: IP, worker: "a.b".into(), tally }]
+        }
+        fn share_interval(&self, _who: &Who, _interval: Option<Duration>) {}
+        fn curtail(&self, _who: &Who, _curtailed: bool) {}
+    }
+    let (meter, mut proved) = (Many(Mutex::new(0)), Proved::default());
+    let mut window = None;
+    for session in 0..1000 {
+        *meter.0.lock().unwrap() = session;
+        let at = Moment::from_secs(session);
+        window = proved.window(&meter, &Who::Address(IP), WorkScale::ONE, at);
+    }
+    assert_eq!((window.unwrap().shares, proved.sessions.len()), (999, SESSIONS));
 }
 
 #[test]
@@ -401,4 +514,73 @@ async fn profiles_are_chosen_by_verified_work_and_a_crash_in_a_trial_is_mended()
     let ArmEnd::Found(found) = end else { panic!("{end:?}") };
     assert_eq!((found.arm, machine.0.setting()), (1, point(450.0, 1060.0)));
     assert_eq!(recover_arm(&machine, &clock, &journal, &profiles()).await.unwrap(), None);
+}
+
+fn fleet_with(bench: &Arc<Bench>, able: Capabilities) -> (Arc<Fleet>, DeviceId) {
+    let link = bench.clone();
+    let fleet = Fleet::new(Setup {
+        clock: bench.clock,
+        sockets: 4,
+        starts_per_second: 100,
+        circuits: Circuits::new(Vec::new()).unwrap(),
+        open: Arc::new(move |_| Some(link.clone() as Arc<dyn Driver>)),
+    });
+    let id = DeviceId::Named("gamma".into());
+    let limits = plan(&by_firmware).envelope.limits;
+    let identity = Identity::of(Firmware::AxeOs);
+    let mut device = Device::found(id.clone(), identity, Control::Firmware, limits);
+    device.capabilities = able;
+    device.endpoint = Some(Endpoint::usual(IP));
+    fleet.registry().add(device).unwrap();
+    (fleet, id)
+}
+
+#[tokio::test]
+async fn through_the_fleet_a_step_is_checked_counted_and_read_back() {
+    let bench = Arc::new(Bench::new());
+    let envelope = plan(&by_firmware).envelope;
+    let able = Capabilities {
+        frequency: Some(envelope.frequency),
+        voltage: Some(envelope.voltage),
+        ..Capabilities::of([Verb::Clock])
+    };
+    let (fleet, id) = fleet_with(&bench, able);
+    let link = Staged::new(fleet.clone(), id.clone()).unwrap();
+    let start = bench.setting();
+    let beyond = link.apply(&clock_to(point(900.0, 1150.0))).await;
+    assert!(matches!(beyond, Ok(Reply::Refused(_))), "{beyond:?}");
+    assert_eq!((bench.setting(), fleet.counts().refused), (start, 1));
+    let lower = point(500.0, 1130.0);
+    assert_eq!(link.apply(&clock_to(lower)).await, Ok(Reply::Accepted));
+    assert_eq!((bench.setting(), fleet.counts().verified), (lower, 1));
+    bench.with(|inner| inner.deaf = true);
+    let ignored = link.apply(&clock_to(start)).await;
+    assert!(matches!(ignored, Ok(Reply::Refused(_))), "{ignored:?}");
+    let unable = fleet_with(&bench, Capabilities::of([Verb::Pause]));
+    let link = Staged::new(unable.0, unable.1).unwrap();
+    let refused = link.apply(&clock_to(start)).await;
+    assert!(matches!(refused, Ok(Reply::Refused(_))), "{refused:?}");
+    let nobody = Staged::new(fleet, DeviceId::Named("nobody".into()));
+    assert!(nobody.is_none());
+}
+
+#[tokio::test]
+async fn a_machine_is_tuned_through_its_fleet() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Arc::new(Bench::new());
+    let plan = plan(&by_firmware);
+    let able = Capabilities {
+        frequency: Some(plan.envelope.frequency),
+        voltage: Some(plan.envelope.voltage),
+        ..Capabilities::of([Verb::Clock])
+    };
+    let (fleet, id) = fleet_with(&bench, able);
+    let link = Staged::new(fleet.clone(), id).unwrap();
+    let mut book = journal(&folder);
+    let never = std::future::pending();
+    let end =
+        tune(&link, &*bench, &bench.clock, &plan, &mut book, never, &mut |_| {}).await.unwrap();
+    let End::Found(found) = end else { panic!("{end:?}") };
+    assert!(found.efficiency.joules_per_terahash() < 13.5, "{found:?}");
+    assert!(fleet.counts().verified >= 4, "{:?}", fleet.counts());
 }

@@ -6,7 +6,7 @@ use crate::{
     readings::Moment,
     tuner::{
         Action, Entry, Observation, Point,
-        belief::{place, same},
+        belief::{Seen, place, same},
         choose::{Avoid, MARGIN},
         look::Role,
         sequential,
@@ -21,6 +21,8 @@ const BLIND: Duration = Duration::from_secs(30);
 const WORKLESS: Duration = Duration::from_secs(60);
 /// Two alarms of the error counter within this are one too many.
 const ALARMS: Duration = Duration::from_secs(5);
+/// Settings that are remembered as left.
+const SHUNNED: usize = 256;
 /// A chip that was told to draw less has this long to cool.
 const COOLS: Duration = Duration::from_secs(60);
 
@@ -31,6 +33,8 @@ pub(super) struct Watch {
     work: Option<Moment>,
     shares: Option<u64>,
     restarts: u32,
+    /// Error counters still tell of the setting before until then.
+    deaf: Option<Moment>,
     pub(super) regulator: Option<f64>,
     pub(super) inlet: Option<f64>,
     cooling: Option<(Moment, f64)>,
@@ -94,7 +98,8 @@ impl Tuner {
         if seen.work.is_some_and(|work| sequential::mostly_faulty(&work)) {
             return Some(Doubt::Lossy(2.0 * self.policy.abort_errors.get()));
         }
-        let errors = seen.readings.errors.filter(|_| self.belief.trusted);
+        let deaf = self.watch.deaf.is_some_and(|until| seen.at < until);
+        let errors = seen.readings.errors.filter(|_| self.belief.trusted && !deaf);
         let high = errors.filter(|errors| *errors > self.policy.abort_errors);
         match (high, self.watch.alarm) {
             (Some(errors), Some(since)) if seen.at.since(since) <= ALARMS => {
@@ -128,16 +133,18 @@ impl Tuner {
         self.watch.alarm = None;
         // Heat is no reason to return to a setting that makes more of it.
         if matches!(doubt, Doubt::Strained(_)) && drawn(self.here) < drawn(self.last_good) {
-            self.last_good = self.here;
+            // Only what was measured is good: a trial that nobody saw well is no place to stay.
+            let measured = self.belief.seen.iter().any(|seen| same(seen.point, self.here));
+            self.last_good = if measured { self.here } else { self.cooler() };
         }
         let home = same(self.here, self.last_good);
         let why = match doubt {
             Doubt::Lossy(share) => {
                 let chip = self.belief.seen.last().map_or(60.0, |seen| seen.chip);
                 self.belief.cliff.saw(place(self.here, chip), share, 0.3);
-                self.avoid.push(Avoid::Lossy(self.here));
+                self.shun(Avoid::Lossy(self.here));
                 if home {
-                    self.last_good = self.moved(0.0, self.policy.step.get());
+                    self.last_good = self.safer();
                 }
                 format!("it loses {:.1} % of its hashes", share * 100.0)
             }
@@ -147,7 +154,11 @@ impl Tuner {
             }
             Doubt::Restarted => {
                 self.watch.restarts += u32::from(home);
-                if !home || self.watch.restarts > 1 {
+                if !home {
+                    // Too little voltage or too much heat: nobody knows which.
+                    self.shun(Avoid::Lossy(self.here));
+                    self.leave(home);
+                } else if self.watch.restarts > 1 {
                     self.leave(home);
                 }
                 "the machine restarted".into()
@@ -157,12 +168,23 @@ impl Tuner {
         self.return_to_last_good(at, why)
     }
 
+    /// Remembers what had to be left, once, and not for ever more of it.
+    pub(super) fn shun(&mut self, avoid: Avoid) {
+        if self.avoid.contains(&avoid) {
+            return;
+        }
+        if self.avoid.len() >= SHUNNED {
+            self.avoid.remove(0);
+        }
+        self.avoid.push(avoid);
+    }
+
     /// A setting that is too much for the machine: never again, or the next lower one from now on.
     fn leave(&mut self, home: bool) {
         if home {
             self.last_good = self.cooler();
         } else {
-            self.avoid.push(Avoid::Strained(self.here));
+            self.shun(Avoid::Strained(self.here));
         }
     }
 
@@ -172,7 +194,13 @@ impl Tuner {
         let last_good = self.last_good;
         self.here = last_good;
         self.stage = Stage::Arriving { since: Some(at), role };
-        self.entries.push(Entry::Restored { at, point: last_good, why: why.clone() });
+        self.watch.deaf = Some(at.after(self.policy.settle));
+        // What is meant now; that it is so is written once it is read back. One that is on its way
+        // there already needs no second row.
+        let under_way = self.returning.replace((last_good, why.clone()));
+        if under_way.is_none_or(|(to, _)| !same(to, last_good)) {
+            self.entries.push(Entry::Applying { at, point: last_good, last_good });
+        }
         Action::Abort { last_good, why }
     }
 
@@ -188,6 +216,25 @@ impl Tuner {
             || if same(lower, self.here) { lowest() } else { lower },
             |seen| seen.point,
         )
+    }
+
+    /// A setting that loses less than the one it is at: more voltage where limits leave room for it, a
+    /// lower clock where not.
+    pub(super) fn safer(&self) -> Point {
+        let up = self.moved(0.0, self.policy.step.get());
+        let limits = &self.envelope.limits;
+        let chip = self.watch.hot.unwrap_or(60.0);
+        let celsius = Celsius::new(chip).unwrap_or(Celsius::ZERO);
+        let seen = self.belief.seen.iter().find(|seen| same(seen.point, self.here));
+        let watts = seen.map_or(self.prior().power(self.here, celsius).get(), |seen| seen.watts);
+        let here = Seen { point: self.here, chip, watts, lost: None };
+        let there = self.belief.outlook(up, &here, self.watch.inlet);
+        let cool = |limit: Celsius, t: f64| t <= limit.get() - MARGIN.0;
+        let above = self.watch.regulator;
+        let fits = cool(limits.chip, there.chip)
+            && limits.power.is_none_or(|most| there.watts <= most.get() * (1.0 - MARGIN.1))
+            && limits.regulator.zip(above).is_none_or(|(most, by)| cool(most, there.chip + by));
+        if fits && !same(up, self.here) { up } else { self.moved(-25.0, 0.0) }
     }
 
     pub(super) fn moved(&self, mhz: f64, mv: f64) -> Point {
