@@ -64,14 +64,13 @@ impl<'a> Solver<'a> {
             own.chain([all]).collect::<Vec<_>>()
         };
         let paths: Vec<Vec<usize>> = claims.iter().map(path).collect();
-        let run: Vec<Option<f64>> = claims
-            .iter()
-            .map(|claim| claim.keep_on.then(|| claim.curve.floor().get()))
-            .collect();
+        let run: Vec<Option<f64>> =
+            claims.iter().map(|claim| claim.keep_on.then(|| claim.curve.floor().get())).collect();
 
-        let draws = claims.iter().zip(&run).map(|(claim, run)| {
-            (claim.circuit.as_deref(), watts(run.unwrap_or(claim.idle.get())))
-        });
+        let draws = claims
+            .iter()
+            .zip(&run)
+            .map(|(claim, run)| (claim.circuit.as_deref(), watts(run.unwrap_or(claim.idle.get()))));
         let loads = circuits.loads(draws.clone());
         let together: f64 = draws.map(|(_, power)| power.get()).sum();
         let mut budgets = Vec::with_capacity(all + 1);
@@ -79,7 +78,8 @@ impl<'a> Solver<'a> {
             let needed = loads.get(&circuit.name).copied().unwrap_or(Watts::ZERO);
             (circuit.name.clone(), Some(circuit.limit), needed)
         });
-        for (circuit, limit, needed) in limits.chain([("site".into(), available, watts(together))]) {
+        for (circuit, limit, needed) in limits.chain([("site".into(), available, watts(together))])
+        {
             let room = limit.map_or(f64::INFINITY, |limit| limit.get() - needed.get());
             if let Some(limit) = limit.filter(|_| room < -NOTHING) {
                 return Err(TooLittle { circuit, limit, needed });
@@ -292,10 +292,8 @@ fn pieces(machine: usize, claim: &Claim) -> Vec<Piece> {
     let points: Vec<(f64, f64)> = (claim.curve.points().iter())
         .map(|(power, rate)| (power.get(), rate.hashes_per_second()))
         .collect();
-    let mut pieces: Vec<Piece> = hull(&points)
-        .windows(2)
-        .map(|ends| piece(machine, ends[0], ends[1], false))
-        .collect();
+    let mut pieces: Vec<Piece> =
+        hull(&points).windows(2).map(|ends| piece(machine, ends[0], ends[1], false)).collect();
     if !claim.keep_on {
         let asleep = (claim.idle.get(), 0.0);
         let slope = |point: &(f64, f64)| point.1 / (point.0 - asleep.0).max(NOTHING);

@@ -11,7 +11,8 @@ fn w(watts: f64) -> Watts {
 }
 
 fn claim(n: usize, circuit: Option<&str>, idle: f64, points: &[(f64, f64)]) -> Claim {
-    let point = |(power, ths): &(f64, f64)| (w(*power), Hashrate::from_hashes_per_second(ths * 1e12));
+    let point =
+        |(power, ths): &(f64, f64)| (w(*power), Hashrate::from_hashes_per_second(ths * 1e12));
     Claim {
         id: DeviceId::Named(format!("{n:05}")),
         curve: Curve::new(points.iter().map(point).collect()).unwrap(),
@@ -55,9 +56,8 @@ fn search(claims: &[&Claim], limit: f64) -> Vec<f64> {
     for claim in claims {
         let floor = claim.curve.floor().get() as usize / GRID;
         let ceiling = (claim.curve.ceiling().get() as usize / GRID).min(cells);
-        let rates: Vec<(usize, f64)> = (floor..=ceiling)
-            .map(|cell| (cell, rate_of(claim, (cell * GRID) as f64)))
-            .collect();
+        let rates: Vec<(usize, f64)> =
+            (floor..=ceiling).map(|cell| (cell, rate_of(claim, (cell * GRID) as f64))).collect();
         for have in (0..=cells).rev() {
             for (cell, rate) in &rates {
                 if let Some(rest) = have.checked_sub(*cell) {
@@ -86,7 +86,9 @@ fn holds(claims: &[Claim], circuits: &Circuits, available: Option<Watts>, given:
     let draw = |claim: &Claim| match given.shares[&claim.id] {
         Share::Off => claim.idle,
         Share::Run(power) => {
-            assert!(claim.curve.floor() <= power && power.get() <= claim.curve.ceiling().get() + 1e-6);
+            assert!(
+                claim.curve.floor() <= power && power.get() <= claim.curve.ceiling().get() + 1e-6
+            );
             power
         }
     };
@@ -175,7 +177,8 @@ fn machines_on_a_tree_of_circuits_are_within_a_percent_of_trying_everything() {
 #[test]
 fn what_must_stay_on_gets_its_floor_first_and_what_cannot_be_carried_is_named() {
     let good = claim(1, Some("a"), 0.0, &[(1000.0, 100.0), (2000.0, 180.0)]);
-    let heater = Claim { keep_on: true, ..claim(2, Some("a"), 0.0, &[(900.0, 20.0), (1500.0, 30.0)]) };
+    let heater =
+        Claim { keep_on: true, ..claim(2, Some("a"), 0.0, &[(900.0, 20.0), (1500.0, 30.0)]) };
     let claims = [good, heater];
     let under = |limit| Circuits::new(vec![circuit("a", None, limit)]).unwrap();
     let given = allocate(&claims, &under(2500.0), None).unwrap();
@@ -217,8 +220,7 @@ fn nothing_is_given_where_nothing_asks_and_all_where_nothing_limits() {
 fn ten_thousand_machines() {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
     let name = |n: usize| format!("pdu {}", n / 40);
-    let claims: Vec<Claim> =
-        (0..10_000).map(|n| some(n, Some(&name(n)), true, &mut rng)).collect();
+    let claims: Vec<Claim> = (0..10_000).map(|n| some(n, Some(&name(n)), true, &mut rng)).collect();
     let pdus = (0..250).map(|n| circuit(&format!("pdu {n}"), Some("site"), 60e3));
     let circuits = Circuits::new(pdus.chain([circuit("site", None, 12e6)]).collect()).unwrap();
     let started = std::time::Instant::now();

@@ -5,6 +5,7 @@ use crate::{
     device::Device,
     driver::{Driver, DriverError, Pending, Reply, State},
     drivers::READ_DEADLINE,
+    identity::DeviceId,
     outcome::{Actuation, Outcome, Refusal},
     verify::judge,
 };
@@ -57,6 +58,28 @@ pub fn check(device: &Device, command: &Command) -> Result<(), Refusal> {
             )))
         }
         _ => Ok(()),
+    }
+}
+
+/// Whether the machine that answers is the one that is meant: addresses change hands. One that does not
+/// say who it is cannot be told from another; one that says nothing at all is no other.
+pub async fn is_it(link: &dyn Driver, id: &DeviceId, sockets: &Semaphore) -> Result<(), Refusal> {
+    if !matches!(id, DeviceId::Mac(_) | DeviceId::Serial(_)) {
+        return Ok(());
+    }
+    let other = || Refusal::Limit("another machine answers at its address".into());
+    match exchange(sockets, READ_DEADLINE, link.identify()).await {
+        Ok(who) => {
+            let same = match id {
+                DeviceId::Mac(mac) => who.mac.is_none_or(|own| own == *mac),
+                DeviceId::Serial(serial) => who.serial.is_none_or(|own| own == *serial),
+                _ => true,
+            };
+            if same { Ok(()) } else { Err(other()) }
+        }
+        Err(DriverError::Unreachable(_)) => Err(Refusal::Unreachable),
+        Err(DriverError::Garbage(_)) => Err(other()),
+        Err(_) => Ok(()),
     }
 }
 

@@ -31,10 +31,12 @@ enum Fault {
     LostMode,
     /// A target temperature restarts it some seconds later.
     Restarts,
+    /// Another machine has its address.
+    Another,
 }
 
 struct Model {
-    fault: Fault,
+    fault: Mutex<Fault>,
     clock: Clock,
     /// And when it last restarted, if it did.
     state: Mutex<(State, Option<Duration>)>,
@@ -76,7 +78,7 @@ impl Model {
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
         self.farm.open.lock().unwrap().0 -= 1;
-        match self.fault {
+        match *self.fault.lock().unwrap() {
             Fault::Mute => Err(DriverError::Silent(Duration::from_secs(5))),
             Fault::Gone => Err(DriverError::Unreachable("refused".into())),
             _ => Ok(()),
@@ -86,7 +88,9 @@ impl Model {
 
 impl Driver for Model {
     fn identify(&self) -> Pending<'_, Identity> {
-        Box::pin(async { Ok(Identity::of(Firmware::AxeOs)) })
+        let mac =
+            mac(if *self.fault.lock().unwrap() == Fault::Another { 999 } else { self.index + 1 });
+        Box::pin(async move { Ok(Identity { mac: Some(mac), ..Identity::of(Firmware::AxeOs) }) })
     }
 
     fn capabilities(&self) -> Pending<'_, Capabilities> {
@@ -108,7 +112,7 @@ impl Driver for Model {
     fn apply<'a>(&'a self, command: &'a Command) -> Pending<'a, Reply> {
         Box::pin(async move {
             self.socket().await?;
-            if self.fault == Fault::SilentRefusal {
+            if *self.fault.lock().unwrap() == Fault::SilentRefusal {
                 return Ok(Reply::Accepted);
             }
             let now = self.clock.now().0;
@@ -121,7 +125,7 @@ impl Driver for Model {
                 }
                 Command::Resume => {
                     settings.mining = Some(true);
-                    if self.fault == Fault::LostMode {
+                    if *self.fault.lock().unwrap() == Fault::LostMode {
                         settings.mode = Some(WorkMode::Normal);
                     }
                     // The most that a start can draw.
@@ -130,17 +134,18 @@ impl Driver for Model {
                 }
                 Command::PowerLimit(watts) => {
                     settings.power_limit = Some(*watts);
-                    if self.fault == Fault::LostPools {
+                    if *self.fault.lock().unwrap() == Fault::LostPools {
                         settings.pools = Some(Pools::default());
                     }
                 }
                 Command::TargetTemperature(target) => {
                     settings.target = Some(*target);
-                    if self.fault == Fault::Restarts {
+                    if *self.fault.lock().unwrap() == Fault::Restarts {
                         // Some seconds later.
                         *started = Some(now + Duration::from_secs(4));
                     }
                 }
+                Command::Locate(on) => settings.locating = Some(*on),
                 other => panic!("{other}"),
             }
             Ok(Reply::Accepted)
@@ -153,8 +158,8 @@ impl Driver for Model {
 }
 
 fn capabilities() -> Capabilities {
-    use Verb::{Pause, PowerLimit, Resume, TargetTemperature};
-    Capabilities::of([Pause, Resume, PowerLimit, TargetTemperature])
+    use Verb::{Locate, Pause, PowerLimit, Resume, TargetTemperature};
+    Capabilities::of([Locate, Pause, Resume, PowerLimit, TargetTemperature])
 }
 
 fn id(i: usize) -> DeviceId {
@@ -172,6 +177,7 @@ fn w(watts: f64) -> Watts {
 struct Bench {
     fleet: Arc<Fleet>,
     farm: Arc<Farm>,
+    models: Vec<Arc<Model>>,
 }
 
 /// Machines with these faults, all paused or all running, under one breaker if it has a limit.
@@ -196,9 +202,10 @@ fn bench(faults: Vec<Fault>, mining: bool, breaker: Option<f64>) -> Bench {
         .enumerate()
         .map(|(index, fault)| {
             let state = Mutex::new((state.clone(), None));
-            Arc::new(Model { fault: *fault, clock, state, farm: farm.clone(), index })
+            Arc::new(Model { fault: Mutex::new(*fault), clock, state, farm: farm.clone(), index })
         })
         .collect();
+    let all = models.clone();
     let circuits = breaker.map(|limit| Circuit {
         name: "a".into(),
         parent: None,
@@ -235,7 +242,7 @@ fn bench(faults: Vec<Fault>, mining: bool, breaker: Option<f64>) -> Bench {
         device.circuit = breaker.map(|_| "a".into());
         fleet.registry().add(device).unwrap();
     }
-    Bench { fleet, farm }
+    Bench { fleet, farm, models: all }
 }
 
 /// What was never read counts with all that it can draw: here everything was.
@@ -308,13 +315,76 @@ async fn a_target_temperature_that_reboots_is_told() {
 }
 
 #[tokio::test]
-async fn a_machine_that_is_too_hot_is_not_told_to_do_more() {
+async fn a_machine_that_is_too_hot_is_told_to_do_less_and_not_more() {
     let bench = bench(vec![Fault::None], true, None);
-    if let Some(device) = bench.fleet.registry().get_mut(&id(1)) {
-        device.limits.power = Some(w(2000.0));
+    bench.models[0].state.lock().unwrap().0.readings.chip = Celsius::new(81.0).ok();
+    for (command, goes) in [
+        (Command::PowerLimit(w(3100.0)), false),
+        (Command::Resume, false),
+        (Command::PowerLimit(w(2500.0)), true),
+        (Command::Pause, true),
+    ] {
+        let got = bench.fleet.command(&id(1), command.clone()).await.outcome;
+        match got {
+            Outcome::Verified => assert!(goes, "{command}"),
+            Outcome::Refused(Refusal::Limit(why)) => {
+                assert!(!goes && why.starts_with("a chip is at 81"), "{command}: {why}");
+            }
+            other => panic!("{command}: {other}"),
+        }
     }
-    let got = bench.fleet.command(&id(1), Command::PowerLimit(w(2500.0))).await;
-    assert!(matches!(got.outcome, Outcome::Refused(Refusal::Limit(_))), "{got:?}");
+}
+
+#[tokio::test]
+async fn another_machine_at_the_address_is_told_nothing() {
+    let got = one(Fault::Another, Command::Pause).await.outcome;
+    let why = "another machine answers at its address";
+    assert_eq!(got, Outcome::Refused(Refusal::Limit(why.into())));
+}
+
+#[tokio::test]
+async fn what_is_not_reached_while_it_ramps_still_counts_with_its_peak() {
+    let bench = bench_read(vec![Fault::None], false, 4000.0).await;
+    let got = bench.fleet.command(&id(1), Command::Resume).await.outcome;
+    assert_eq!(got, Outcome::Verified);
+    let load = |bench: &Bench| bench.fleet.loads()[0].1;
+    let peak = load(&bench);
+    assert!(peak > w(ON * 1.05 * 1.09), "{peak}");
+    *bench.models[0].fault.lock().unwrap() = Fault::Gone;
+    let got = bench.fleet.command(&id(1), Command::Locate(true)).await.outcome;
+    assert_eq!(got, Outcome::Refused(Refusal::Unreachable));
+    assert_eq!(load(&bench), peak);
+}
+
+#[tokio::test]
+async fn a_command_that_nobody_waits_for_any_more_gives_its_room_back() {
+    let bench = bench_read(vec![Fault::None], false, 4000.0).await;
+    let who = id(1);
+    {
+        let mut command = std::pin::pin!(bench.fleet.command(&who, Command::Resume));
+        let polled = tokio::time::timeout(Duration::ZERO, &mut command).await;
+        assert!(polled.is_err());
+        // Released meanwhile, and dropped before it could hear of it.
+        tokio::time::sleep(Duration::from_millis(60)).await;
+    }
+    assert!(bench.fleet.loads()[0].1 < w(ON), "{:?}", bench.fleet.loads());
+    let again = bench.fleet.command(&who, Command::Resume).await.outcome;
+    assert_eq!(again, Outcome::Verified);
+}
+
+#[tokio::test]
+async fn a_pause_overtakes_all_that_waits() {
+    let bench = bench_read(vec![Fault::None; 2], false, 6800.0).await;
+    let first = bench.fleet.command(&id(1), Command::Resume).await;
+    assert_eq!(first.outcome, Outcome::Verified);
+    let fleet = bench.fleet.clone();
+    let limit = Command::PowerLimit(w(3150.0));
+    let older = tokio::spawn(async move { fleet.command(&id(2), limit).await });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let pause = bench.fleet.command(&id(2), Command::Pause).await;
+    assert_eq!(pause.outcome, Outcome::Verified);
+    let older = older.await.unwrap().outcome;
+    assert!(matches!(older, Outcome::Refused(Refusal::Limit(_))), "{older:?}");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use crate::{
     capability::Capabilities,
     circuit::Circuits,
     command::{Command, Verb},
-    device::{Device, Endpoint},
+    device::{Device, Endpoint, Presence},
     driver::{Driver, DriverError, State},
     drivers::READ_DEADLINE,
     identity::{DeviceId, Firmware},
@@ -194,25 +194,31 @@ impl Fleet {
     ) -> Result<Done, Refusal> {
         let device = self.registry().get(id).cloned().ok_or(Refusal::Unreachable)?;
         actuate::check(&device, command)?;
-        let link = self.link(&device).ok_or(Refusal::Unable)?;
         let lane = self.lane(id);
         let kind = kind(command.verb());
         let mut newest = lane.newest.subscribe();
         let mut ticket = 0;
         lane.newest.send_modify(|all| {
-            if let Some(one) = all.get_mut(kind) {
-                *one += 1;
-                ticket = *one;
+            // Nothing that waits is worth more than to stop.
+            let stops = *command == Command::Pause;
+            for (own, one) in all.iter_mut().enumerate() {
+                if own == kind || stops {
+                    *one += 1;
+                }
+                if own == kind {
+                    ticket = *one;
+                }
             }
         });
-        let _turn = lane.turn.lock().await;
         let overtaken = |all: &[u64; KINDS]| all.get(kind).is_some_and(|one| *one > ticket);
+        let _turn = lane.turn.lock().await;
         if overtaken(&newest.borrow()) {
             return Err(overtaken_by_newer());
         }
         // What is known of it may have changed while it waited.
         let device = self.registry().get(id).cloned().ok_or(Refusal::Unreachable)?;
         let staged = self.stage(&device, command)?;
+        let mut unsent = staged.is_some().then_some(Unsent { fleet: self, id });
         if let Some(mut gate) = staged {
             let newer = async { newest.wait_for(|all| overtaken(all)).await.is_ok() };
             let first = tokio::select! {
@@ -231,9 +237,15 @@ impl Fleet {
                 Err(_) => return Err(overtaken_by_newer()),
             }
         }
-        let mut flight = Flight { fleet: self, id, outcome: Outcome::Unknown };
+        // It may have waited for minutes: the machine may be elsewhere, and another one in its place.
+        let device = self.registry().get(id).cloned().ok_or(Refusal::Unreachable)?;
+        let link = self.link(&device).ok_or(Refusal::Unable)?;
+        actuate::is_it(&*link, id, &self.sockets).await?;
+        let mut flight = unsent.take().map(Unsent::send);
         let done = carry_out(&*link, &device, command, &self.clock, &self.sockets).await;
-        flight.outcome = done.actuation.outcome.clone();
+        if let Some(flight) = &mut flight {
+            flight.outcome = done.actuation.outcome.clone();
+        }
         drop(flight);
         let now = self.clock.now();
         self.take(id, done.state.as_ref());
@@ -242,7 +254,7 @@ impl Fleet {
             && done.actuation.outcome == Outcome::Verified
             && let Some(device) = self.registry().get_mut(id)
         {
-            device.last_curtailed = Some(now);
+            device.last_curtailed = device.last_curtailed.max(Some(now));
         }
         Ok(done)
     }
@@ -269,6 +281,8 @@ impl Fleet {
                 let bound = load::bound(device, now).ok_or_else(|| unsaid(load::Unsaid))?;
                 staging.enter(device.id.clone(), Some(circuit.clone()), bound);
             }
+            let granted = staging.bound(&device.id);
+            let step = granted.map_or(step, |granted| load::eased(step, command, granted));
             // Locks are taken in the order registry, circuits, staging, gates.
             hold(&self.gates).insert(device.id.clone(), gate);
             staging.want(&device.id, step);
@@ -343,6 +357,8 @@ impl Fleet {
         let registry = self.registry();
         let circuits = hold(&self.circuits);
         let mut staging = hold(&self.staging);
+        // One that turned out to be another is gone.
+        staging.keep(|id| registry.get(id).is_some());
         for device in registry.devices() {
             let Some(circuit) = device.circuit.as_ref().and_then(|name| circuits.get(name)) else {
                 continue;
@@ -360,10 +376,13 @@ impl Fleet {
         let now = self.clock.now();
         let mut registry = self.registry();
         registry.read(id, state, now);
-        if state.is_some()
-            && let Some(device) = registry.get(id)
-        {
+        let Some(device) = registry.get(id) else { return };
+        if state.is_some() {
             self.weigh(device, now);
+        } else if device.presence == Presence::Offline
+            && let Some(bound) = load::bound(device, now)
+        {
+            hold(&self.staging).raise(id, bound);
         }
     }
 
@@ -387,6 +406,29 @@ impl Fleet {
             Arc::new(Lane { turn: tokio::sync::Mutex::new(()), newest })
         };
         hold(&self.lanes).entry(id.clone()).or_insert_with(new).clone()
+    }
+}
+
+/// A command that is registered and not sent. Whoever stops waiting for it gives its room back.
+struct Unsent<'a> {
+    fleet: &'a Fleet,
+    id: &'a DeviceId,
+}
+
+impl<'a> Unsent<'a> {
+    fn send(self) -> Flight<'a> {
+        let flight = Flight { fleet: self.fleet, id: self.id, outcome: Outcome::Unknown };
+        std::mem::forget(self);
+        flight
+    }
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        if !self.fleet.withdraw(self.id) {
+            let never = Outcome::Refused(Refusal::Unreachable);
+            hold(&self.fleet.staging).done(self.id, &never, self.fleet.clock.now());
+        }
     }
 }
 

@@ -69,9 +69,49 @@ fn a_machine_that_may_not_have_obeyed_keeps_the_higher_bound_until_it_is_sure() 
         assert_eq!(staging.next(T(1), &circuits).go, [id(0)]);
         staging.done(&id(0), &outcome, T(2));
         assert_eq!(staging.bound(&id(0)), Some(w(bound)), "{outcome:?}");
+        // What it shows meanwhile is no proof that it will not obey.
+        let may_obey = bound == 3000.0;
         staging.sure(&id(0), w(120.0));
-        assert_eq!(staging.bound(&id(0)), Some(w(120.0)));
+        assert_eq!(staging.bound(&id(0)), Some(w(if may_obey { bound } else { 120.0 })));
+        staging.next(T(601), &circuits);
+        staging.sure(&id(0), w(120.0));
+        assert_eq!(staging.bound(&id(0)), Some(w(if may_obey { bound } else { 120.0 })));
+        staging.next(T(602), &circuits);
+        staging.sure(&id(0), w(120.0));
+        assert_eq!(staging.bound(&id(0)), Some(w(120.0)), "{outcome:?}");
     }
+}
+
+#[test]
+fn a_machine_that_says_it_is_off_and_is_measured_to_draw_counts_with_what_it_draws() {
+    let circuits = breaker(5000.0);
+    let mut staging = farm(&[3150.0]);
+    staging.want(&id(0), Step { settle: Duration::from_secs(10), ..step(185.0, 185.0) });
+    staging.next(T(0), &circuits);
+    staging.done(&id(0), &Outcome::Verified, T(1));
+    staging.sure(&id(0), w(3150.0));
+    staging.next(T(11), &circuits);
+    assert_eq!(staging.bound(&id(0)), Some(w(3150.0)));
+    staging.sure(&id(0), w(185.0));
+    assert_eq!(staging.bound(&id(0)), Some(w(185.0)));
+}
+
+#[test]
+fn a_command_that_was_never_sent_takes_nothing_from_a_machine_that_still_ramps() {
+    let circuits = breaker(5000.0);
+    let mut staging = farm(&[100.0]);
+    staging.want(&id(0), Step { settle: Duration::from_secs(120), ..step(2800.0, 3000.0) });
+    staging.next(T(0), &circuits);
+    staging.done(&id(0), &Outcome::Verified, T(1));
+    let never = Outcome::Refused(Refusal::Unreachable);
+    staging.done(&id(0), &never, T(2));
+    staging.want(&id(0), step(2500.0, 2500.0));
+    assert_eq!(staging.next(T(3), &circuits).go, [id(0)]);
+    staging.done(&id(0), &never, T(4));
+    staging.sure(&id(0), w(500.0));
+    assert_eq!(staging.bound(&id(0)), Some(w(3000.0)));
+    staging.next(T(121), &circuits);
+    assert_eq!(staging.bound(&id(0)), Some(w(2800.0)));
 }
 
 #[test]
