@@ -31,6 +31,12 @@ enum Fault {
     LostMode,
     /// A target temperature restarts it some seconds later.
     Restarts,
+    /// A resume forgets the power limit.
+    LostLimit,
+    /// Says that it pauses the first time, and does not.
+    Deaf,
+    /// Its driver has a fault.
+    Panics,
     /// Another machine has its address.
     Another,
 }
@@ -100,6 +106,8 @@ impl Driver for Model {
     fn read(&self) -> Pending<'_, State> {
         Box::pin(async {
             self.socket().await?;
+            let fault = *self.fault.lock().unwrap();
+            assert_ne!(fault, Fault::Panics);
             let (state, started) = self.state.lock().unwrap().clone();
             let mut state = state;
             let now = self.clock.now().0;
@@ -115,18 +123,26 @@ impl Driver for Model {
             if *self.fault.lock().unwrap() == Fault::SilentRefusal {
                 return Ok(Reply::Accepted);
             }
+            if *self.fault.lock().unwrap() == Fault::Deaf {
+                *self.fault.lock().unwrap() = Fault::None;
+                return Ok(Reply::Accepted);
+            }
             let now = self.clock.now().0;
             let (state, started) = &mut *self.state.lock().unwrap();
             let settings = &mut state.settings;
             match command {
                 Command::Pause => {
                     settings.mining = Some(false);
+                    state.readings.power = state.readings.power.map(|_| w(OFF));
                     self.farm.draw(self.index, now, (OFF, now, OFF));
                 }
                 Command::Resume => {
                     settings.mining = Some(true);
                     if *self.fault.lock().unwrap() == Fault::LostMode {
                         settings.mode = Some(WorkMode::Normal);
+                    }
+                    if *self.fault.lock().unwrap() == Fault::LostLimit {
+                        settings.power_limit = Some(w(2.0 * ON));
                     }
                     // The most that a start can draw.
                     let settled = now + Duration::from_secs(120);
@@ -385,6 +401,74 @@ async fn a_pause_overtakes_all_that_waits() {
     assert_eq!(pause.outcome, Outcome::Verified);
     let older = older.await.unwrap().outcome;
     assert!(matches!(older, Outcome::Refused(Refusal::Limit(_))), "{older:?}");
+}
+
+/// Supervised until this holds of what the machines are set to mine.
+async fn until(bench: &Bench, what: impl Fn(&[Option<bool>]) -> bool) -> bool {
+    let pace = crate::control::supervise::Pace::default();
+    let run = tokio::spawn(crate::control::supervise::run(bench.fleet.clone(), pace));
+    let mut held = false;
+    for _ in 0..200 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let mining = |model: &Arc<Model>| model.state.lock().unwrap().0.settings.mining;
+        held = what(&bench.models.iter().map(mining).collect::<Vec<_>>());
+        if held {
+            break;
+        }
+    }
+    run.abort();
+    held
+}
+
+#[tokio::test]
+async fn who_is_too_hot_is_paused_again_until_it_is() {
+    let bench = bench(vec![Fault::Deaf], true, None);
+    bench.models[0].state.lock().unwrap().0.readings.chip = Celsius::new(81.0).ok();
+    assert!(until(&bench, |mining| mining == [Some(false)]).await);
+    assert_eq!(*bench.models[0].fault.lock().unwrap(), Fault::None);
+}
+
+#[tokio::test]
+async fn a_circuit_that_carries_too_much_pauses_no_more_than_it_must_and_remembers_whom() {
+    let bench = bench_read(vec![Fault::None; 4], true, 3.2 * ON).await;
+    for model in &bench.models {
+        model.state.lock().unwrap().0.readings.power = Some(w(ON));
+    }
+    let paused = |mining: &[Option<bool>]| mining.iter().filter(|on| **on == Some(false)).count();
+    assert!(until(&bench, |mining| paused(mining) == 1).await);
+    assert!(!until(&bench, |mining| paused(mining) > 1).await);
+    let curtailed = bench.fleet.registry().devices().filter(|d| d.last_curtailed.is_some()).count();
+    assert_eq!(curtailed, 1);
+}
+
+#[tokio::test]
+async fn a_fault_in_one_look_ends_no_others() {
+    let bench = bench(vec![Fault::Panics, Fault::None], true, None);
+    bench.models[1].state.lock().unwrap().0.readings.chip = Celsius::new(81.0).ok();
+    assert!(until(&bench, |mining| mining[1] == Some(false)).await);
+    *bench.models[0].fault.lock().unwrap() = Fault::None;
+    bench.models[0].state.lock().unwrap().0.readings.chip = Celsius::new(81.0).ok();
+    assert!(until(&bench, |mining| mining[0] == Some(false)).await);
+}
+
+#[tokio::test]
+async fn a_resume_that_loses_its_limit_is_paused_when_its_circuit_cannot_carry_it() {
+    for (limit, stays) in [(4000.0, false), (8000.0, true)] {
+        let bench = bench_read(vec![Fault::LostLimit], false, limit).await;
+        let got = bench.fleet.command(&id(1), Command::Resume).await;
+        assert_eq!(got.outcome, Outcome::Verified);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let mining = bench.models[0].state.lock().unwrap().0.settings.mining;
+        assert_eq!(mining, Some(stays), "{limit}");
+    }
+}
+
+#[tokio::test]
+async fn who_cannot_be_read_is_told_to_do_less_and_not_more() {
+    let got = one(Fault::Mute, Command::Resume).await.outcome;
+    let why = "its sensors could not be read";
+    assert_eq!(got, Outcome::Refused(Refusal::Limit(why.into())));
+    assert_eq!(one(Fault::Mute, Command::Pause).await.outcome, Outcome::Unknown);
 }
 
 #[tokio::test]

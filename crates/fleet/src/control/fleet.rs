@@ -5,21 +5,22 @@ use super::{
     actuate::{self, Done, carry_out, exchange},
     load,
     registry::Registry,
-    staging::Staging,
+    staging::{Sheddable, Staging, rotate},
 };
 use crate::{
     capability::Capabilities,
-    circuit::Circuits,
+    circuit::{Circuit, Circuits},
     command::{Command, Verb},
     device::{Device, Endpoint, Presence},
     driver::{Driver, DriverError, State},
     drivers::READ_DEADLINE,
     identity::{DeviceId, Firmware},
-    outcome::{Actuation, Count, Outcome, Refusal},
+    outcome::{Actuation, Count, Outcome, Refusal, Surprise},
     readings::Moment,
 };
 use std::{
     collections::HashMap,
+    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -27,6 +28,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::{Semaphore, oneshot, watch};
+use units::{Hashrate, Watts};
 
 /// How often commands that wait for room are looked at, while some go and while none does.
 const SOON: Duration = Duration::from_millis(10);
@@ -131,7 +133,7 @@ impl Fleet {
     }
 
     /// What each circuit carries if every machine draws all that it can.
-    pub fn loads(&self) -> Vec<(Arc<str>, units::Watts)> {
+    pub fn loads(&self) -> Vec<(Arc<str>, Watts)> {
         let circuits = hold(&self.circuits);
         hold(&self.staging).loads(&circuits).into_iter().collect()
     }
@@ -183,6 +185,12 @@ impl Fleet {
         }
         for surprise in &done.actuation.surprises {
             tracing::error!(%id, %command, ?surprise, "something else changed; nothing is rewritten");
+        }
+        // A resume that loses its power limit draws more than it was given room for.
+        let changed = |surprise: &Surprise| matches!(surprise, Surprise::SettingChanged(_));
+        if done.actuation.surprises.iter().any(changed) && self.is_over(id) {
+            tracing::error!(%id, "its circuit cannot carry what it is set to now; it is paused");
+            self.pause_soon(id);
         }
         done.actuation
     }
@@ -257,6 +265,78 @@ impl Fleet {
             device.last_curtailed = device.last_curtailed.max(Some(now));
         }
         Ok(done)
+    }
+
+    /// Whether a circuit above a machine would be over its limit if all drew what they can.
+    fn is_over(&self, id: &DeviceId) -> bool {
+        let Some(circuit) = self.registry().get(id).and_then(|device| device.circuit.clone())
+        else {
+            return false;
+        };
+        let circuits = hold(&self.circuits);
+        let loads = hold(&self.staging).loads(&circuits);
+        circuits.path(&circuit).any(|circuit| {
+            loads.get(&circuit.name).is_some_and(|load| load.get() > circuit.limit.get() + 1e-6)
+        })
+    }
+
+    /// Pauses a machine, whoever waits for it.
+    pub(super) fn pause_soon(self: &Arc<Self>, id: &DeviceId) {
+        let (fleet, id) = (self.clone(), id.clone());
+        // Boxed: a command may lead to a pause, and a pause is a command.
+        let pause: Pin<Box<dyn Future<Output = ()> + Send>> =
+            Box::pin(async move { drop(fleet.command(&id, Command::Pause).await) });
+        tokio::spawn(pause);
+    }
+
+    /// Circuits that carry more than they may by what their machines draw, and whose turn it is to stop
+    /// for it. Machines in `paused` have been told already.
+    pub(super) fn overloads(
+        &self,
+        paused: impl Fn(&DeviceId) -> bool,
+    ) -> Vec<(Arc<str>, Vec<(DeviceId, Moment)>)> {
+        let now = self.clock.now();
+        let registry = self.registry();
+        let circuits = hold(&self.circuits);
+        let drawn = |device: &Device| {
+            let most = load::drawn(device, now)?.get();
+            let gone = load::sheds(device, now).filter(|_| paused(&device.id));
+            Watts::new(most - gone.map_or(0.0, Watts::get)).ok()
+        };
+        let loads = circuits.loads(
+            registry
+                .devices()
+                .filter_map(|device| Some((device.circuit.as_deref(), drawn(device)?))),
+        );
+        let over = |circuit: &Circuit| {
+            let excess = loads.get(&circuit.name)?.get() - circuit.limit.get();
+            let excess = Watts::new(excess).ok().filter(|excess| excess.get() > 1e-6)?;
+            let below = registry.devices().filter(|device| {
+                let own = device.circuit.as_deref();
+                own.is_some_and(|own| circuits.path(own).any(|above| above.name == circuit.name))
+            });
+            let candidates: Vec<Sheddable> = below
+                .filter(|device| {
+                    let mining = device.settings.as_ref().and_then(|is| is.value.mining);
+                    device.presence == Presence::Online
+                        && device.capabilities.verbs.contains(&Verb::Pause)
+                        && mining != Some(false)
+                        && !paused(&device.id)
+                })
+                .filter_map(|device| {
+                    let sheds = load::sheds(device, now)?;
+                    let rate = device.known.hashrate.map(|rate| rate.value);
+                    Some(Sheddable {
+                        id: device.id.clone(),
+                        last_curtailed: device.last_curtailed,
+                        sheds,
+                        costs: rate.unwrap_or(Hashrate::ZERO),
+                    })
+                })
+                .collect();
+            Some((circuit.name.clone(), rotate(&candidates, excess, now)))
+        };
+        circuits.all().filter_map(over).collect()
     }
 
     /// Registers what a command makes of the load; gives what to wait for, if anything.
