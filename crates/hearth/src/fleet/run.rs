@@ -7,11 +7,15 @@ use fleet::{
     discovery::Connected,
     identity::DeviceId,
 };
-use std::{sync::Arc, time::Duration};
-use tokio::{sync::mpsc, task::JoinHandle};
+use std::{net::IpAddr, sync::Arc, time::Duration};
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, JoinSet},
+};
 
 /// How often verified work is asked for.
 const WORK_EVERY: Duration = Duration::from_secs(1);
+const AFTER_A_FAULT: Duration = Duration::from_secs(1);
 /// News of connections that may wait; what does not fit is found by the next look at all sessions.
 const CONNECTED: usize = 1024;
 
@@ -51,11 +55,32 @@ pub fn start(plan: Plan, bridge: Arc<Bridge>) -> Running {
     let _ = bridge.connected.set(news);
     let (strange, strangers) = mpsc::channel(CONNECTED);
     let tasks = vec![
-        tokio::spawn(supervise::run(fleet.clone(), pace)),
+        tokio::spawn(supervised(fleet.clone(), pace)),
         tokio::spawn(count_work(fleet.clone(), meter.clone(), limits)),
         tokio::spawn(meet(fleet.clone(), connected, strange, limits)),
     ];
     Running { fleet, meter, strangers, tasks }
+}
+
+/// Supervision that does not end: a fault in it is told and it begins anew.
+async fn supervised(fleet: Arc<Fleet>, pace: supervise::Pace) {
+    loop {
+        let mut running = JoinSet::new();
+        running.spawn(supervise::run(fleet.clone(), pace));
+        if let Some(Err(error)) = running.join_next().await {
+            tracing::error!(%error, "a fault in hearth ended the supervision of machines; it begins anew");
+        }
+        tokio::time::sleep(AFTER_A_FAULT).await;
+    }
+}
+
+/// Only machines in our own network are asked who they are: whoever mines here from elsewhere has not
+/// asked for that.
+fn is_local(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
 }
 
 /// Asks the server what all sessions proved. Blocking for as long as a reactor is busy, so not here.
@@ -66,9 +91,11 @@ async fn count_work(fleet: Arc<Fleet>, meter: Arc<ServerMeter>, limits: Limits) 
         every.tick().await;
         let (meter, now) = (meter.clone(), fleet.clock.now());
         let asked = tokio::task::spawn_blocking(move || meter.tallies(now));
-        let Ok(worked) = asked.await else { continue };
+        // While a reactor is busy nobody's work has vanished: the next answer has it.
+        let Ok(Some(worked)) = asked.await else { continue };
         let mut registry = fleet.registry();
-        for one in &worked {
+        // Who has proved nothing is nobody yet.
+        for one in worked.iter().filter(|one| one.tally.accepted > 0) {
             let connected = Connected { ip: one.ip, worker: one.worker.clone(), user_agent: None };
             if let Err(full) = registry.connected(&connected, limits) {
                 tracing::warn!("{full}");
@@ -87,14 +114,37 @@ async fn meet(
     limits: Limits,
 ) {
     while let Some(news) = connected.recv().await {
+        let local = is_local(news.ip);
         let seen = fleet.registry().connected(&news, limits);
         match seen {
-            Ok(Some(Seen::New(DeviceId::Worker(_)) | Seen::Known(DeviceId::Worker(_)))) => {
+            Ok(Some(Seen::New(DeviceId::Worker(_)) | Seen::Known(DeviceId::Worker(_))))
+                if local =>
+            {
                 // Full: it is asked when the next scan comes by.
                 let _ = strange.try_send(news);
             }
             Ok(_) => {}
             Err(full) => tracing::warn!("{full}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_neighbours_are_asked_who_they_are() {
+        for (ip, local) in [
+            ("10.0.0.7", true),
+            ("127.0.77.3", true),
+            ("::ffff:192.168.1.9", true),
+            ("fd00::7", true),
+            ("203.0.113.9", false),
+            ("100.64.0.1", false),
+            ("2001:db8::1", false),
+        ] {
+            assert_eq!(is_local(ip.parse().unwrap()), local, "{ip}");
         }
     }
 }
