@@ -70,6 +70,9 @@ pub struct Fleet {
 /// A command that waited may go, or the circuit that has no room for it.
 type Go = Result<(), Arc<str>>;
 
+/// Who is to stop, and what is to be its `last_curtailed`.
+type Turns = Vec<(DeviceId, Moment)>;
+
 struct Link {
     endpoint: Option<Endpoint>,
     firmware: Firmware,
@@ -291,10 +294,7 @@ impl Fleet {
 
     /// Circuits that carry more than they may by what their machines draw, and whose turn it is to stop
     /// for it. Machines in `paused` have been told already.
-    pub(super) fn overloads(
-        &self,
-        paused: impl Fn(&DeviceId) -> bool,
-    ) -> Vec<(Arc<str>, Vec<(DeviceId, Moment)>)> {
+    pub(super) fn overloads(&self, paused: impl Fn(&DeviceId) -> bool) -> Vec<(Arc<str>, Turns)> {
         let now = self.clock.now();
         let registry = self.registry();
         let circuits = hold(&self.circuits);
