@@ -84,8 +84,9 @@ pub struct Circuit {
     pub feeds_from: Option<String>,
     /// What it carries for ever, W.
     pub limit_w: f64,
-    /// Sum of its machines by their best sources and of what else hangs there, W.
-    pub power_w: f64,
+    /// Sum of its machines by their best sources and of what else hangs there, W; unknown while one of
+    /// them is.
+    pub power_w: Option<f64>,
     /// The most that may be drawn at any instant of what is under way, W.
     pub committed_w: Option<f64>,
     /// By its own meter, W.

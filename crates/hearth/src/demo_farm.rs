@@ -453,7 +453,7 @@ impl Stage {
         // Machines reach their server in the first seconds.
         let connected = Instant::now();
         while connected.elapsed() < Duration::from_secs(10) {
-            let sessions = self.meter.tallies(self.fleet.clock.now());
+            let sessions = self.meter.tallies(self.fleet.clock.now()).unwrap_or_default();
             if sessions.iter().any(|session| session.ip == endpoint.ip) {
                 break;
             }
@@ -501,7 +501,7 @@ impl Stage {
         self.meter.share_interval(&Who::Address(ip), Some(SHARE_INTERVAL));
         tokio::time::sleep(Duration::from_secs(1)).await;
         let tally = || {
-            let sessions = self.meter.tallies(self.fleet.clock.now());
+            let sessions = self.meter.tallies(self.fleet.clock.now()).unwrap_or_default();
             sessions.into_iter().find(|session| session.ip == ip).map(|session| session.tally)
         };
         let from = tally();
@@ -579,7 +579,9 @@ impl Stage {
             let Ok(worked) = tokio::task::spawn_blocking(move || meter.tallies(now)).await else {
                 return;
             };
-            self.fleet.registry().take_work(&worked);
+            if let Some(worked) = &worked {
+                self.fleet.registry().take_work(worked);
+            }
             let mut view = hold(&self.view);
             view.note(&self.fleet, now);
             if let Ok(error) = Ratio::percent(1.0) {

@@ -220,18 +220,19 @@ impl Server {
     }
 
     /// Sets a machine apart from all others, or with a default lets it be like them again. Holds for
-    /// its sessions now and for those to come.
-    pub fn steer(&self, who: Steered, steer: Steer) {
+    /// its sessions now and for those to come. False if too many are set apart already.
+    pub fn steer(&self, who: Steered, steer: Steer) -> bool {
         // Held while posting, so that two callers cannot put changes out of order.
         let mut steers = self.steers.lock().unwrap_or_else(PoisonError::into_inner);
-        if !steers.set(&who, steer) {
-            return;
+        let set = steers.set(&who, steer);
+        if set == Some(true) {
+            for mailbox in self.mailboxes.iter() {
+                mailbox.post(|mail| {
+                    mail.steers.insert(who.clone(), steer);
+                });
+            }
         }
-        for mailbox in self.mailboxes.iter() {
-            mailbox.post(|mail| {
-                mail.steers.insert(who.clone(), steer);
-            });
-        }
+        set.is_some()
     }
 
     /// Every authorized session now; `None` if a reactor did not answer within a second.

@@ -125,6 +125,12 @@ impl Engine {
                 Ok(checked) => self.judge(share.key, checked, &mut batch.scratch),
                 Err(reason) => Err(reason),
             };
+            // A paused machine goes on with its last job, and after it connected again with one that is
+            // no longer its own: none of that is its fault.
+            let verdict = match verdict {
+                Err(_) if self.is_curtailed(share.key) => Err(Reject::NoWork),
+                verdict => verdict,
+            };
             match verdict {
                 Ok((credit, reached)) => self.accept(share.key, id, credit, reached),
                 Err(reason) => self.refuse(share.key, id, reason),
@@ -170,13 +176,16 @@ impl Engine {
         if block && self.jobs.first_time_solved(number.fingerprint()) {
             self.solved(key, checked, header);
         }
-        let curtailed = self.sessions.get(key).is_some_and(|session| session.steer.curtailed);
         match checked.place {
-            _ if curtailed => Err(Reject::NoWork),
+            _ if self.is_curtailed(key) => Err(Reject::NoWork),
             Place::Live(_) => Ok((checked.required, reached)),
             _ if self.jobs.current().is_none() => Err(Reject::NoWork),
             _ => Err(Reject::Stale),
         }
+    }
+
+    fn is_curtailed(&self, key: usize) -> bool {
+        self.sessions.get(key).is_some_and(|session| session.steer.curtailed)
     }
 
     fn solved(&self, key: usize, checked: Checked, header: [u8; 80]) {

@@ -89,16 +89,16 @@ pub struct SessionState {
 pub(crate) struct Steers(HashMap<Steered, Steer>);
 
 impl Steers {
-    /// Whether this is a change; a default removes.
-    pub(crate) fn set(&mut self, who: &Steered, steer: Steer) -> bool {
+    /// Whether this is a change; a default removes. `None`: there is no room for it.
+    pub(crate) fn set(&mut self, who: &Steered, steer: Steer) -> Option<bool> {
         if steer == Steer::default() {
-            return self.0.remove(who).is_some();
+            return Some(self.0.remove(who).is_some());
         }
         if self.0.len() >= MAX_STEERED && !self.0.contains_key(who) {
             tracing::warn!(?who, "{MAX_STEERED} machines are steered already; this one is not");
-            return false;
+            return None;
         }
-        self.0.insert(who.clone(), steer) != Some(steer)
+        Some(self.0.insert(who.clone(), steer) != Some(steer))
     }
 
     /// What holds for one session. The name goes before the address; either may curtail.
@@ -215,5 +215,24 @@ impl Engine {
             })
         };
         self.sessions.iter().filter(|(_, session)| !session.ending).filter_map(state).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_finds_no_room_is_told_so() {
+        let mut steers = Steers::default();
+        let who = |i: usize| Steered::Worker(format!("a.{i}").into());
+        let paused = Steer { curtailed: true, ..Steer::default() };
+        for i in 0..MAX_STEERED {
+            assert_eq!(steers.set(&who(i), paused), Some(true));
+        }
+        assert_eq!(steers.set(&who(MAX_STEERED), paused), None);
+        assert_eq!(steers.set(&who(0), paused), Some(false));
+        assert_eq!(steers.set(&who(0), Steer::default()), Some(true));
+        assert_eq!(steers.set(&who(MAX_STEERED), paused), Some(true));
     }
 }

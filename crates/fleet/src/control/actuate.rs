@@ -5,13 +5,15 @@ use crate::{
     device::Device,
     driver::{Driver, DriverError, Pending, Reply, State},
     drivers::READ_DEADLINE,
+    identity::DeviceId,
     outcome::{Actuation, Outcome, Refusal},
     verify::judge,
 };
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use units::Watts;
 
-use super::Clock;
+use super::{Clock, load};
 
 /// The first look after a command; each later one comes after twice the time.
 const FIRST_LOOK: Duration = Duration::from_millis(500);
@@ -60,19 +62,52 @@ pub fn check(device: &Device, command: &Command) -> Result<(), Refusal> {
     }
 }
 
+/// Whether the machine that answers is the one that is meant: addresses change hands. One that does not
+/// say who it is cannot be told from another; one that says nothing at all is no other.
+pub async fn is_it(link: &dyn Driver, id: &DeviceId, sockets: &Semaphore) -> Result<(), Refusal> {
+    if !matches!(id, DeviceId::Mac(_) | DeviceId::Serial(_)) {
+        return Ok(());
+    }
+    let other = || Refusal::Limit("another machine answers at its address".into());
+    match exchange(sockets, READ_DEADLINE, link.identify()).await {
+        Ok(who) => {
+            let same = match id {
+                DeviceId::Mac(mac) => who.mac.is_none_or(|own| own == *mac),
+                DeviceId::Serial(serial) => who.serial.is_none_or(|own| own == *serial),
+                _ => true,
+            };
+            if same { Ok(()) } else { Err(other()) }
+        }
+        Err(DriverError::Unreachable(_)) => Err(Refusal::Unreachable),
+        Err(DriverError::Garbage(_)) => Err(other()),
+        Err(_) => Ok(()),
+    }
+}
+
 /// Whether a command may make a machine hotter or draw more than it does, as far as is known.
-fn raises(command: &Command, state: &State) -> bool {
+fn raises(command: &Command, device: &Device, state: &State) -> bool {
     let is = &state.settings;
+    let drawn = state.readings.power;
+    // What cannot be compared may be more.
+    let more = |wanted: Option<Watts>, now: Option<Watts>| {
+        wanted.zip(now).is_none_or(|(wanted, now)| wanted > now)
+    };
     match command {
         Command::Pause | Command::Locate(_) | Command::Reboot | Command::Fan(None) => false,
         Command::Mode(WorkMode::Low) => false,
-        Command::PowerLimit(watts) => is.power_limit.is_none_or(|limit| *watts > limit),
+        Command::Mode(WorkMode::Normal) => is.mode != Some(WorkMode::High),
+        Command::PowerLimit(watts) => more(Some(*watts), is.power_limit),
+        Command::Throttle(part) => more(load::full(device).map(|full| full.part(*part)), drawn),
+        Command::Profile(name) => {
+            let own = is.profile.as_ref().and_then(|own| load::profile(device, own));
+            more(load::profile(device, name), own.or(is.power_limit).or(drawn))
+        }
         Command::Clock { frequency, voltage } => {
             is.frequency.is_none_or(|f| *frequency > f) || is.voltage.is_none_or(|v| *voltage > v)
         }
         Command::Fan(Some(duty)) => is.fan.is_none_or(|fan| *duty < fan),
         Command::TargetTemperature(target) => is.target.is_none_or(|t| *target > t),
-        Command::Resume | Command::Throttle(_) | Command::Mode(_) | Command::Profile(_) => true,
+        Command::Resume | Command::Mode(_) => true,
     }
 }
 
@@ -93,10 +128,12 @@ pub async fn carry_out(
     };
     if let Some(state) = &before {
         let breach = device.limits.breaches(&state.readings).into_iter().next();
-        if let Some(breach) = breach.filter(|_| raises(command, state)) {
+        if let Some(breach) = breach.filter(|_| raises(command, device, state)) {
             let why = format!("{breach}, which is beyond its limit");
             return Done { state: before, ..Done::refused(Refusal::Limit(why)) };
         }
+    } else if raises(command, device, &State::default()) {
+        return Done::refused(Refusal::Limit("its sensors could not be read".into()));
     }
     let patience = link.patience(command);
     let deadline = READ_DEADLINE + clock.real(patience);

@@ -31,10 +31,18 @@ enum Fault {
     LostMode,
     /// A target temperature restarts it some seconds later.
     Restarts,
+    /// A resume forgets the power limit.
+    LostLimit,
+    /// Says that it pauses the first time, and does not.
+    Deaf,
+    /// Its driver has a fault.
+    Panics,
+    /// Another machine has its address.
+    Another,
 }
 
 struct Model {
-    fault: Fault,
+    fault: Mutex<Fault>,
     clock: Clock,
     /// And when it last restarted, if it did.
     state: Mutex<(State, Option<Duration>)>,
@@ -76,7 +84,7 @@ impl Model {
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
         self.farm.open.lock().unwrap().0 -= 1;
-        match self.fault {
+        match *self.fault.lock().unwrap() {
             Fault::Mute => Err(DriverError::Silent(Duration::from_secs(5))),
             Fault::Gone => Err(DriverError::Unreachable("refused".into())),
             _ => Ok(()),
@@ -86,7 +94,9 @@ impl Model {
 
 impl Driver for Model {
     fn identify(&self) -> Pending<'_, Identity> {
-        Box::pin(async { Ok(Identity::of(Firmware::AxeOs)) })
+        let mac =
+            mac(if *self.fault.lock().unwrap() == Fault::Another { 999 } else { self.index + 1 });
+        Box::pin(async move { Ok(Identity { mac: Some(mac), ..Identity::of(Firmware::AxeOs) }) })
     }
 
     fn capabilities(&self) -> Pending<'_, Capabilities> {
@@ -96,6 +106,8 @@ impl Driver for Model {
     fn read(&self) -> Pending<'_, State> {
         Box::pin(async {
             self.socket().await?;
+            let fault = *self.fault.lock().unwrap();
+            assert_ne!(fault, Fault::Panics);
             let (state, started) = self.state.lock().unwrap().clone();
             let mut state = state;
             let now = self.clock.now().0;
@@ -108,7 +120,11 @@ impl Driver for Model {
     fn apply<'a>(&'a self, command: &'a Command) -> Pending<'a, Reply> {
         Box::pin(async move {
             self.socket().await?;
-            if self.fault == Fault::SilentRefusal {
+            if *self.fault.lock().unwrap() == Fault::SilentRefusal {
+                return Ok(Reply::Accepted);
+            }
+            if *self.fault.lock().unwrap() == Fault::Deaf {
+                *self.fault.lock().unwrap() = Fault::None;
                 return Ok(Reply::Accepted);
             }
             let now = self.clock.now().0;
@@ -117,12 +133,16 @@ impl Driver for Model {
             match command {
                 Command::Pause => {
                     settings.mining = Some(false);
+                    state.readings.power = state.readings.power.map(|_| w(OFF));
                     self.farm.draw(self.index, now, (OFF, now, OFF));
                 }
                 Command::Resume => {
                     settings.mining = Some(true);
-                    if self.fault == Fault::LostMode {
+                    if *self.fault.lock().unwrap() == Fault::LostMode {
                         settings.mode = Some(WorkMode::Normal);
+                    }
+                    if *self.fault.lock().unwrap() == Fault::LostLimit {
+                        settings.power_limit = Some(w(2.0 * ON));
                     }
                     // The most that a start can draw.
                     let settled = now + Duration::from_secs(120);
@@ -130,17 +150,18 @@ impl Driver for Model {
                 }
                 Command::PowerLimit(watts) => {
                     settings.power_limit = Some(*watts);
-                    if self.fault == Fault::LostPools {
+                    if *self.fault.lock().unwrap() == Fault::LostPools {
                         settings.pools = Some(Pools::default());
                     }
                 }
                 Command::TargetTemperature(target) => {
                     settings.target = Some(*target);
-                    if self.fault == Fault::Restarts {
+                    if *self.fault.lock().unwrap() == Fault::Restarts {
                         // Some seconds later.
                         *started = Some(now + Duration::from_secs(4));
                     }
                 }
+                Command::Locate(on) => settings.locating = Some(*on),
                 other => panic!("{other}"),
             }
             Ok(Reply::Accepted)
@@ -153,8 +174,8 @@ impl Driver for Model {
 }
 
 fn capabilities() -> Capabilities {
-    use Verb::{Pause, PowerLimit, Resume, TargetTemperature};
-    Capabilities::of([Pause, Resume, PowerLimit, TargetTemperature])
+    use Verb::{Locate, Pause, PowerLimit, Resume, TargetTemperature};
+    Capabilities::of([Locate, Pause, Resume, PowerLimit, TargetTemperature])
 }
 
 fn id(i: usize) -> DeviceId {
@@ -172,6 +193,7 @@ fn w(watts: f64) -> Watts {
 struct Bench {
     fleet: Arc<Fleet>,
     farm: Arc<Farm>,
+    models: Vec<Arc<Model>>,
 }
 
 /// Machines with these faults, all paused or all running, under one breaker if it has a limit.
@@ -196,9 +218,10 @@ fn bench(faults: Vec<Fault>, mining: bool, breaker: Option<f64>) -> Bench {
         .enumerate()
         .map(|(index, fault)| {
             let state = Mutex::new((state.clone(), None));
-            Arc::new(Model { fault: *fault, clock, state, farm: farm.clone(), index })
+            Arc::new(Model { fault: Mutex::new(*fault), clock, state, farm: farm.clone(), index })
         })
         .collect();
+    let all = models.clone();
     let circuits = breaker.map(|limit| Circuit {
         name: "a".into(),
         parent: None,
@@ -235,7 +258,7 @@ fn bench(faults: Vec<Fault>, mining: bool, breaker: Option<f64>) -> Bench {
         device.circuit = breaker.map(|_| "a".into());
         fleet.registry().add(device).unwrap();
     }
-    Bench { fleet, farm }
+    Bench { fleet, farm, models: all }
 }
 
 /// What was never read counts with all that it can draw: here everything was.
@@ -308,13 +331,144 @@ async fn a_target_temperature_that_reboots_is_told() {
 }
 
 #[tokio::test]
-async fn a_machine_that_is_too_hot_is_not_told_to_do_more() {
+async fn a_machine_that_is_too_hot_is_told_to_do_less_and_not_more() {
     let bench = bench(vec![Fault::None], true, None);
-    if let Some(device) = bench.fleet.registry().get_mut(&id(1)) {
-        device.limits.power = Some(w(2000.0));
+    bench.models[0].state.lock().unwrap().0.readings.chip = Celsius::new(81.0).ok();
+    for (command, goes) in [
+        (Command::PowerLimit(w(3100.0)), false),
+        (Command::Resume, false),
+        (Command::PowerLimit(w(2500.0)), true),
+        (Command::Pause, true),
+    ] {
+        let got = bench.fleet.command(&id(1), command.clone()).await.outcome;
+        match got {
+            Outcome::Verified => assert!(goes, "{command}"),
+            Outcome::Refused(Refusal::Limit(why)) => {
+                assert!(!goes && why.starts_with("a chip is at 81"), "{command}: {why}");
+            }
+            other => panic!("{command}: {other}"),
+        }
     }
-    let got = bench.fleet.command(&id(1), Command::PowerLimit(w(2500.0))).await;
-    assert!(matches!(got.outcome, Outcome::Refused(Refusal::Limit(_))), "{got:?}");
+}
+
+#[tokio::test]
+async fn another_machine_at_the_address_is_told_nothing() {
+    let got = one(Fault::Another, Command::Pause).await.outcome;
+    let why = "another machine answers at its address";
+    assert_eq!(got, Outcome::Refused(Refusal::Limit(why.into())));
+}
+
+#[tokio::test]
+async fn what_is_not_reached_while_it_ramps_still_counts_with_its_peak() {
+    let bench = bench_read(vec![Fault::None], false, 4000.0).await;
+    let got = bench.fleet.command(&id(1), Command::Resume).await.outcome;
+    assert_eq!(got, Outcome::Verified);
+    let load = |bench: &Bench| bench.fleet.loads()[0].1;
+    let peak = load(&bench);
+    assert!(peak > w(ON * 1.05 * 1.09), "{peak}");
+    *bench.models[0].fault.lock().unwrap() = Fault::Gone;
+    let got = bench.fleet.command(&id(1), Command::Locate(true)).await.outcome;
+    assert_eq!(got, Outcome::Refused(Refusal::Unreachable));
+    assert_eq!(load(&bench), peak);
+}
+
+#[tokio::test]
+async fn a_command_that_nobody_waits_for_any_more_gives_its_room_back() {
+    let bench = bench_read(vec![Fault::None], false, 4000.0).await;
+    let who = id(1);
+    {
+        let mut command = std::pin::pin!(bench.fleet.command(&who, Command::Resume));
+        let polled = tokio::time::timeout(Duration::ZERO, &mut command).await;
+        assert!(polled.is_err());
+        // Released meanwhile, and dropped before it could hear of it.
+        tokio::time::sleep(Duration::from_millis(60)).await;
+    }
+    assert!(bench.fleet.loads()[0].1 < w(ON), "{:?}", bench.fleet.loads());
+    let again = bench.fleet.command(&who, Command::Resume).await.outcome;
+    assert_eq!(again, Outcome::Verified);
+}
+
+#[tokio::test]
+async fn a_pause_overtakes_all_that_waits() {
+    let bench = bench_read(vec![Fault::None; 2], false, 6800.0).await;
+    let first = bench.fleet.command(&id(1), Command::Resume).await;
+    assert_eq!(first.outcome, Outcome::Verified);
+    let fleet = bench.fleet.clone();
+    let limit = Command::PowerLimit(w(3150.0));
+    let older = tokio::spawn(async move { fleet.command(&id(2), limit).await });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let pause = bench.fleet.command(&id(2), Command::Pause).await;
+    assert_eq!(pause.outcome, Outcome::Verified);
+    let older = older.await.unwrap().outcome;
+    assert!(matches!(older, Outcome::Refused(Refusal::Limit(_))), "{older:?}");
+}
+
+/// Supervised until this holds of what the machines are set to mine.
+async fn until(bench: &Bench, what: impl Fn(&[Option<bool>]) -> bool) -> bool {
+    let pace = crate::control::supervise::Pace::default();
+    let run = tokio::spawn(crate::control::supervise::run(bench.fleet.clone(), pace));
+    let mut held = false;
+    for _ in 0..200 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let mining = |model: &Arc<Model>| model.state.lock().unwrap().0.settings.mining;
+        held = what(&bench.models.iter().map(mining).collect::<Vec<_>>());
+        if held {
+            break;
+        }
+    }
+    run.abort();
+    held
+}
+
+#[tokio::test]
+async fn who_is_too_hot_is_paused_again_until_it_is() {
+    let bench = bench(vec![Fault::Deaf], true, None);
+    bench.models[0].state.lock().unwrap().0.readings.chip = Celsius::new(81.0).ok();
+    assert!(until(&bench, |mining| mining == [Some(false)]).await);
+    assert_eq!(*bench.models[0].fault.lock().unwrap(), Fault::None);
+}
+
+#[tokio::test]
+async fn a_circuit_that_carries_too_much_pauses_no_more_than_it_must_and_remembers_whom() {
+    let bench = bench_read(vec![Fault::None; 4], true, 3.2 * ON).await;
+    for model in &bench.models {
+        model.state.lock().unwrap().0.readings.power = Some(w(ON));
+    }
+    let paused = |mining: &[Option<bool>]| mining.iter().filter(|on| **on == Some(false)).count();
+    assert!(until(&bench, |mining| paused(mining) == 1).await);
+    assert!(!until(&bench, |mining| paused(mining) > 1).await);
+    let curtailed = bench.fleet.registry().devices().filter(|d| d.last_curtailed.is_some()).count();
+    assert_eq!(curtailed, 1);
+}
+
+#[tokio::test]
+async fn a_fault_in_one_look_ends_no_others() {
+    let bench = bench(vec![Fault::Panics, Fault::None], true, None);
+    bench.models[1].state.lock().unwrap().0.readings.chip = Celsius::new(81.0).ok();
+    assert!(until(&bench, |mining| mining[1] == Some(false)).await);
+    *bench.models[0].fault.lock().unwrap() = Fault::None;
+    bench.models[0].state.lock().unwrap().0.readings.chip = Celsius::new(81.0).ok();
+    assert!(until(&bench, |mining| mining[0] == Some(false)).await);
+}
+
+#[tokio::test]
+async fn a_resume_that_loses_its_limit_is_paused_when_its_circuit_cannot_carry_it() {
+    for (limit, stays) in [(4000.0, false), (8000.0, true)] {
+        let bench = bench_read(vec![Fault::LostLimit], false, limit).await;
+        let got = bench.fleet.command(&id(1), Command::Resume).await;
+        assert_eq!(got.outcome, Outcome::Verified);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let mining = bench.models[0].state.lock().unwrap().0.settings.mining;
+        assert_eq!(mining, Some(stays), "{limit}");
+    }
+}
+
+#[tokio::test]
+async fn who_cannot_be_read_is_told_to_do_less_and_not_more() {
+    let got = one(Fault::Mute, Command::Resume).await.outcome;
+    let why = "its sensors could not be read";
+    assert_eq!(got, Outcome::Refused(Refusal::Limit(why.into())));
+    assert_eq!(one(Fault::Mute, Command::Pause).await.outcome, Outcome::Unknown);
 }
 
 #[tokio::test]

@@ -5,21 +5,22 @@ use super::{
     actuate::{self, Done, carry_out, exchange},
     load,
     registry::Registry,
-    staging::Staging,
+    staging::{Sheddable, Staging, rotate},
 };
 use crate::{
     capability::Capabilities,
-    circuit::Circuits,
+    circuit::{Circuit, Circuits},
     command::{Command, Verb},
-    device::{Device, Endpoint},
+    device::{Device, Endpoint, Presence},
     driver::{Driver, DriverError, State},
     drivers::READ_DEADLINE,
     identity::{DeviceId, Firmware},
-    outcome::{Actuation, Count, Outcome, Refusal},
+    outcome::{Actuation, Count, Outcome, Refusal, Surprise},
     readings::Moment,
 };
 use std::{
     collections::HashMap,
+    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -27,6 +28,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::{Semaphore, oneshot, watch};
+use units::{Hashrate, Watts};
 
 /// How often commands that wait for room are looked at, while some go and while none does.
 const SOON: Duration = Duration::from_millis(10);
@@ -67,6 +69,9 @@ pub struct Fleet {
 
 /// A command that waited may go, or the circuit that has no room for it.
 type Go = Result<(), Arc<str>>;
+
+/// Who is to stop, and what is to be its `last_curtailed`.
+type Turns = Vec<(DeviceId, Moment)>;
 
 struct Link {
     endpoint: Option<Endpoint>,
@@ -131,7 +136,7 @@ impl Fleet {
     }
 
     /// What each circuit carries if every machine draws all that it can.
-    pub fn loads(&self) -> Vec<(Arc<str>, units::Watts)> {
+    pub fn loads(&self) -> Vec<(Arc<str>, Watts)> {
         let circuits = hold(&self.circuits);
         hold(&self.staging).loads(&circuits).into_iter().collect()
     }
@@ -184,6 +189,12 @@ impl Fleet {
         for surprise in &done.actuation.surprises {
             tracing::error!(%id, %command, ?surprise, "something else changed; nothing is rewritten");
         }
+        // A resume that loses its power limit draws more than it was given room for.
+        let changed = |surprise: &Surprise| matches!(surprise, Surprise::SettingChanged(_));
+        if done.actuation.surprises.iter().any(changed) && self.is_over(id) {
+            tracing::error!(%id, "its circuit cannot carry what it is set to now; it is paused");
+            self.pause_soon(id);
+        }
         done.actuation
     }
 
@@ -194,25 +205,31 @@ impl Fleet {
     ) -> Result<Done, Refusal> {
         let device = self.registry().get(id).cloned().ok_or(Refusal::Unreachable)?;
         actuate::check(&device, command)?;
-        let link = self.link(&device).ok_or(Refusal::Unable)?;
         let lane = self.lane(id);
         let kind = kind(command.verb());
         let mut newest = lane.newest.subscribe();
         let mut ticket = 0;
         lane.newest.send_modify(|all| {
-            if let Some(one) = all.get_mut(kind) {
-                *one += 1;
-                ticket = *one;
+            // Nothing that waits is worth more than to stop.
+            let stops = *command == Command::Pause;
+            for (own, one) in all.iter_mut().enumerate() {
+                if own == kind || stops {
+                    *one += 1;
+                }
+                if own == kind {
+                    ticket = *one;
+                }
             }
         });
-        let _turn = lane.turn.lock().await;
         let overtaken = |all: &[u64; KINDS]| all.get(kind).is_some_and(|one| *one > ticket);
+        let _turn = lane.turn.lock().await;
         if overtaken(&newest.borrow()) {
             return Err(overtaken_by_newer());
         }
         // What is known of it may have changed while it waited.
         let device = self.registry().get(id).cloned().ok_or(Refusal::Unreachable)?;
         let staged = self.stage(&device, command)?;
+        let mut unsent = staged.is_some().then_some(Unsent { fleet: self, id });
         if let Some(mut gate) = staged {
             let newer = async { newest.wait_for(|all| overtaken(all)).await.is_ok() };
             let first = tokio::select! {
@@ -231,9 +248,15 @@ impl Fleet {
                 Err(_) => return Err(overtaken_by_newer()),
             }
         }
-        let mut flight = Flight { fleet: self, id, outcome: Outcome::Unknown };
+        // It may have waited for minutes: the machine may be elsewhere, and another one in its place.
+        let device = self.registry().get(id).cloned().ok_or(Refusal::Unreachable)?;
+        let link = self.link(&device).ok_or(Refusal::Unable)?;
+        actuate::is_it(&*link, id, &self.sockets).await?;
+        let mut flight = unsent.take().map(Unsent::send);
         let done = carry_out(&*link, &device, command, &self.clock, &self.sockets).await;
-        flight.outcome = done.actuation.outcome.clone();
+        if let Some(flight) = &mut flight {
+            flight.outcome = done.actuation.outcome.clone();
+        }
         drop(flight);
         let now = self.clock.now();
         self.take(id, done.state.as_ref());
@@ -242,9 +265,78 @@ impl Fleet {
             && done.actuation.outcome == Outcome::Verified
             && let Some(device) = self.registry().get_mut(id)
         {
-            device.last_curtailed = Some(now);
+            device.last_curtailed = device.last_curtailed.max(Some(now));
         }
         Ok(done)
+    }
+
+    /// Whether a circuit above a machine would be over its limit if all drew what they can.
+    fn is_over(&self, id: &DeviceId) -> bool {
+        let Some(circuit) = self.registry().get(id).and_then(|device| device.circuit.clone())
+        else {
+            return false;
+        };
+        let circuits = hold(&self.circuits);
+        let loads = hold(&self.staging).loads(&circuits);
+        circuits.path(&circuit).any(|circuit| {
+            loads.get(&circuit.name).is_some_and(|load| load.get() > circuit.limit.get() + 1e-6)
+        })
+    }
+
+    /// Pauses a machine, whoever waits for it.
+    pub(super) fn pause_soon(self: &Arc<Self>, id: &DeviceId) {
+        let (fleet, id) = (self.clone(), id.clone());
+        // Boxed: a command may lead to a pause, and a pause is a command.
+        let pause: Pin<Box<dyn Future<Output = ()> + Send>> =
+            Box::pin(async move { drop(fleet.command(&id, Command::Pause).await) });
+        tokio::spawn(pause);
+    }
+
+    /// Circuits that carry more than they may by what their machines draw, and whose turn it is to stop
+    /// for it. Machines in `paused` have been told already.
+    pub(super) fn overloads(&self, paused: impl Fn(&DeviceId) -> bool) -> Vec<(Arc<str>, Turns)> {
+        let now = self.clock.now();
+        let registry = self.registry();
+        let circuits = hold(&self.circuits);
+        let drawn = |device: &Device| {
+            let most = load::drawn(device, now)?.get();
+            let gone = load::sheds(device, now).filter(|_| paused(&device.id));
+            Watts::new(most - gone.map_or(0.0, Watts::get)).ok()
+        };
+        let loads = circuits.loads(
+            registry
+                .devices()
+                .filter_map(|device| Some((device.circuit.as_deref(), drawn(device)?))),
+        );
+        let over = |circuit: &Circuit| {
+            let excess = loads.get(&circuit.name)?.get() - circuit.limit.get();
+            let excess = Watts::new(excess).ok().filter(|excess| excess.get() > 1e-6)?;
+            let below = registry.devices().filter(|device| {
+                let own = device.circuit.as_deref();
+                own.is_some_and(|own| circuits.path(own).any(|above| above.name == circuit.name))
+            });
+            let candidates: Vec<Sheddable> = below
+                .filter(|device| {
+                    let mining = device.settings.as_ref().and_then(|is| is.value.mining);
+                    device.presence == Presence::Online
+                        && device.capabilities.verbs.contains(&Verb::Pause)
+                        && mining != Some(false)
+                        && !paused(&device.id)
+                })
+                .filter_map(|device| {
+                    let sheds = load::sheds(device, now)?;
+                    let rate = device.known.hashrate.map(|rate| rate.value);
+                    Some(Sheddable {
+                        id: device.id.clone(),
+                        last_curtailed: device.last_curtailed,
+                        sheds,
+                        costs: rate.unwrap_or(Hashrate::ZERO),
+                    })
+                })
+                .collect();
+            Some((circuit.name.clone(), rotate(&candidates, excess, now)))
+        };
+        circuits.all().filter_map(over).collect()
     }
 
     /// Registers what a command makes of the load; gives what to wait for, if anything.
@@ -269,6 +361,8 @@ impl Fleet {
                 let bound = load::bound(device, now).ok_or_else(|| unsaid(load::Unsaid))?;
                 staging.enter(device.id.clone(), Some(circuit.clone()), bound);
             }
+            let granted = staging.bound(&device.id);
+            let step = granted.map_or(step, |granted| load::eased(step, command, granted));
             // Locks are taken in the order registry, circuits, staging, gates.
             hold(&self.gates).insert(device.id.clone(), gate);
             staging.want(&device.id, step);
@@ -343,6 +437,8 @@ impl Fleet {
         let registry = self.registry();
         let circuits = hold(&self.circuits);
         let mut staging = hold(&self.staging);
+        // One that turned out to be another is gone.
+        staging.keep(|id| registry.get(id).is_some());
         for device in registry.devices() {
             let Some(circuit) = device.circuit.as_ref().and_then(|name| circuits.get(name)) else {
                 continue;
@@ -360,10 +456,13 @@ impl Fleet {
         let now = self.clock.now();
         let mut registry = self.registry();
         registry.read(id, state, now);
-        if state.is_some()
-            && let Some(device) = registry.get(id)
-        {
+        let Some(device) = registry.get(id) else { return };
+        if state.is_some() {
             self.weigh(device, now);
+        } else if device.presence == Presence::Offline
+            && let Some(bound) = load::bound(device, now)
+        {
+            hold(&self.staging).raise(id, bound);
         }
     }
 
@@ -387,6 +486,29 @@ impl Fleet {
             Arc::new(Lane { turn: tokio::sync::Mutex::new(()), newest })
         };
         hold(&self.lanes).entry(id.clone()).or_insert_with(new).clone()
+    }
+}
+
+/// A command that is registered and not sent. Whoever stops waiting for it gives its room back.
+struct Unsent<'a> {
+    fleet: &'a Fleet,
+    id: &'a DeviceId,
+}
+
+impl<'a> Unsent<'a> {
+    fn send(self) -> Flight<'a> {
+        let flight = Flight { fleet: self.fleet, id: self.id, outcome: Outcome::Unknown };
+        std::mem::forget(self);
+        flight
+    }
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        if !self.fleet.withdraw(self.id) {
+            let never = Outcome::Refused(Refusal::Unreachable);
+            hold(&self.fleet.staging).done(self.id, &never, self.fleet.clock.now());
+        }
     }
 }
 

@@ -2,7 +2,11 @@
 //! figure wherever two are known, and none where none is: nobody's guess feeds a breaker.
 
 use crate::{
-    command::Command, control::staging::Step, device::Device, power::FRESH, readings::Moment,
+    command::{Command, WorkMode},
+    control::staging::Step,
+    device::{Control, Device, Presence},
+    power::FRESH,
+    readings::Moment,
 };
 use std::time::Duration;
 use units::{Millivolts, Watts};
@@ -20,8 +24,11 @@ const RAMP: Duration = Duration::from_secs(120);
 
 /// The most that a machine can draw as it is set; `None` if nobody has said.
 pub fn bound(device: &Device, now: Moment) -> Option<Watts> {
+    // One that is curtailed by getting no work may idle at any power, and one that has fallen silent may
+    // have been switched on again.
+    let tells = device.control != Control::StratumOnly && device.presence != Presence::Offline;
     let most = match mining(device) {
-        Some(false) => standby(device)?,
+        Some(false) if tells => standby(device)?,
         _ => set_to(device)?,
     };
     Some(
@@ -33,13 +40,47 @@ pub fn bound(device: &Device, now: Moment) -> Option<Watts> {
     )
 }
 
+/// What a machine draws: as it last told, else the most that it can. `None` if nobody has said.
+pub fn drawn(device: &Device, now: Moment) -> Option<Watts> {
+    let told = device.known.power;
+    // Of one that does not answer nothing later is known.
+    let told =
+        told.filter(|told| device.presence != Presence::Online || told.fresh(now, FRESH).is_some());
+    told.map(|told| told.value).or_else(|| bound(device, now))
+}
+
+/// What a machine gives up when it is paused; `None` if that is not known.
+pub fn sheds(device: &Device, now: Moment) -> Option<Watts> {
+    let left = drawn(device, now)?.get() - standby(device)?.get();
+    Watts::new(left).ok().filter(|left| device.control != Control::StratumOnly && left.get() > 0.0)
+}
+
+/// A command to a machine that has been granted this bound. Turning down does not start it anew, so it
+/// draws no more on its way than it may already; and to stop a machine needs nobody's leave.
+pub fn eased(step: Step, command: &Command, granted: Watts) -> Step {
+    match command {
+        Command::Pause => Step {
+            target: smaller(step.target, granted),
+            peak: smaller(step.peak, granted),
+            ..step
+        },
+        Command::Resume | Command::Reboot => step,
+        _ if step.target <= granted => Step { peak: smaller(step.peak, granted), ..step },
+        _ => step,
+    }
+}
+
 /// What a command makes of a machine's power. `Ok(None)`: nothing; `Err`: more, and nobody has said
 /// how much that can be.
 pub fn step(device: &Device, command: &Command, now: Moment) -> Result<Option<Step>, Unsaid> {
     let up = |target: Watts| Step { target, peak: times(target, START), settle: RAMP };
     let step = match command {
         Command::Pause => {
-            let target = standby(device).ok_or(Unsaid)?;
+            let target = match device.control {
+                Control::StratumOnly => set_to(device),
+                _ => standby(device),
+            };
+            let target = target.ok_or(Unsaid)?;
             Step { target, peak: target, settle: FALL }
         }
         Command::PowerLimit(limit) => up(times(*limit, MARGIN)),
@@ -48,10 +89,12 @@ pub fn step(device: &Device, command: &Command, now: Moment) -> Result<Option<St
             up(times(full(device).ok_or(Unsaid)?, MARGIN * part.get().max(STANDBY.0)))
         }
         Command::Profile(name) => {
-            let told = profile(device, name).map(|watts| times(watts, MARGIN));
-            up(told.or_else(|| full(device)).ok_or(Unsaid)?)
+            let told = profile(device, name).or_else(|| full(device));
+            up(times(told.ok_or(Unsaid)?, MARGIN))
         }
-        Command::Mode(_) => up(full(device).ok_or(Unsaid)?),
+        // It draws no more than as it is set.
+        Command::Mode(WorkMode::Low) => up(set_to(device).ok_or(Unsaid)?),
+        Command::Mode(_) => up(times(full(device).ok_or(Unsaid)?, MARGIN)),
         Command::Clock { frequency, voltage } => {
             let switching = |f: f64, v: Millivolts| f * v.volts() * v.volts();
             let at = device.settings.as_ref().map(|settings| &settings.value);
@@ -63,7 +106,7 @@ pub fn step(device: &Device, command: &Command, now: Moment) -> Result<Option<St
                 .zip(now_set.filter(|set| *set > 0.0))
                 .filter(|_| mining(device) == Some(true));
             let target = scaled.map(|(drawn, set)| times(drawn, MARGIN * (wanted / set).max(0.2)));
-            up(target.or_else(|| full(device)).ok_or(Unsaid)?)
+            up(target.or_else(|| Some(times(full(device)?, MARGIN))).ok_or(Unsaid)?)
         }
         Command::Fan(_) | Command::TargetTemperature(_) | Command::Locate(_) => return Ok(None),
     };
@@ -81,14 +124,13 @@ fn mining(device: &Device) -> Option<bool> {
     device.settings.as_ref().and_then(|settings| settings.value.mining)
 }
 
-/// The most that it can draw at all.
-fn full(device: &Device) -> Option<Watts> {
+/// The most that it can draw at all: the highest figure that anybody has said.
+pub(super) fn full(device: &Device) -> Option<Watts> {
     let curve = device.curve.as_ref().map(|curve| curve.ceiling());
     let said = [device.declared_power, curve];
     let firmware = device.capabilities.power.map(|range| range.high);
     let profiles = device.capabilities.profiles.iter().filter_map(|(_, watts)| *watts);
-    let said = said.into_iter().flatten().reduce(larger);
-    said.or_else(|| firmware.into_iter().chain(profiles).reduce(larger))
+    said.into_iter().flatten().chain(firmware).chain(profiles).reduce(larger)
 }
 
 /// The most that it can draw while it hashes as it is set.
@@ -104,7 +146,7 @@ fn standby(device: &Device) -> Option<Watts> {
     Watts::new(most.get() * STANDBY.0 + STANDBY.1).ok()
 }
 
-fn profile(device: &Device, name: &str) -> Option<Watts> {
+pub(super) fn profile(device: &Device, name: &str) -> Option<Watts> {
     device.capabilities.profiles.iter().find(|(own, _)| own == name).and_then(|(_, watts)| *watts)
 }
 
@@ -115,6 +157,10 @@ fn times(watts: Watts, factor: f64) -> Watts {
 
 fn larger(a: Watts, b: Watts) -> Watts {
     if a < b { b } else { a }
+}
+
+fn smaller(a: Watts, b: Watts) -> Watts {
+    if a < b { a } else { b }
 }
 
 #[cfg(test)]
@@ -143,6 +189,7 @@ mod tests {
         let mut device =
             Device::found(DeviceId::Named("m".into()), identity, Control::Firmware, limits);
         device.declared_power = declared.map(w);
+        device.presence = Presence::Online;
         device
     }
 
@@ -201,5 +248,54 @@ mod tests {
         let command = Command::Clock { frequency: mhz(600.0), voltage: mv(1100.0) };
         let step = step(&device, &command, Moment::default()).unwrap().unwrap();
         assert!((step.target.get() - 20.0 * 1.2 * 1.21 * 1.05).abs() < 1e-9);
+    }
+
+    #[test]
+    fn silence_at_the_stratum_port_says_nothing_of_power() {
+        let mut device = machine(Some(3500.0));
+        set(&mut device, Settings { mining: Some(false), ..Settings::default() });
+        device.control = Control::StratumOnly;
+        let now = Moment::default();
+        assert_eq!(bound(&device, now), Some(w(3675.0)));
+        assert_eq!(step(&device, &Command::Pause, now).unwrap().unwrap().target, w(3675.0));
+        assert_eq!(sheds(&device, now), None);
+    }
+
+    #[test]
+    fn a_machine_that_was_paused_and_is_given_up_counts_as_if_it_ran() {
+        let mut device = machine(Some(3500.0));
+        set(&mut device, Settings { mining: Some(false), ..Settings::default() });
+        device.presence = Presence::Offline;
+        assert_eq!(bound(&device, Moment::default()), Some(w(3675.0)));
+    }
+
+    #[test]
+    fn to_turn_down_takes_no_room_and_to_start_takes_a_start() {
+        let mut device = machine(Some(3500.0));
+        let limit = Some(w(3000.0));
+        set(&mut device, Settings { power_limit: limit, ..Settings::default() });
+        let now = Moment::default();
+        let granted = bound(&device, now).unwrap();
+        let most = |command: &Command| {
+            let step = eased(step(&device, command, now).unwrap().unwrap(), command, granted);
+            step.peak.get().max(step.target.get())
+        };
+        assert_eq!(granted, w(3150.0));
+        assert_eq!(most(&Command::PowerLimit(w(2900.0))), 3150.0);
+        assert_eq!(most(&Command::Mode(WorkMode::Low)), 3150.0);
+        assert!(most(&Command::PowerLimit(w(3100.0))) > 3255.0);
+        assert!(most(&Command::Resume) > 3150.0);
+    }
+
+    #[test]
+    fn the_highest_figure_that_anybody_has_said_counts_and_the_firmwares_error_above_it() {
+        let mut device = machine(Some(3000.0));
+        device.capabilities.profiles = vec![("hot".into(), Some(w(3600.0))), ("x".into(), None)];
+        let target = |command| {
+            step(&device, &command, Moment::default()).unwrap().unwrap().target.get().round()
+        };
+        assert_eq!(target(Command::Mode(WorkMode::High)), 3780.0);
+        assert_eq!(target(Command::Profile("x".into())), 3780.0);
+        assert_eq!(target(Command::Profile("hot".into())), 3780.0);
     }
 }

@@ -24,14 +24,15 @@ use std::{
 /// What the Stratum server does for the fleet. Implemented in `hearth` on `stratum::Server`; tests
 /// implement it on a model.
 pub trait Meter: Send + Sync {
-    /// Verified work of every connection now, in one go.
-    fn tallies(&self, now: Moment) -> Vec<Worked>;
+    /// Verified work of every connection now, in one go; `None` if the server did not answer. May block
+    /// for a second.
+    fn tallies(&self, now: Moment) -> Option<Vec<Worked>>;
 
     /// How often this machine's shares should come; `None` for as often as all others'.
     fn share_interval(&self, who: &Who, interval: Option<Duration>);
 
-    /// No more work for this machine, or work again.
-    fn curtail(&self, who: &Who, curtailed: bool);
+    /// No more work for this machine, or work again. False if the server cannot do that now.
+    fn curtail(&self, who: &Who, curtailed: bool) -> bool;
 }
 
 /// Whose sessions are meant.

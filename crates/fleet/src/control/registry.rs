@@ -24,6 +24,8 @@ use units::Work;
 
 /// Machines at most.
 pub const MAX_DEVICES: usize = 100_000;
+/// Machines at most that are known by a Stratum session alone: anybody who proves work can invent one.
+pub const MAX_LONE: usize = MAX_DEVICES / 2;
 /// Missed answers after which a machine is late, and after which it is given up.
 const LATE: u32 = 2;
 const OFFLINE: u32 = 6;
@@ -53,7 +55,11 @@ pub struct Registry {
     controlled: HashMap<IpAddr, Vec<DeviceId>>,
     /// Machines known by their Stratum session alone: by name, and where that is.
     workers: HashMap<Arc<str>, Vec<(IpAddr, DeviceId)>>,
+    /// How many that are.
+    lone: usize,
     sessions: HashMap<u64, Session>,
+    /// When the sessions were asked that were taken last.
+    worked: Moment,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +71,7 @@ struct Track {
 #[derive(Debug)]
 struct Session {
     owner: Option<DeviceId>,
+    ip: IpAddr,
     tally: Tally,
 }
 
@@ -117,12 +124,18 @@ impl Registry {
         let id = identity.id().unwrap_or_else(named);
         self.room_for(&id)?;
         let known = self.devices.get(&id).map(|device| device.endpoint);
-        self.evict(&id, found);
+        let evicted = self.evict(&id, found);
         let seen = match known {
             None => Seen::New(id.clone()),
             Some(Some(before)) if before != *endpoint => Seen::Moved(id.clone()),
             Some(_) => Seen::Known(id.clone()),
         };
+        // Addresses changed hands: whose the sessions there are is to be asked anew.
+        let from = known.flatten().map(|before| before.ip.to_canonical());
+        if evicted || matches!(seen, Seen::Moved(_)) {
+            let here = self.sessions.values_mut().filter(|s| s.ip == ip || Some(s.ip) == from);
+            here.for_each(|session| session.owner = None);
+        }
         let absorbed = self.absorb_workers(&id, ip);
         let device = self.devices.entry(id.clone()).or_insert_with(|| {
             Device::found(id.clone(), identity.clone(), Control::Firmware, limits)
@@ -175,6 +188,10 @@ impl Registry {
         let name = if same_name { format!("{worker}@{ip}") } else { worker.to_string() };
         let id = DeviceId::Worker(name);
         self.room_for(&id)?;
+        if self.lone >= MAX_LONE {
+            return Err(Full);
+        }
+        self.lone += 1;
         let identity = Identity {
             model: user_agent.as_ref().map(|agent| agent.to_string()),
             ..Identity::of(Firmware::None)
@@ -214,20 +231,30 @@ impl Registry {
 
     /// Takes what all sessions proved so far. Sessions that are gone have already been counted.
     pub fn take_work(&mut self, worked: &[Worked]) {
+        // An answer that others overtook would count what is gone again.
+        let asked = worked.iter().map(|one| one.tally.at).max().unwrap_or(self.worked);
+        if asked < self.worked {
+            return;
+        }
+        self.worked = asked;
         let mut alive = HashSet::with_capacity(worked.len());
         for Worked { session, ip, worker, tally } in worked {
             alive.insert(*session);
             let known = self.sessions.get(session);
             let before = known.map(|known| known.tally).unwrap_or_default();
+            if tally.accepted < before.accepted {
+                continue;
+            }
+            let ip = ip.to_canonical();
             let owner = known.and_then(|known| known.owner.clone());
-            let Some(owner) = owner.or_else(|| self.owner(ip.to_canonical(), worker)) else {
+            let Some(owner) = owner.or_else(|| self.owner(ip, worker)) else {
                 // Nothing is lost: its first owner gets all that it proved.
                 continue;
             };
             if let Some(track) = self.tracks.get_mut(&owner) {
                 add_difference(&mut track.tally, &before, tally);
             }
-            self.sessions.insert(*session, Session { owner: Some(owner), tally: *tally });
+            self.sessions.insert(*session, Session { owner: Some(owner), ip, tally: *tally });
         }
         self.sessions.retain(|session, _| alive.contains(session));
     }
@@ -242,7 +269,8 @@ impl Registry {
         let device = self.devices.get(id)?;
         if let Some(endpoint) = device.endpoint {
             let ip = endpoint.ip.to_canonical();
-            if self.controlled.get(&ip).is_none_or(|here| here.len() <= 1) {
+            let only = self.controlled.get(&ip).is_none_or(|here| here.len() <= 1);
+            if only && self.lone_at(ip) == 0 {
                 return Some(Who::Address(ip));
             }
         }
@@ -255,14 +283,14 @@ impl Registry {
         }
         let mut lone = self.workers.values().flatten().filter(|(_, other)| other == id);
         let (ip, _) = lone.next()?;
-        let alone = self.workers.values().flatten().filter(|(other, _)| other == ip).count() == 1;
-        alone.then_some(Who::Address(*ip))
+        (self.lone_at(*ip) == 1).then_some(Who::Address(*ip))
     }
 
     /// Whose work a session's is; `None` if that cannot be told.
     fn owner(&self, ip: IpAddr, worker: &Arc<str>) -> Option<DeviceId> {
         match self.controlled.get(&ip).map(Vec::as_slice) {
-            Some([only]) => Some(only.clone()),
+            // A neighbour behind the same router that was here before it stays itself.
+            Some([only]) => Some(self.lone(ip, worker).unwrap_or_else(|| only.clone())),
             Some(several) if !several.is_empty() => {
                 let has = |id: &&DeviceId| {
                     self.devices.get(*id).is_some_and(|device| device.workers.contains(worker))
@@ -270,11 +298,18 @@ impl Registry {
                 let mut named = several.iter().filter(has);
                 named.next().filter(|_| named.next().is_none()).cloned()
             }
-            _ => {
-                let all = self.workers.get(worker)?;
-                all.iter().find(|(at, _)| *at == ip).map(|(_, id)| id.clone())
-            }
+            _ => self.lone(ip, worker),
         }
+    }
+
+    fn lone(&self, ip: IpAddr, worker: &Arc<str>) -> Option<DeviceId> {
+        let all = self.workers.get(worker)?;
+        all.iter().find(|(at, _)| *at == ip).map(|(_, id)| id.clone())
+    }
+
+    /// How many machines are known at this address by their sessions alone.
+    fn lone_at(&self, ip: IpAddr) -> usize {
+        self.workers.values().flatten().filter(|(at, _)| *at == ip).count()
     }
 
     fn room_for(&self, id: &DeviceId) -> Result<(), Full> {
@@ -292,27 +327,33 @@ impl Registry {
     }
 
     /// A machine at this very endpoint that is not the one who answers there now has moved on.
-    fn evict(&mut self, id: &DeviceId, found: &Found) {
+    fn evict(&mut self, id: &DeviceId, found: &Found) -> bool {
         let ip = found.endpoint.ip.to_canonical();
         if self.devices.get(id).and_then(|device| device.endpoint) != Some(found.endpoint) {
             self.forget_place(id);
         }
-        let Some(here) = self.controlled.get_mut(&ip) else { return };
+        let mut evicted = false;
+        let Some(here) = self.controlled.get_mut(&ip) else { return evicted };
         let devices = &mut self.devices;
         here.retain(|other| {
             let Some(device) = devices.get_mut(other).filter(|_| other != id) else { return true };
             let gone = device.endpoint == Some(found.endpoint);
+            evicted |= gone;
             if gone {
                 (device.endpoint, device.presence) = (None, Presence::Late);
             }
             !gone
         });
+        evicted
     }
 
-    /// What was known only by a session from this address is the machine that answers there, if it is
-    /// the only one.
+    /// What was known only by a session from this address is the machine that answers there, if both are
+    /// the only one: of several behind a router nobody knows which it is.
     fn absorb_workers(&mut self, id: &DeviceId, ip: IpAddr) -> Vec<Device> {
         if self.controlled.get(&ip).is_some_and(|here| here.iter().any(|other| other != id)) {
+            return Vec::new();
+        }
+        if self.lone_at(ip) != 1 {
             return Vec::new();
         }
         let mut gone = Vec::new();
@@ -326,6 +367,7 @@ impl Registry {
             });
         }
         self.workers.retain(|_, all| !all.is_empty());
+        self.lone = self.lone.saturating_sub(gone.len());
         for lone in &gone {
             if let Some(track) = self.tracks.remove(lone) {
                 let own = self.tracks.entry(id.clone()).or_default();

@@ -138,15 +138,57 @@ fn a_mute_machine_keeps_its_history() {
 }
 
 #[test]
-fn there_is_an_end_to_machines_that_strangers_invent() {
+fn there_is_an_end_to_machines_that_strangers_invent_and_room_for_those_that_answer() {
     let mut registry = Registry::default();
-    for i in 0..MAX_DEVICES {
+    for i in 0..=MAX_LONE {
         let stranger = Connected {
             ip: [10, (i >> 16) as u8, (i >> 8) as u8, i as u8].into(),
             worker: format!("a.{i}").into(),
             user_agent: None,
         };
-        registry.connected(&stranger, limits()).unwrap();
+        assert_eq!(registry.connected(&stranger, limits()).is_err(), i == MAX_LONE);
     }
-    assert_eq!(registry.found(&machine(1, 7), limits()), Err(Full));
+    assert!(matches!(registry.found(&machine(1, 7), limits()), Ok(Seen::New(_))));
+}
+
+#[test]
+fn neighbours_behind_a_router_are_not_the_machine_that_answers_there() {
+    let mut registry = Registry::default();
+    let [one, two] = ["a.one", "a.two"]
+        .map(|name| id_of(&registry.connected(&session(7, name), limits()).unwrap().unwrap()));
+    let id = id_of(&registry.found(&machine(1, 7), limits()).unwrap());
+    assert_eq!(registry.len(), 3);
+    registry.take_work(&[worked(1, 7, "a.one", 1), worked(2, 7, "a.two", 2)]);
+    let all = [&one, &two, &id].map(|id| accepted(&registry, id));
+    assert_eq!(all, [1, 2, 0]);
+    assert_eq!(registry.who(&id), None);
+    assert_eq!(registry.who(&one), Some(Who::Worker("a.one".into())));
+}
+
+#[test]
+fn a_session_goes_on_with_whoever_has_its_address_now() {
+    let mut registry = Registry::default();
+    let first = id_of(&registry.found(&machine(1, 7), limits()).unwrap());
+    registry.take_work(&[worked(1, 7, "a.x", 5)]);
+    let second = id_of(&registry.found(&machine(2, 7), limits()).unwrap());
+    registry.take_work(&[worked(1, 7, "a.x", 8)]);
+    assert_eq!((accepted(&registry, &first), accepted(&registry, &second)), (5, 3));
+}
+
+#[test]
+fn an_old_answer_counts_nothing_again() {
+    let mut registry = Registry::default();
+    let id = id_of(&registry.found(&machine(1, 7), limits()).unwrap());
+    let at = |secs, mut worked: Worked| {
+        worked.tally.at = Moment::from_secs(secs);
+        worked
+    };
+    let one = |secs, accepted| at(secs, worked(1, 7, "a.x", accepted));
+    let two = |secs| at(secs, worked(2, 7, "a.y", 3));
+    registry.take_work(&[one(1, 10)]);
+    registry.take_work(&[one(3, 12), two(3)]);
+    registry.take_work(&[one(2, 11)]);
+    registry.take_work(&[one(4, 11), two(4)]);
+    registry.take_work(&[one(5, 13), two(5)]);
+    assert_eq!(accepted(&registry, &id), 16);
 }

@@ -30,6 +30,9 @@ use units::{Hashrate, Watts};
 const ROUNDING: f64 = 1e-6;
 /// The time in which starts are counted.
 const SECOND: Duration = Duration::from_secs(1);
+/// A machine that did not say what it did may yet do it for this long: a resume that it took shows only
+/// after a boot, and a boot takes minutes.
+pub const MAY_STILL_OBEY: Duration = Duration::from_secs(600);
 
 /// What a command makes of a machine's power.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,6 +62,8 @@ struct Machine {
     bound: Watts,
     wanted: Option<Step>,
     flight: Option<Flight>,
+    /// What was still settling when the flight began: it goes on if that one was never sent.
+    earlier: Option<Flight>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -66,8 +71,10 @@ struct Flight {
     step: Step,
     /// The bound before it was sent.
     before: Watts,
-    /// When the bound may fall, once it was read back.
+    /// When the bound may fall; `None` while nobody knows what became of it.
     falls: Option<Moment>,
+    /// The most that it could draw when it was last read since.
+    seen: Option<Watts>,
 }
 
 /// What [`Staging::next`] decided.
@@ -98,7 +105,13 @@ impl Staging {
         self.machines
             .entry(id)
             .and_modify(|machine| machine.circuit.clone_from(&circuit))
-            .or_insert(Machine { circuit, bound, wanted: None, flight: None });
+            .or_insert(Machine { circuit, bound, wanted: None, flight: None, earlier: None });
+    }
+
+    /// Only machines that are still known count.
+    pub fn keep(&mut self, known: impl Fn(&DeviceId) -> bool) {
+        self.machines.retain(|id, _| known(id));
+        self.waiting.retain(|id| known(id));
     }
 
     /// Whether this machine has a bound.
@@ -200,12 +213,17 @@ impl Staging {
         !self.waiting.is_empty()
     }
 
-    /// What became of a command that was sent.
+    /// What became of a command that was sent. Says nothing of an earlier one that still settles.
     pub fn done(&mut self, id: &DeviceId, outcome: &Outcome, now: Moment) {
         let Some(machine) = self.machines.get_mut(id) else { return };
-        let Some(flight) = &mut machine.flight else { return };
+        let Some(mut flight) = machine.flight.filter(|flight| flight.falls.is_none()) else {
+            return;
+        };
         match outcome {
-            Outcome::Verified => flight.falls = Some(now.after(flight.step.settle)),
+            Outcome::Verified => {
+                flight.falls = Some(now.after(flight.step.settle));
+                (machine.flight, machine.earlier) = (Some(flight), None);
+            }
             Outcome::Refused(
                 Refusal::Unable
                 | Refusal::Limit(_)
@@ -213,26 +231,40 @@ impl Staging {
                 | Refusal::Credentials
                 | Refusal::Unreachable,
             ) => {
-                machine.bound = flight.before;
-                machine.flight = None;
+                machine.bound =
+                    flight.seen.map_or(flight.before, |seen| larger(seen, flight.before));
+                machine.flight = machine.earlier.take();
             }
-            // It may do it yet: the higher bound stays until the machine is read or metered.
+            // It may do it yet, whatever it looks like meanwhile.
             Outcome::Refused(Refusal::Said(_) | Refusal::Silent)
             | Outcome::Accepted
-            | Outcome::Unknown => machine.flight = None,
+            | Outcome::Unknown => {
+                flight.step.target = larger(machine.bound, flight.step.target);
+                flight.falls = Some(now.after(MAY_STILL_OBEY));
+                (machine.flight, machine.earlier) = (Some(flight), None);
+            }
         }
         self.settle(now);
     }
 
-    /// A machine was read or metered while no command was under way: this is the most that it can draw
-    /// as it is. It may also be more than was thought.
+    /// A machine was read or metered: this is the most that it can draw as it is. While a command is
+    /// under way or may still be obeyed, that only raises its bound.
     pub fn sure(&mut self, id: &DeviceId, bound: Watts) {
         if let Some(machine) = self.machines.get_mut(id) {
-            if machine.flight.is_none() {
-                machine.bound = bound;
-            } else {
-                machine.bound = larger(machine.bound, bound);
+            match &mut machine.flight {
+                None => machine.bound = bound,
+                Some(flight) => {
+                    flight.seen = Some(bound);
+                    machine.bound = larger(machine.bound, bound);
+                }
             }
+        }
+    }
+
+    /// Nobody knows what a machine does, but it can draw as much as this.
+    pub fn raise(&mut self, id: &DeviceId, bound: Watts) {
+        if let Some(machine) = self.machines.get_mut(id) {
+            machine.bound = larger(machine.bound, bound);
         }
     }
 
@@ -248,7 +280,10 @@ impl Staging {
             if let Some(flight) = machine.flight
                 && flight.falls.is_some_and(|falls| falls <= now)
             {
-                (machine.bound, machine.flight) = (flight.step.target, None);
+                // Also what says that it is off may be measured to draw.
+                let target = flight.step.target;
+                machine.bound = flight.seen.map_or(target, |seen| larger(seen, target));
+                machine.flight = None;
             }
         }
     }
@@ -269,7 +304,8 @@ impl Staging {
         let Some(machine) = self.machines.get_mut(id) else { return };
         let before = machine.bound;
         machine.bound = larger(before, larger(step.target, step.peak));
-        machine.flight = Some(Flight { step, before, falls: None });
+        machine.earlier = machine.flight.filter(|flight| flight.falls.is_some());
+        machine.flight = Some(Flight { step, before, falls: None, seen: None });
         machine.wanted = None;
     }
 

@@ -69,9 +69,49 @@ fn a_machine_that_may_not_have_obeyed_keeps_the_higher_bound_until_it_is_sure() 
         assert_eq!(staging.next(T(1), &circuits).go, [id(0)]);
         staging.done(&id(0), &outcome, T(2));
         assert_eq!(staging.bound(&id(0)), Some(w(bound)), "{outcome:?}");
+        // What it shows meanwhile is no proof that it will not obey.
+        let may_obey = bound == 3000.0;
         staging.sure(&id(0), w(120.0));
-        assert_eq!(staging.bound(&id(0)), Some(w(120.0)));
+        assert_eq!(staging.bound(&id(0)), Some(w(if may_obey { bound } else { 120.0 })));
+        staging.next(T(601), &circuits);
+        staging.sure(&id(0), w(120.0));
+        assert_eq!(staging.bound(&id(0)), Some(w(if may_obey { bound } else { 120.0 })));
+        staging.next(T(602), &circuits);
+        staging.sure(&id(0), w(120.0));
+        assert_eq!(staging.bound(&id(0)), Some(w(120.0)), "{outcome:?}");
     }
+}
+
+#[test]
+fn a_machine_that_says_it_is_off_and_is_measured_to_draw_counts_with_what_it_draws() {
+    let circuits = breaker(5000.0);
+    let mut staging = farm(&[3150.0]);
+    staging.want(&id(0), Step { settle: Duration::from_secs(10), ..step(185.0, 185.0) });
+    staging.next(T(0), &circuits);
+    staging.done(&id(0), &Outcome::Verified, T(1));
+    staging.sure(&id(0), w(3150.0));
+    staging.next(T(11), &circuits);
+    assert_eq!(staging.bound(&id(0)), Some(w(3150.0)));
+    staging.sure(&id(0), w(185.0));
+    assert_eq!(staging.bound(&id(0)), Some(w(185.0)));
+}
+
+#[test]
+fn a_command_that_was_never_sent_takes_nothing_from_a_machine_that_still_ramps() {
+    let circuits = breaker(5000.0);
+    let mut staging = farm(&[100.0]);
+    staging.want(&id(0), Step { settle: Duration::from_secs(120), ..step(2800.0, 3000.0) });
+    staging.next(T(0), &circuits);
+    staging.done(&id(0), &Outcome::Verified, T(1));
+    let never = Outcome::Refused(Refusal::Unreachable);
+    staging.done(&id(0), &never, T(2));
+    staging.want(&id(0), step(2500.0, 2500.0));
+    assert_eq!(staging.next(T(3), &circuits).go, [id(0)]);
+    staging.done(&id(0), &never, T(4));
+    staging.sure(&id(0), w(500.0));
+    assert_eq!(staging.bound(&id(0)), Some(w(3000.0)));
+    staging.next(T(121), &circuits);
+    assert_eq!(staging.bound(&id(0)), Some(w(2800.0)));
 }
 
 #[test]
@@ -211,6 +251,98 @@ fn tree(limits: [f64; 4]) -> Circuits {
 
 const LEAVES: [&str; 3] = ["a", "b", "c"];
 
+/// One of several commands to a machine.
+#[derive(Debug, Clone, Copy)]
+struct Order {
+    target: f64,
+    over: f64,
+    settle: u64,
+    delay: u64,
+    /// 0 to 2 verified, 3 accepted, 4 silent, 5 unreachable.
+    outcome: u8,
+    /// When it obeys although nobody knows, after its answer.
+    obeys: Option<u64>,
+}
+
+fn order() -> impl Strategy<Value = Order> {
+    let obeys = prop::option::of(0..480u64);
+    (0.0..3000.0f64, 0.0..900.0f64, 0..120u64, 0..60u64, 0..6u8, obeys).prop_map(
+        |(target, over, settle, delay, outcome, obeys)| Order {
+            target,
+            over,
+            settle,
+            delay,
+            outcome,
+            obeys,
+        },
+    )
+}
+
+impl Order {
+    fn step(&self) -> Step {
+        let settle = Duration::from_secs(self.settle);
+        Step { target: w(self.target), peak: w(self.target + self.over), settle }
+    }
+}
+
+/// A machine that is on its way as long as it may and draws the most of what it may meanwhile.
+struct Obeying {
+    leaf: usize,
+    /// What it is set to and tells.
+    set: f64,
+    orders: Vec<Order>,
+    waits: bool,
+    sent: Option<(u64, Order)>,
+    /// Draws this until then.
+    ramps: Vec<(f64, u64)>,
+    may_obey: Vec<(u64, Order)>,
+}
+
+impl Obeying {
+    fn new((leaf, set, orders): (usize, f64, Vec<Order>)) -> Self {
+        let (ramps, may_obey) = (Vec::new(), Vec::new());
+        Self { leaf, set, orders, waits: false, sent: None, ramps, may_obey }
+    }
+
+    fn obey(&mut self, t: u64, order: &Order) {
+        let most = self.draws(t).max(order.target + order.over);
+        self.ramps.clear();
+        self.ramps.push((most, t + order.settle));
+        self.set = order.target;
+    }
+
+    /// What it answers now.
+    fn pass(&mut self, t: u64) -> Option<Outcome> {
+        let now: Vec<Order> =
+            self.may_obey.extract_if(.., |(at, _)| *at <= t).map(|(_, o)| o).collect();
+        now.iter().for_each(|order| self.obey(t, order));
+        let (_, order) = self.sent.filter(|(at, order)| at + order.delay <= t)?;
+        Some(match order.outcome {
+            ..3 => {
+                self.obey(t, &order);
+                self.sent = None;
+                self.may_obey.clear();
+                Outcome::Verified
+            }
+            5 => {
+                self.sent = None;
+                Outcome::Refused(Refusal::Unreachable)
+            }
+            other => {
+                self.sent = None;
+                self.may_obey.extend(order.obeys.map(|after| (t + after, order)));
+                if other == 3 { Outcome::Accepted } else { Outcome::Refused(Refusal::Silent) }
+            }
+        })
+    }
+
+    fn draws(&self, t: u64) -> f64 {
+        let sent = self.sent.iter().map(|(_, order)| order.target + order.over);
+        let ramps = self.ramps.iter().filter(|(_, until)| t < *until).map(|(most, _)| *most);
+        sent.chain(ramps).fold(self.set, f64::max)
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -270,6 +402,62 @@ proptest! {
             }
         }
         prop_assert!(false, "something waits for ever");
+    }
+
+    #[test]
+    fn no_circuit_is_over_its_budget_whatever_follows_on_what_and_is_read_in_between(
+        farm in prop::collection::vec((0..3usize, 0.0..3000.0f64, prop::collection::vec(order(), 1..5)), 1..12),
+        room in prop::array::uniform4(0.0..4000.0f64),
+        reads in 1..5u64,
+    ) {
+        let mut farm: Vec<Obeying> = farm.into_iter().map(Obeying::new).collect();
+        let start = |leaves: &[usize]| -> f64 {
+            farm.iter().filter(|m| leaves.contains(&m.leaf)).map(|m| m.set).sum()
+        };
+        let limits = [
+            start(&[0]) + room[0],
+            start(&[1, 2]) + room[1],
+            start(&[2]) + room[2],
+            start(&[0, 1, 2]) + room[3],
+        ];
+        let circuits = tree(limits);
+        let mut staging = Staging::new(5);
+        for (i, m) in farm.iter().enumerate() {
+            staging.enter(id(i), Some(LEAVES[m.leaf].into()), w(m.set));
+        }
+        for t in (0..4000u64).step_by(10) {
+            for (i, m) in farm.iter_mut().enumerate() {
+                if let Some(outcome) = m.pass(t) {
+                    staging.done(&id(i), &outcome, T(t));
+                }
+                if m.sent.is_none() && !m.waits && let Some(order) = m.orders.last() {
+                    m.waits = true;
+                    staging.want(&id(i), order.step());
+                }
+                if (t / 10 + i as u64).is_multiple_of(reads) {
+                    staging.sure(&id(i), w(m.set));
+                }
+            }
+            let release = staging.next(T(t), &circuits);
+            for (gone, went) in release
+                .go
+                .iter()
+                .map(|id| (id, true))
+                .chain(release.no_room.iter().map(|(id, _)| (id, false)))
+            {
+                let i: usize = gone.to_string()["name:m".len()..].parse().unwrap();
+                let order = farm[i].orders.pop().unwrap();
+                farm[i].waits = false;
+                farm[i].sent = went.then_some((t, order));
+            }
+            let loads = circuits.loads(
+                farm.iter().map(|m| (Some(LEAVES[m.leaf]), w(m.draws(t)))),
+            );
+            for (circuit, limit) in ["a", "b", "c", "site"].iter().zip(limits) {
+                prop_assert!(loads[*circuit].get() <= limit + 1e-3, "{circuit} at {t}");
+            }
+        }
+        prop_assert!(farm.iter().all(|m| m.orders.is_empty()), "something waits for ever");
     }
 
     #[test]

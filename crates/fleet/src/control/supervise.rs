@@ -2,13 +2,8 @@
 
 use super::fleet::Fleet;
 use crate::{
-    capability::Capabilities,
-    command::{Command, Verb},
-    device::Presence,
-    driver::State,
-    identity::DeviceId,
-    limits::Breach,
-    readings::Moment,
+    capability::Capabilities, command::Verb, device::Presence, driver::State, identity::DeviceId,
+    limits::Breach, readings::Moment,
 };
 use std::{
     cmp::Reverse,
@@ -17,7 +12,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 /// How often machines are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +31,12 @@ impl Default for Pace {
 
 /// Readings in a row that must break a limit before the machine is paused for it.
 const BREACHES: u32 = 2;
+/// A machine that goes on beyond its limit is told to pause again after this many more readings.
+const AGAIN: u32 = 6;
+/// Looks in a row at which a circuit must be over its limit before somebody is paused for it.
+const OVERLOADS: u32 = 2;
+/// A machine paused for its circuit counts as paused this long, until it is read to be.
+const FALLS: Duration = Duration::from_secs(60);
 /// Longest nap between looks at the schedule, so that new machines are taken in.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -112,28 +113,87 @@ struct Look {
 pub async fn run(fleet: Arc<Fleet>, pace: Pace) {
     let mut schedule = Schedule::default();
     let mut looks: JoinSet<Look> = JoinSet::new();
+    // Whose look which is, also of one that panics.
+    let mut whose: HashMap<Id, DeviceId> = HashMap::new();
     let mut breached: HashMap<DeviceId, u32> = HashMap::new();
+    let mut watch = Watch::default();
+    let mut watched = fleet.clock.now();
     loop {
         let now = fleet.clock.now();
         if fleet.registry().len() != schedule.len() {
             fleet.registry().devices().for_each(|device| schedule.add(&device.id, now, pace));
         }
+        if now.since(watched) >= pace.period {
+            watched = now;
+            watch.look(&fleet);
+        }
         for id in schedule.due(now) {
-            let fleet = fleet.clone();
-            looks.spawn(async move {
+            let (fleet, own) = (fleet.clone(), id.clone());
+            let task = looks.spawn(async move {
                 let state = look(&fleet, &id).await;
                 Look { id, state }
             });
+            whose.insert(task.id(), own);
         }
         let until = schedule.next().map_or(LOOK, |at| fleet.clock.real(at.since(now)).min(LOOK));
         tokio::select! {
-            Some(Ok(Look { id, state })) = looks.join_next() => {
-                settle(&fleet, &mut schedule, &mut breached, id, state, pace);
-                while let Some(Ok(Look { id, state })) = looks.try_join_next() {
+            Some(first) = looks.join_next_with_id() => {
+                let mut next = Some(first);
+                while let Some(looked) = next {
+                    let Look { id, state } = match looked {
+                        Ok((task, look)) => {
+                            whose.remove(&task);
+                            look
+                        }
+                        Err(error) => {
+                            let Some(id) = whose.remove(&error.id()) else { break };
+                            tracing::error!(%id, %error, "a fault in hearth: it could not be read");
+                            Look { id, state: None }
+                        }
+                    };
                     settle(&fleet, &mut schedule, &mut breached, id, state, pace);
+                    next = looks.try_join_next_with_id();
                 }
             }
             () = tokio::time::sleep(until) => {}
+        }
+    }
+}
+
+/// Circuits that carry too much, and who was paused for it.
+#[derive(Debug, Default)]
+struct Watch {
+    over: HashMap<Arc<str>, u32>,
+    paused: HashMap<DeviceId, Moment>,
+}
+
+impl Watch {
+    fn look(&mut self, fleet: &Arc<Fleet>) {
+        let now = fleet.clock.now();
+        self.paused.retain(|_, at| now.since(*at) < FALLS);
+        let all = fleet.overloads(|id| self.paused.contains_key(id));
+        self.over.retain(|name, _| all.iter().any(|(over, _)| over == name));
+        for (name, turns) in all {
+            let count = self.over.entry(name.clone()).or_default();
+            *count += 1;
+            if *count < OVERLOADS {
+                continue;
+            }
+            *count = 0;
+            if turns.is_empty() {
+                tracing::error!(circuit = %name, "carries more than its limit, and nobody can be paused");
+            }
+            for (id, at) in turns {
+                // Of two circuits above one machine both may have chosen it.
+                if self.paused.insert(id.clone(), now).is_some() {
+                    continue;
+                }
+                tracing::error!(circuit = %name, %id, "carries more than its limit; it is paused");
+                if let Some(device) = fleet.registry().get_mut(&id) {
+                    device.last_curtailed = Some(at);
+                }
+                fleet.pause_soon(&id);
+            }
         }
     }
 }
@@ -168,7 +228,7 @@ fn settle(
             Some(breach) => {
                 let count = breached.entry(id.clone()).or_default();
                 *count += 1;
-                if *count == BREACHES {
+                if *count >= BREACHES && (*count - BREACHES).is_multiple_of(AGAIN) {
                     protect(fleet, &id, *breach, stops);
                 }
             }
@@ -183,8 +243,7 @@ fn settle(
 fn protect(fleet: &Arc<Fleet>, id: &DeviceId, breach: Breach, stops: bool) {
     tracing::error!(%id, "{breach}: beyond its limit{}", if stops { "; it is paused" } else { "" });
     if stops {
-        let (fleet, id) = (fleet.clone(), id.clone());
-        tokio::spawn(async move { fleet.command(&id, Command::Pause).await });
+        fleet.pause_soon(id);
     }
 }
 

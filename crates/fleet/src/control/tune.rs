@@ -318,7 +318,7 @@ impl Proved {
         scale: WorkScale,
         at: Moment,
     ) -> Option<Window> {
-        let mine = meter.tallies(at).into_iter().filter(|worked| match who {
+        let mine = meter.tallies(at).into_iter().flatten().filter(|worked| match who {
             Who::Address(ip) => worked.ip == *ip,
             Who::Worker(name) => worked.worker == *name,
         });

@@ -46,25 +46,28 @@ impl StratumOnly {
         Self { meter, who, interval, clock, seen }
     }
 
-    fn ours(&self, worked: &Worked) -> bool {
-        match &self.who {
+    /// Whether it proves work; unknown while the server does not answer.
+    async fn look(&self, now: Moment) -> Option<bool> {
+        let meter = self.meter.clone();
+        // The server may take a second, and others wait on this thread.
+        let all = tokio::task::spawn_blocking(move || meter.tallies(now)).await.ok()??;
+        let ours = |worked: &&Worked| match &self.who {
             Who::Address(ip) => worked.ip == *ip,
             Who::Worker(name) => worked.worker == *name,
-        }
-    }
-
-    fn look(&self, now: Moment) -> Option<bool> {
-        let all = self.meter.tallies(now);
-        let accepted = all.iter().filter(|one| self.ours(one)).map(|one| one.tally.accepted).sum();
+        };
+        let accepted = all.iter().filter(ours).map(|one| one.tally.accepted).sum();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.look(accepted, now, quiet(self.interval));
         seen.hashes
     }
 
-    fn curtail(&self, curtailed: bool) {
-        self.meter.curtail(&self.who, curtailed);
+    fn curtail(&self, curtailed: bool) -> Reply {
+        if !self.meter.curtail(&self.who, curtailed) {
+            return Reply::Refused("the Stratum server cannot set it apart now".into());
+        }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         (seen.hashes, seen.since) = (None, self.clock.now());
+        Reply::Accepted
     }
 }
 
@@ -95,19 +98,18 @@ impl Driver for StratumOnly {
 
     fn read(&self) -> Pending<'_, State> {
         Box::pin(async {
-            let mining = self.look(self.clock.now());
+            let mining = self.look(self.clock.now()).await;
             Ok(State { settings: Settings { mining, ..Settings::default() }, ..State::default() })
         })
     }
 
     fn apply<'a>(&'a self, command: &'a Command) -> Pending<'a, Reply> {
         Box::pin(async move {
-            match command {
+            Ok(match command {
                 Command::Pause => self.curtail(true),
                 Command::Resume => self.curtail(false),
-                _ => return Ok(Reply::Refused("it has no interface of its own".into())),
-            }
-            Ok(Reply::Accepted)
+                _ => Reply::Refused("it has no interface of its own".into()),
+            })
         })
     }
 
@@ -140,5 +142,46 @@ mod tests {
             seen.look(accepted, at(secs), quiet);
             assert_eq!(seen.hashes, hashes, "{accepted} shares at {secs} s");
         }
+    }
+
+    /// A server that answers while it is not busy, and has room for none or for all.
+    struct Server {
+        busy: Mutex<bool>,
+        room: bool,
+    }
+
+    impl Meter for Server {
+        fn tallies(&self, _: Moment) -> Option<Vec<Worked>> {
+            (!*self.busy.lock().unwrap()).then(Vec::new)
+        }
+
+        fn share_interval(&self, _: &Who, _: Option<Duration>) {}
+
+        fn curtail(&self, _: &Who, _: bool) -> bool {
+            self.room
+        }
+    }
+
+    #[tokio::test]
+    async fn silence_of_the_server_is_not_silence_of_the_machine() {
+        let server = Arc::new(Server { busy: Mutex::new(true), room: true });
+        // Three minutes in a hundredth of a second.
+        let clock = Clock::start(20_000.0);
+        let who = Who::Worker("a.b".into());
+        let link = StratumOnly::new(server.clone(), who, Duration::from_secs(2), clock);
+        assert_eq!(link.apply(&Command::Pause).await, Ok(Reply::Accepted));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert_eq!(link.read().await.unwrap().settings.mining, None);
+        *server.busy.lock().unwrap() = false;
+        assert_eq!(link.read().await.unwrap().settings.mining, Some(false));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_has_no_room_for_it_has_not_paused_it() {
+        let server = Arc::new(Server { busy: Mutex::new(false), room: false });
+        let who = Who::Worker("a.b".into());
+        let link = StratumOnly::new(server, who, Duration::from_secs(2), Clock::start(1.0));
+        let told = link.apply(&Command::Pause).await.unwrap();
+        assert!(matches!(told, Reply::Refused(_)), "{told:?}");
     }
 }

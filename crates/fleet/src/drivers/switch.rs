@@ -71,7 +71,8 @@ pub struct Switch {
 }
 
 impl Switch {
-    /// `least_on`, `least_off`: how long it stays closed or open once moved by us.
+    /// How long it stays open, and as a rule closed, once moved by us. To open it waits for nothing:
+    /// limits win over what the machine behind it would like.
     pub fn new(line: Line, least_on: Duration, least_off: Duration) -> Self {
         let (moved, connections) = (Mutex::default(), AtomicU64::new(0));
         Self { line, least_on, least_off, moved, connections }
@@ -82,7 +83,11 @@ impl Switch {
         let moved = *self.moved.lock().unwrap_or_else(PoisonError::into_inner);
         let (was, at) = moved.filter(|(was, _)| *was != on)?;
         let least = if was { self.least_on } else { self.least_off };
-        least.checked_sub(at.elapsed()).filter(|left| !left.is_zero())
+        let left = least.checked_sub(at.elapsed()).filter(|left| !left.is_zero())?;
+        if !on {
+            tracing::warn!("switched off {:.0} s before its least time on", left.as_secs_f64());
+        }
+        on.then_some(left)
     }
 
     async fn set(&self, on: bool) -> Result<Reply, DriverError> {

@@ -22,52 +22,48 @@ const SHORTEST: Duration = Duration::from_millis(5);
 pub struct ServerMeter {
     bridge: Arc<Bridge>,
     steers: Mutex<HashMap<Who, Steer>>,
-    /// What it last said: while a reactor is busy, nobody's work has vanished.
-    last: Mutex<Vec<Worked>>,
 }
 
 impl ServerMeter {
     pub fn new(bridge: Arc<Bridge>) -> Self {
-        Self { bridge, steers: Mutex::default(), last: Mutex::default() }
+        Self { bridge, steers: Mutex::default() }
     }
 
-    fn steer(&self, who: &Who, change: impl FnOnce(&mut Steer)) {
+    /// False if the server is not there, or has no room for it.
+    fn steer(&self, who: &Who, change: impl FnOnce(&mut Steer)) -> bool {
         // Held while the server is told, so that two callers cannot tell it out of order.
         let mut steers = self.steers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut steer = steers.get(who).copied().unwrap_or_default();
         change(&mut steer);
-        if steer == Steer::default() {
-            steers.remove(who);
-        } else {
-            steers.insert(who.clone(), steer);
-        }
         let steered = match who {
             Who::Address(ip) => Steered::Address(ip.to_canonical()),
             Who::Worker(name) => Steered::Worker(name.clone()),
         };
-        if let Some(server) = self.bridge.server.get() {
-            server.steer(steered, steer);
+        let done = self.bridge.server.get().is_some_and(|server| server.steer(steered, steer));
+        if steer == Steer::default() {
+            steers.remove(who);
+        } else if done {
+            steers.insert(who.clone(), steer);
         }
+        done
     }
 }
 
 impl Meter for ServerMeter {
-    fn tallies(&self, now: Moment) -> Vec<Worked> {
-        let sessions = self.bridge.server.get().and_then(|server| server.sessions());
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sessions) = sessions {
-            *last = sessions.into_iter().map(|session| worked(session, now)).collect();
-        }
-        last.clone()
+    fn tallies(&self, now: Moment) -> Option<Vec<Worked>> {
+        let sessions = self.bridge.server.get()?.sessions()?;
+        Some(sessions.into_iter().map(|session| worked(session, now)).collect())
     }
 
     fn share_interval(&self, who: &Who, interval: Option<Duration>) {
         let interval = interval.map(|interval| interval.max(SHORTEST));
-        self.steer(who, |steer| steer.share_interval = interval);
+        if !self.steer(who, |steer| steer.share_interval = interval) {
+            tracing::warn!(?who, "the server cannot give this machine a share interval of its own");
+        }
     }
 
-    fn curtail(&self, who: &Who, curtailed: bool) {
-        self.steer(who, |steer| steer.curtailed = curtailed);
+    fn curtail(&self, who: &Who, curtailed: bool) -> bool {
+        self.steer(who, |steer| steer.curtailed = curtailed)
     }
 }
 

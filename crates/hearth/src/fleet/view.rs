@@ -105,6 +105,13 @@ impl View {
         let committed: BTreeMap<_, _> = fleet.loads().into_iter().collect();
         for circuit in circuits.all() {
             let load = loads.get(&circuit.name).copied().unwrap_or(Watts::ZERO);
+            let is_below = |device: &Device| {
+                let own = device.circuit.as_deref();
+                own.is_some_and(|own| circuits.path(own).any(|c| c.name == circuit.name))
+            };
+            let below = devices.iter().zip(&estimates).filter(|(device, _)| is_below(device));
+            // Without them the sum is only the least that it can be.
+            let unknown = below.clone().any(|(_, estimate)| estimate.is_none());
             let metered = self.metered.get(&circuit.name);
             let fresh = metered.and_then(|(reading, error)| {
                 let power = *reading.fresh(now, power::FRESH)?;
@@ -114,21 +121,16 @@ impl View {
                 name: circuit.name.to_string(),
                 feeds_from: circuit.parent.as_deref().map(Into::into),
                 limit_w: circuit.limit.get(),
-                power_w: load.get(),
+                power_w: (!unknown).then_some(load.get()),
                 committed_w: committed.get(&circuit.name).map(|watts| watts.get()),
                 metered_w: fresh.map(|meter| meter.power.get()),
             });
-            let below: Vec<Estimate> = devices
-                .iter()
-                .zip(&estimates)
-                .filter(|(device, _)| {
-                    let own = device.circuit.as_deref();
-                    own.is_some_and(|own| circuits.path(own).any(|c| c.name == circuit.name))
-                })
+            let below: Vec<Estimate> = below
                 .filter_map(|(_, estimate)| *estimate)
                 .chain([Estimate::usual(circuit.other, Source::Operator, now)])
                 .collect();
-            if let Some(apart) = fresh.and_then(|meter| power::reconcile(&meter, &below)) {
+            let apart = fresh.and_then(|meter| power::reconcile(&meter, &below));
+            if let Some(apart) = apart.filter(|apart| !unknown || apart.summed > apart.metered) {
                 tree.warnings.push(warning(&circuit.name, &apart));
             }
             let load = fresh.map_or(load, |meter| meter.power);
@@ -207,4 +209,51 @@ fn warning(circuit: &str, apart: &Disagreement) -> String {
          apart; look for another consumer there, or a machine on another circuit",
         apart.metered, apart.summed, apart.sigmas
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fleet::{
+        Firmware, Identity, Limits,
+        circuit::Circuit,
+        control::{Clock, Setup},
+    };
+    use units::Celsius;
+
+    #[test]
+    fn what_a_circuit_carries_is_unknown_while_one_of_its_machines_is() {
+        let w = |watts| Watts::new(watts).unwrap();
+        let circuit = Circuit { name: "a".into(), parent: None, limit: w(5e3), other: Watts::ZERO };
+        let circuits = Circuits::new(vec![circuit]).unwrap();
+        let clock = Clock::start(1.0);
+        let fleet = Fleet::new(Setup {
+            clock,
+            sockets: 1,
+            starts_per_second: 1,
+            circuits: circuits.clone(),
+            open: Arc::new(|_| None),
+        });
+        let limits = Limits {
+            chip: Celsius::new(80.0).unwrap(),
+            regulator: None,
+            inlet: None,
+            outlet: None,
+            input_low: None,
+            input_high: None,
+            power: None,
+        };
+        let add = |name: &str, power| {
+            let (id, who) = (DeviceId::Named(name.into()), Identity::of(Firmware::None));
+            let mut device = Device::found(id, who, Control::StratumOnly, limits);
+            device.circuit = Some("a".into());
+            device.declared_power = power;
+            fleet.registry().add(device).unwrap();
+        };
+        let power = || View::default().make(&fleet, &circuits, clock.now()).circuits[0].power_w;
+        add("one", Some(w(900.0)));
+        assert_eq!(power(), Some(900.0));
+        add("two", None);
+        assert_eq!(power(), None);
+    }
 }

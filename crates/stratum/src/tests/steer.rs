@@ -168,6 +168,24 @@ fn a_late_share_of_a_curtailed_worker_earns_nothing_but_its_late_block_is_a_bloc
 }
 
 #[test]
+fn what_a_paused_machine_sends_of_its_old_job_is_no_fault_of_it() {
+    let mut rig = Rig::working();
+    let (before, _) = rig.miner();
+    let mut wrong = before.share(2);
+    wrong.nonce = json!("00000000");
+    let mut unknown = before.share(3);
+    unknown.job = json!("ffff00");
+    steer(&mut rig, rig_worker(), CURTAILED);
+    // Connected again, it goes on with a job that it got under another extranonce.
+    let (after, _) = rig.miner();
+    for share in [&wrong, &unknown, &before.share(1), &wrong] {
+        assert_eq!(rig.submit(&after, share)["error"][1], crate::Reject::NoWork.sentence());
+    }
+    let session = &rig.engine.sessions[after.key];
+    assert_eq!((session.accepted, session.faulty, session.rejected_in_a_row), (0, 0, 0));
+}
+
+#[test]
 fn a_pause_taken_back_at_once_keeps_the_connection() {
     let mut rig = Rig::working();
     let (miner, _) = rig.miner();
@@ -212,7 +230,7 @@ fn a_server_steers_by_name_and_by_address_and_lists_its_sessions() {
     let all = server.sessions().unwrap();
     assert_eq!((all.len(), all[0].user_agent.as_deref()), (1, Some("x/1")));
     assert_eq!(&*all[0].worker, format!("{ADDRESS}.a"));
-    server.steer(Steered::Address([127, 0, 0, 1].into()), CURTAILED);
+    assert!(server.steer(Steered::Address([127, 0, 0, 1].into()), CURTAILED));
     assert!(lines.any(|line| line.contains("paused by the server's owner")));
     assert!(lines.next().is_none(), "the connection is closed");
 }

@@ -64,7 +64,7 @@ pub(super) fn fleet(out: &mut Exposition, fleet: &Fleet) {
         for circuit in &fleet.circuits {
             let value = match name {
                 "hearth_fleet_circuit_limit_watts" => Some(circuit.limit_w),
-                "hearth_fleet_circuit_power_watts" => Some(circuit.power_w),
+                "hearth_fleet_circuit_power_watts" => circuit.power_w,
                 _ => circuit.metered_w,
             };
             out.sample(&[("circuit", &circuit.name)], value);

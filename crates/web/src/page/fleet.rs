@@ -81,15 +81,17 @@ fn row(device: &Device) -> Markup {
 }
 
 fn bar(circuit: &Circuit) -> Markup {
-    let power = circuit.metered_w.unwrap_or(circuit.power_w);
-    let part = if circuit.limit_w > 0.0 { power / circuit.limit_w * 100.0 } else { 0.0 };
+    let power = circuit.metered_w.or(circuit.power_w);
+    let part = power
+        .filter(|_| circuit.limit_w > 0.0)
+        .map_or(0.0, |power| power / circuit.limit_w * 100.0);
     let kind = if part > 100.0 { "fill-bad" } else { "fill-good" };
     html! {
         span { (circuit.name) }
         svg viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true" {
             rect class=(kind) width=(part.clamp(0.0, 100.0)) height="4" {}
         }
-        span.n { (watts(Some(power))) }
+        span.n { (watts(power)) }
         span.n.note { "of " (watts(Some(circuit.limit_w))) }
     }
 }

@@ -151,16 +151,18 @@ impl Driver for Bench {
 }
 
 impl Meter for Bench {
-    fn tallies(&self, now: Moment) -> Vec<Worked> {
+    fn tallies(&self, now: Moment) -> Option<Vec<Worked>> {
         let tally = self.with(|inner| Tally { at: now, ..inner.tally });
-        vec![Worked { session: 1, ip: IP, worker: "a.b".into(), tally }]
+        Some(vec![Worked { session: 1, ip: IP, worker: "a.b".into(), tally }])
     }
 
     fn share_interval(&self, _who: &Who, interval: Option<Duration>) {
         self.with(|inner| inner.interval = interval);
     }
 
-    fn curtail(&self, _who: &Who, _curtailed: bool) {}
+    fn curtail(&self, _who: &Who, _curtailed: bool) -> bool {
+        true
+    }
 }
 
 fn air() -> Celsius {

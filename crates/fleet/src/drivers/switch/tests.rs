@@ -154,3 +154,12 @@ async fn a_compressor_is_not_switched_on_before_its_rest_is_over() {
     assert_eq!(mining(&switch).await, Some(false));
     assert_eq!(switch.apply(&Command::Pause).await, Ok(Reply::Accepted));
 }
+
+#[tokio::test]
+async fn what_must_stop_is_switched_off_however_lately_it_was_switched_on() {
+    let line = Line::Modbus { address: coil(false).await, unit: 255, coil: 0 };
+    let switch = Switch::new(line, Duration::from_secs(60), Duration::ZERO);
+    assert_eq!(switch.apply(&Command::Resume).await, Ok(Reply::Accepted));
+    assert_eq!(switch.apply(&Command::Pause).await, Ok(Reply::Accepted));
+    assert_eq!(mining(&switch).await, Some(false));
+}
