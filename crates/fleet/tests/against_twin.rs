@@ -1,6 +1,8 @@
 //! Our own drivers against emulated machines that share no code with them: what is commanded shows in
 //! the machine's physics, and what is read is what the physics are.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use hearth_fleet::{
     Command, Driver, DriverError, Endpoint, Firmware, Outcome, Refusal, WorkMode,
     driver::{Reply, State},

@@ -14,7 +14,9 @@ use fleet::{
     circuit::{Circuit, Circuits},
     command::Verb,
     control::{
-        Clock, Fleet, Meter, Setup, Who, supervise,
+        Clock, Fleet, Meter, Setup, Who,
+        staged::Staged,
+        supervise,
         tune::{self, Journal, News, Plan},
     },
     curve::Curve,
@@ -446,7 +448,8 @@ impl Stage {
         journals: &std::path::Path,
         stopped: &mut watch::Receiver<bool>,
     ) {
-        let Some(link) = self.fleet.link(device) else { return };
+        // As any other command: in its turn, and with room on the breaker.
+        let Some(link) = Staged::new(self.fleet.clone(), device.id.clone()) else { return };
         let Some(endpoint) = device.endpoint else { return };
         let can = &device.capabilities;
         let (Some(frequency), Some(voltage)) = (can.frequency, can.voltage) else { return };
@@ -459,7 +462,7 @@ impl Stage {
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        self.measure_before(device, &*link, endpoint.ip).await;
+        self.measure_before(device, &link, endpoint.ip).await;
         let mut journal = match Journal::open(&Journal::path(journals, &device.id.to_string())) {
             Ok(journal) => journal,
             Err(error) => return self.say(format!("not tuned: {error}")),
@@ -483,7 +486,7 @@ impl Stage {
             let _ = stopped.wait_for(|stop| *stop).await;
         };
         let tuned = tune::tune(
-            &*link,
+            &link,
             &*self.meter,
             &self.fleet.clock,
             &plan,

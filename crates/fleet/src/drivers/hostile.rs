@@ -27,7 +27,9 @@ pub(super) async fn hostile(does: Does) -> SocketAddr {
         while let Ok((mut stream, _)) = listener.accept().await {
             let does = does.clone();
             tokio::spawn(async move {
-                stream.read(&mut [0; 4096]).await.ok();
+                if stream.read(&mut [0; 4096]).await.is_err() {
+                    return;
+                }
                 match does {
                     Does::Nothing => tokio::time::sleep(Duration::from_secs(60)).await,
                     Does::Say(text) => stream.write_all(text.as_bytes()).await.unwrap_or(()),

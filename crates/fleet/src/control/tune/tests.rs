@@ -398,13 +398,15 @@ fn a_journal_of_a_year_keeps_its_first_row_and_its_last_and_stays_short() {
 fn work_of_many_sessions_is_counted_and_only_the_newest_are_told_apart() {
     struct Many(Mutex<u64>);
     impl Meter for Many {
-        fn tallies(&self, now: Moment) -> Vec<Worked> {
+        fn tallies(&self, now: Moment) -> Option<Vec<Worked>> {
             let session = *self.0.lock().unwrap();
             let tally = Tally { at: now, accepted: 1, ..Tally::default() };
-            vec![Worked { session, ip: IP, worker: "a.b".into(), tally }]
+            Some(vec![Worked { session, ip: IP, worker: "a.b".into(), tally }])
         }
         fn share_interval(&self, _who: &Who, _interval: Option<Duration>) {}
-        fn curtail(&self, _who: &Who, _curtailed: bool) {}
+        fn curtail(&self, _who: &Who, _curtailed: bool) -> bool {
+            true
+        }
     }
     let (meter, mut proved) = (Many(Mutex::new(0)), Proved::default());
     let mut window = None;
