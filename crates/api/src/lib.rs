@@ -73,7 +73,7 @@ pub struct Status {
     pub blocks_found: Option<u64>,
     /// The health of the record on disk.
     pub ledger: Ledger,
-    /// The machines; null while [fleet] is off.
+    /// The machines; null while there is no fleet.
     #[serde(default)]
     pub fleet: Option<Fleet>,
 }

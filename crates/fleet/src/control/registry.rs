@@ -32,7 +32,7 @@ const OFFLINE: u32 = 6;
 
 /// There is no room for another machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{MAX_DEVICES} machines are known already: narrow the ranges under [fleet] scan")]
+#[error("{MAX_DEVICES} machines are known already: narrow the ranges that are scanned")]
 pub struct Full;
 
 /// What finding a machine changed.

@@ -1,7 +1,6 @@
-//! Finding machines: by asking every address of a range, by mDNS, and by who connects to our Stratum
+//! Finding machines: by asking every address of a range, and by who connects to our Stratum
 //! port. Rate limits keep a home router alive.
 
-pub mod mdns;
 pub mod probe;
 pub mod range;
 pub mod scan;

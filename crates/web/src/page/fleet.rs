@@ -17,7 +17,7 @@ pub(super) fn fleet(fleet: &Fleet) -> Markup {
                 @if fleet.devices.len() > MAX_WORKERS { small { "the first " (MAX_WORKERS) "; all in the JSON" } }
             }
             @if fleet.devices.is_empty() {
-                p.empty { "None found yet. Name your network under [fleet] scan." }
+                p.empty { "None found yet." }
             } @else {
                 div.scroll { table {
                     thead { tr {

@@ -1,1 +1,0 @@
-//! mDNS: `_axeos._sub._http._tcp.local.` names every Bitaxe in the network.
