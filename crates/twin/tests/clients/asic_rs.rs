@@ -1,6 +1,8 @@
 //! Unmodified asic-rs against the emulated farm: does it find, read and steer each machine? Whether a
 //! command took effect is judged by the farm's physics, never by what a machine answers.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the check")]
+
 use asic_rs::{
     MinerFactory,
     core::{data::miner::TuningTarget, traits::miner::Miner},
