@@ -4,53 +4,7 @@
 use std::time::Duration;
 use units::{Celsius, Efficiency, Hashrate, Millivolts, Ratio, Rpm, Watts};
 
-/// A point on the fleet's own clock: time since it started. Given in, never asked for, so that a
-/// simulated year is a loop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Moment(pub Duration);
-
-impl Moment {
-    /// From seconds since the fleet started.
-    pub fn from_secs(secs: u64) -> Self {
-        Self(Duration::from_secs(secs))
-    }
-
-    /// Time passed since an earlier moment; none if that one is later.
-    pub fn since(self, earlier: Self) -> Duration {
-        self.0.saturating_sub(earlier.0)
-    }
-
-    /// This much later.
-    pub fn after(self, time: Duration) -> Self {
-        Self(self.0.saturating_add(time))
-    }
-}
-
-/// A value and when it was read.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Reading<T> {
-    /// The value.
-    pub value: T,
-    /// When it was read.
-    pub at: Moment,
-}
-
-impl<T> Reading<T> {
-    /// A value read now.
-    pub fn new(value: T, at: Moment) -> Self {
-        Self { value, at }
-    }
-
-    /// How old it is.
-    pub fn age(&self, now: Moment) -> Duration {
-        now.since(self.at)
-    }
-
-    /// The value if it is not older than `limit`.
-    pub fn fresh(&self, now: Moment, limit: Duration) -> Option<&T> {
-        (self.age(now) <= limit).then_some(&self.value)
-    }
-}
+pub use units::{Moment, Reading};
 
 /// One answer of a machine, as its driver read it: what is missing was not told.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -9,9 +9,12 @@ mod efficiency;
 mod energy;
 mod hash_price;
 mod hashrate;
+mod hertz;
 mod linear;
 mod machine;
+mod moment;
 mod money;
+mod net;
 mod si;
 
 pub use celsius::Celsius;
@@ -20,8 +23,11 @@ pub use efficiency::Efficiency;
 pub use energy::{EnergyPrice, WattHours, Watts};
 pub use hash_price::HashPrice;
 pub use hashrate::Hashrate;
+pub use hertz::Hertz;
 pub use machine::{Amperes, Decibels, Megahertz, Millivolts, Ratio, Rpm};
+pub use moment::{Moment, Reading, UnixTime};
 pub use money::{MilliSats, Sats, Usd};
+pub use net::NetWatts;
 
 /// Why a text or number is not the quantity it was given for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
