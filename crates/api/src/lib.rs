@@ -2,7 +2,7 @@
 //! line read.
 //!
 //! This crate owns the names, units and meaning of the fields. It never computes or fetches one.
-//! A field carries its unit as a suffix (`_ths`, `_s`, `_ms`, `_sats`); `None`, which is `null` in
+//! A field carries its unit as a suffix (`_ths`, `_w`, `_c`, `_s`, `_ms`, `_sats`); `None`, which is `null` in
 //! JSON, means unknown and never zero. Moments in time (`…_at`) are seconds since 1970, UTC.
 //!
 //! ```text
@@ -18,16 +18,19 @@
 //! ├─ workers[]
 //! ├─ blocks[], blocks_found
 //! ├─ ledger           the health of the record
-//! └─ fleet            machines, circuits, commands; null while there is no fleet
+//! ├─ fleet            machines, circuits, commands; null while there is no fleet
+//! └─ energy           power, signals, plan, heat, evidence; null while nothing is dispatched
 //! ```
 
 mod block;
+pub mod energy;
 pub mod fleet;
 mod ledger;
 mod miner;
 mod node;
 
 pub use block::{Block, BlockState};
+pub use energy::Energy;
 pub use fleet::Fleet;
 pub use ledger::Ledger;
 pub use miner::{BestShare, Connections, Hashrate, Shares, Worker};
@@ -76,6 +79,9 @@ pub struct Status {
     /// The machines; null while there is no fleet.
     #[serde(default)]
     pub fleet: Option<Fleet>,
+    /// Power and what decides on it; null while nothing is dispatched.
+    #[serde(default)]
+    pub energy: Option<Energy>,
 }
 
 #[cfg(test)]

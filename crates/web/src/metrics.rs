@@ -3,6 +3,7 @@
 //!
 //! Base units throughout: hashes per second, seconds, satoshis. What is unknown has no sample.
 
+mod energy;
 mod fleet;
 
 use api::{Hashrate, Status, Worker};
@@ -22,6 +23,9 @@ pub(crate) fn render(status: &Status) -> String {
     record(&mut out, status);
     if let Some(machines) = &status.fleet {
         fleet::fleet(&mut out, machines);
+    }
+    if let Some(power) = &status.energy {
+        energy::energy(&mut out, power);
     }
     out.text
 }

@@ -2,6 +2,7 @@
 //!
 //! Every text that comes from outside goes through maud, which escapes it.
 
+mod energy;
 mod fleet;
 
 use crate::{metrics::fastest, text};
@@ -45,6 +46,7 @@ pub(crate) fn render(status: &Status) -> Markup {
                     (facts(status))
                     (banners(status))
                     (tiles(status))
+                    @if let Some(power) = &status.energy { (energy::energy(power)) }
                     @if let Some(machines) = &status.fleet { (fleet::fleet(machines)) }
                     (workers(status))
                     div.pair { (shares(status)) (nodes(status)) }
