@@ -420,11 +420,7 @@ impl Stage {
     async fn order(&self, id: DeviceId, commands: Vec<Command>) {
         for command in commands {
             let done = self.fleet.command(&id, command.clone()).await;
-            {
-                let mut view = hold(&self.view);
-                view.outcomes.insert(id.clone(), done.outcome.name());
-                view.forget_work(&id);
-            }
+            hold(&self.view).forget_work(&id);
             let name = self.name(&id);
             self.say(format!("told  {name}: {command}: {}", done.outcome));
             if matches!(done.outcome, Outcome::Refused(_) | Outcome::Unknown) {

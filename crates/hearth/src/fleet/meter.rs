@@ -51,7 +51,9 @@ impl ServerMeter {
 
 impl Meter for ServerMeter {
     fn tallies(&self, now: Moment) -> Option<Vec<Worked>> {
-        let sessions = self.bridge.server.get()?.sessions()?;
+        // A busy reactor may take a while: others on this thread go on meanwhile.
+        let server = self.bridge.server.get()?;
+        let sessions = tokio::task::block_in_place(|| server.sessions())?;
         Some(sessions.into_iter().map(|session| worked(session, now)).collect())
     }
 
