@@ -11,7 +11,7 @@ mod tests;
 mod value;
 mod write;
 
-pub use self::fleet::{Declared, Fleet, Login};
+pub use self::fleet::{Declared, Fed, Fleet, Login};
 pub use node::{check_url, default_url, find_cookies, usual_cookie};
 pub use section::Problem;
 pub use value::parse_duration;

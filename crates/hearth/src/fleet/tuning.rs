@@ -366,7 +366,8 @@ impl Tunings {
         let who = self.fleet.registry().who(id);
         let who = who.ok_or("its work cannot be told from its neighbours'")?;
         let (fleet, meter, scale) = (&self.fleet, &*self.meter, device.scale);
-        let power = |told: &Readings, now: Moment| self.power(id, told, now);
+        let (tunings, own) = (self.clone(), id.clone());
+        let power = move |told: &Readings, now: Moment| tunings.power(&own, told, now);
         let stop = async {
             // An error means that whoever could stop it is gone, which stops it, too.
             let _ = stopped.wait_for(|stop| *stop).await;
