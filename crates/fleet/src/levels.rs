@@ -155,7 +155,8 @@ mod tests {
     fn a_power_limit_gives_levels_within_what_the_machine_may_draw() {
         let verbs = [Verb::PowerLimit, Verb::Pause, Verb::Resume];
         let range = Range::new(w(1000.0), w(3600.0));
-        let mut s21 = device(Capabilities { power: range, ..Capabilities::of(verbs) }, (3510.0, 234.0));
+        let mut s21 =
+            device(Capabilities { power: range, ..Capabilities::of(verbs) }, (3510.0, 234.0));
         s21.limits.power = Some(w(3000.0));
         let levels = levels(&s21);
         assert_eq!(levels.len(), 10);
@@ -169,7 +170,8 @@ mod tests {
     fn a_paused_machine_hears_its_limit_before_it_may_hash() {
         let verbs = [Verb::PowerLimit, Verb::Pause, Verb::Resume];
         let range = Range::new(w(1000.0), w(3600.0));
-        let mut s21 = device(Capabilities { power: range, ..Capabilities::of(verbs) }, (3510.0, 234.0));
+        let mut s21 =
+            device(Capabilities { power: range, ..Capabilities::of(verbs) }, (3510.0, 234.0));
         let level = levels(&s21).pop().unwrap();
         let read = |mining| Settings { mining: Some(mining), ..Settings::default() };
         s21.settings = Some(Reading::new(read(false), Moment::default()));

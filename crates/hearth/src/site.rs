@@ -126,11 +126,6 @@ impl Site {
         self.bridge.clone()
     }
 
-    /// The machines; `None` where they are not watched.
-    pub fn fleet(&self) -> Option<&Running> {
-        self.fleet.as_ref()
-    }
-
     /// The record.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger

@@ -34,6 +34,8 @@ pub struct Fleet {
     pub sockets: usize,
     /// New ones a second while looking for machines.
     pub connections_per_second: NonZeroU32,
+    /// Whether machines that announce themselves are asked.
+    pub mdns: bool,
     /// Whether Whatsminers with API version 3 are spoken to.
     pub whatsminer_v3: bool,
     /// For what machines are tuned all the time.
@@ -107,6 +109,7 @@ impl Default for Fleet {
             read_every: 5 * SECOND,
             sockets: 256,
             connections_per_second: scan.connections_per_second,
+            mdns: true,
             whatsminer_v3: false,
             tune: None,
             broker: None,
@@ -150,6 +153,7 @@ pub(super) fn read(mut section: Section<'_, '_>) -> Fleet {
         sockets: section.or("sockets", default.sockets, value::count(1, 10_000)),
         connections_per_second: NonZeroU32::new(per_second)
             .unwrap_or(default.connections_per_second),
+        mdns: section.or("mdns", default.mdns, value::flag),
         whatsminer_v3: section.or("whatsminer_v3", default.whatsminer_v3, value::flag),
         tune: section.or("tune", default.tune, goal),
         broker,

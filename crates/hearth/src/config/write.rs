@@ -184,6 +184,8 @@ fn fleet() -> String {
 # Connections to machines at once, and new ones a second while looking for them.
 #sockets = {sockets}
 #connections_per_second = {connections_per_second}
+# Machines that announce themselves (AxeOS) are asked, too.
+#mdns = true
 # true: Whatsminers with API version 3 are spoken to; see docs/configuration.md first.
 #whatsminer_v3 = false
 # For what all machines are tuned: "efficiency", "hashrate", "watts=800", "heat=1500".

@@ -71,7 +71,9 @@ impl Declarations {
             limits.chip = said.max_chip.unwrap_or(limits.chip);
             limits.inlet = said.max_inlet.or(limits.inlet);
         }
-        model::describe(device);
+        if device.curve.is_none() {
+            model::describe(device);
+        }
     }
 
     /// Machines that are known by what is said alone: those behind a switch.

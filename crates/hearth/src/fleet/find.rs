@@ -6,13 +6,12 @@ use crate::config;
 use fleet::{
     Control, DeviceId, Endpoint, Limits,
     control::{Fleet, registry::Seen},
-    discovery::{Connected, Found, probe, range, scan},
+    discovery::{Connected, Found, mdns, probe, range, scan},
 };
 use futures_util::StreamExt;
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr},
-    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -27,6 +26,8 @@ const MISSING: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_secs(600);
 /// Strangers that are remembered.
 const STRANGERS: usize = 10_000;
+/// Machines that are asked at once who exactly they are.
+const TAKEN: usize = 16;
 /// For a firmware that is not ours to say who it is.
 const WHO: Duration = Duration::from_secs(15);
 
@@ -90,6 +91,26 @@ impl Finder {
         }
     }
 
+    /// Asks machines that announce themselves.
+    pub async fn announced(self: Arc<Self>) {
+        match mdns::announced() {
+            Ok(heard) => {
+                let ours = heard.filter(|ip| std::future::ready(is_local(*ip)));
+                ours.for_each_concurrent(TAKEN, |ip| self.ask_one(ip)).await;
+            }
+            Err(error) => {
+                tracing::warn!("{error}");
+                std::future::pending().await
+            }
+        }
+    }
+
+    async fn ask_one(&self, ip: IpAddr) {
+        if let Some(found) = probe::probe(Endpoint::usual(ip)).await {
+            self.take(found).await;
+        }
+    }
+
     /// Asks who mines here and is not known. Strangers come one at a time, each once in a while.
     pub async fn strangers(self: Arc<Self>, mut strangers: mpsc::Receiver<Connected>) {
         let mut asked: HashMap<IpAddr, Instant> = HashMap::new();
@@ -105,22 +126,14 @@ impl Finder {
             }
             asked.insert(ip, Instant::now());
             let finder = self.clone();
-            tokio::spawn(async move {
-                if let Some(found) = probe::probe(Endpoint::usual(ip)).await {
-                    finder.take(found).await;
-                }
-            });
+            tokio::spawn(async move { finder.ask_one(ip).await });
             tokio::time::sleep(pause).await;
         }
     }
 
     async fn ask(self: &Arc<Self>, addresses: Vec<Ipv4Addr>) {
-        let mut answers = pin!(scan::scan(addresses, self.limits));
-        while let Some(answer) = answers.next().await {
-            if let Some(found) = answer.found {
-                self.take(found).await;
-            }
-        }
+        let found = scan::scan(addresses, self.limits).filter_map(async |answer| answer.found);
+        found.for_each_concurrent(TAKEN, |found| self.take(found)).await;
     }
 
     /// A machine answered: it is one of ours from now on.

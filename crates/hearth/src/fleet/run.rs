@@ -19,9 +19,10 @@ use fleet::{
     control::{Clock, Fleet, Meter, Setup, supervise},
     discovery::Connected,
     power::{FRESH, Source},
+    readings::Moment,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     io,
     sync::{Arc, PoisonError},
     time::Duration,
@@ -37,6 +38,8 @@ const WATCH: Duration = Duration::from_secs(2);
 const AFTER_A_FAULT: Duration = Duration::from_secs(1);
 /// Strangers that may wait to be asked who they are; who does not fit comes by again with its work.
 const STRANGERS: usize = 1024;
+/// Everybody is met anew this often: addresses and names change hands.
+const MEET: Duration = Duration::from_secs(60);
 /// Ups that may start in a second on one circuit.
 const STARTS: usize = 10;
 /// For machines that are being tuned to be put back when the program ends.
@@ -44,12 +47,7 @@ const HOME: Duration = Duration::from_secs(30);
 
 /// A fleet that runs. Dropping it ends supervision; machines keep what they were set to.
 pub struct Running {
-    /// All machines, and the way to command them.
-    pub fleet: Arc<Fleet>,
-    /// The work they prove, and the way to give them none.
-    pub meter: Arc<ServerMeter>,
-    /// Which of them are being tuned.
-    pub tunings: Arc<Tunings>,
+    tunings: Arc<Tunings>,
     token: Arc<str>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -118,10 +116,14 @@ impl Running {
             keep("the care for tunings", move || tended.clone().tend()),
             tokio::spawn(finder.clone().strangers(strangers)),
         ];
+        if told.mdns {
+            let finder = finder.clone();
+            tasks.push(keep("the ear for machines", move || finder.clone().announced()));
+        }
         if !told.scan.is_empty() {
             tasks.push(keep("the scan for machines", move || finder.clone().ranges()));
         }
-        Ok(Self { fleet, meter, tunings, token, tasks })
+        Ok(Self { tunings, token, tasks })
     }
 
     /// What can be asked and told over HTTP.
@@ -165,15 +167,23 @@ struct Watch {
     strange: mpsc::Sender<Connected>,
 }
 
+/// Sessions whose machine was looked up lately.
+#[derive(Default)]
+struct Met {
+    since: Moment,
+    sessions: HashSet<u64>,
+}
+
 impl Watch {
     async fn run(self) {
         let mut every = tokio::time::interval(WATCH);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut view = View::default();
+        let mut met = Met::default();
         let meter_error = Ratio::new(Source::Meter.usual_error()).unwrap_or_default();
         loop {
             every.tick().await;
-            self.count_work().await;
+            self.count_work(&mut met).await;
             self.describe();
             let now = self.fleet.clock.now();
             let shown = self.metered.circuits();
@@ -193,14 +203,18 @@ impl Watch {
 
     /// Asks the server what all sessions proved, and whose they are. Asking blocks for as long as a
     /// reactor is busy, so not here.
-    async fn count_work(&self) {
+    async fn count_work(&self, met: &mut Met) {
         let (meter, now) = (self.meter.clone(), self.fleet.clock.now());
         let asked = tokio::task::spawn_blocking(move || meter.tallies(now));
         // While a reactor is busy nobody's work has vanished: the next answer has it.
         let Ok(Some(worked)) = asked.await else { return };
+        if now.since(met.since) >= MEET {
+            *met = Met { since: now, sessions: HashSet::new() };
+        }
         let mut registry = self.fleet.registry();
         // Who has proved nothing is nobody yet.
-        for one in worked.iter().filter(|one| one.tally.accepted > 0) {
+        let proved = worked.iter().filter(|one| one.tally.accepted > 0);
+        for one in proved.filter(|one| met.sessions.insert(one.session)) {
             let connected = Connected { ip: one.ip, worker: one.worker.clone(), user_agent: None };
             match registry.connected(&connected, Limits::usual(Firmware::None)) {
                 // Full: it is asked when it comes by again.
