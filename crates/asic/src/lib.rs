@@ -2,7 +2,10 @@
 //! what reads and what the fleet may command is used: never its scan, its pools, passwords or upgrades.
 //! A `true` of it counts as words; what became of a command is read back like everywhere.
 
+mod link;
 mod machine;
+
+pub use link::Link;
 
 use asic_rs::core::traits::{entry::FirmwareEntry, miner::MinerAuth};
 use fleet::{Driver, DriverError, Endpoint, Firmware};

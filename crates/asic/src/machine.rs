@@ -180,16 +180,21 @@ impl Driver for Machine {
     }
 
     fn patience(&self, command: &Command) -> Duration {
-        let slow = matches!(
-            self.firmware,
-            Firmware::AntminerStock | Firmware::WhatsminerV2 | Firmware::WhatsminerV3
-        );
-        Duration::from_secs(match command {
-            Command::Reboot => 600,
-            _ if slow => 180,
-            _ => 60,
-        })
+        patience(self.firmware, command)
     }
+}
+
+/// How long a command may take to show.
+pub(crate) fn patience(firmware: Firmware, command: &Command) -> Duration {
+    let slow = matches!(
+        firmware,
+        Firmware::AntminerStock | Firmware::WhatsminerV2 | Firmware::WhatsminerV3
+    );
+    Duration::from_secs(match command {
+        Command::Reboot => 600,
+        _ if slow => 180,
+        _ => 60,
+    })
 }
 
 fn mining_mode(mode: WorkMode) -> Option<MiningMode> {

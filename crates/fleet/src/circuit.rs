@@ -86,6 +86,46 @@ impl Circuits {
         })
     }
 
+    /// The same circuits, each metered one with at least so much else on it as its meter shows beyond its
+    /// machines and what else hangs below: (circuit of a machine, power; `None` while unknown). Where a
+    /// machine's power is unknown the meter cannot tell what is else.
+    pub fn metered<'a>(
+        &self,
+        machines: impl IntoIterator<Item = (&'a str, Option<Watts>)>,
+        metered: &BTreeMap<Arc<str>, Watts>,
+    ) -> Self {
+        // Of each circuit: its machines, and what else is found below it.
+        let mut sums: BTreeMap<&str, Option<f64>> =
+            self.all().map(|circuit| (&*circuit.name, Some(0.0))).collect();
+        for (name, power) in machines {
+            for circuit in self.path(name) {
+                if let Some(sum) = sums.get_mut(&*circuit.name) {
+                    *sum = sum.zip(power).map(|(sum, power)| sum + power.get());
+                }
+            }
+        }
+        let mut deepest_first: Vec<&Circuit> = self.all().collect();
+        deepest_first.sort_by_key(|circuit| std::cmp::Reverse(self.path(&circuit.name).count()));
+        let mut others: BTreeMap<&str, f64> = BTreeMap::new();
+        let mut loaded = self.clone();
+        for circuit in deepest_first {
+            let sum = sums.get(&*circuit.name).copied().flatten();
+            let below = others.get(&*circuit.name).copied().unwrap_or(0.0);
+            let beyond = metered
+                .get(&circuit.name)
+                .zip(sum)
+                .and_then(|(meter, sum)| Watts::new(meter.get() - sum - below).ok());
+            let other = beyond.map_or(circuit.other, |beyond| beyond.max(circuit.other));
+            for above in self.path(&circuit.name).skip(1) {
+                *others.entry(&*above.name).or_default() += other.get();
+            }
+            if let Some(own) = loaded.by_name.get_mut(&circuit.name) {
+                own.other = other;
+            }
+        }
+        loaded
+    }
+
     /// Loads of each circuit when every machine draws as given: (circuit of the machine, power). A
     /// machine without a circuit loads none.
     pub fn loads<'a>(
@@ -137,6 +177,31 @@ mod tests {
             circuits.loads([(Some("A"), w(3500.0)), (Some("B"), w(2000.0)), (None, w(9.0))]);
         let load = |name: &str| loads[name].get();
         assert_eq!((load("A"), load("B"), load("site")), (3500.0, 2500.0, 6000.0));
+    }
+
+    #[test]
+    fn what_a_meter_shows_beyond_the_machines_is_something_else_on_its_circuit() {
+        let all = vec![
+            circuit("site", None, 14e3),
+            circuit("A", Some("site"), 7400.0),
+            circuit("B", Some("site"), 7400.0),
+        ];
+        let circuits = Circuits::new(all).unwrap();
+        let w = |watts| Watts::new(watts).unwrap();
+        let machines = |b| [("A", Some(w(3000.0))), ("B", b)];
+        let other = |loaded: &Circuits| {
+            ["site", "A", "B"].map(|name| loaded.get(name).unwrap().other.get())
+        };
+        let meters: BTreeMap<Arc<str>, Watts> =
+            [("site".into(), w(6000.0)), ("A".into(), w(3500.0))].into();
+        let loaded = circuits.metered(machines(Some(w(2000.0))), &meters);
+        // 500 W more on A, and of the site's 1000 W more half are A's.
+        assert_eq!(other(&loaded), [500.0, 500.0, 0.0]);
+        // Nobody knows what the machine on B draws: the site's meter tells nothing of others.
+        assert_eq!(other(&circuits.metered(machines(None), &meters)), [0.0, 500.0, 0.0]);
+        // Less than its machines say is no less than nothing.
+        let meters = [("A".into(), w(2900.0))].into();
+        assert_eq!(other(&circuits.metered(machines(None), &meters)), [0.0; 3]);
     }
 
     #[test]

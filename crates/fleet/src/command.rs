@@ -1,5 +1,6 @@
 //! What a machine can be told. Pools are not among it: no command of the fleet may touch them.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use units::{Celsius, Megahertz, Millivolts, Ratio, Watts};
 
@@ -36,7 +37,8 @@ pub enum Command {
 }
 
 /// The modes firmware offers in place of a power limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum WorkMode {
     /// Least power.
     Low,

@@ -5,6 +5,7 @@ use crate::{
     curve::Curve,
     identity::{DeviceId, Identity},
     limits::Limits,
+    outcome::Outcome,
     readings::{Known, Moment, Reading},
     settings::Settings,
     work::WorkScale,
@@ -81,6 +82,8 @@ pub struct Device {
     pub scale: WorkScale,
     /// Power that the operator says it draws.
     pub declared_power: Option<Watts>,
+    /// Power by a meter of its own.
+    pub metered_power: Option<Reading<Watts>>,
     /// How it is doing with us.
     pub presence: Presence,
     /// What it last said of itself.
@@ -89,6 +92,8 @@ pub struct Device {
     pub settings: Option<Reading<Settings>>,
     /// When it was last switched off or down, so that others take their turn.
     pub last_curtailed: Option<Moment>,
+    /// What became of the last command.
+    pub last_outcome: Option<Outcome>,
 }
 
 impl Device {
@@ -107,10 +112,12 @@ impl Device {
             workers: Vec::new(),
             scale: WorkScale::ONE,
             declared_power: None,
+            metered_power: None,
             presence: Presence::Offline,
             known: Known::default(),
             settings: None,
             last_curtailed: None,
+            last_outcome: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The hard envelope of a machine. Limits win over every wish and need no network to act.
 
-use crate::readings::Readings;
+use crate::{identity::Firmware, readings::Readings};
 use std::fmt;
 use units::{Celsius, Millivolts, Watts};
 
@@ -41,6 +41,19 @@ pub enum Breach {
 }
 
 impl Limits {
+    /// Those that hold where the owner has said nothing. AxeOS trips above 75 °C of its chips and 105 °C
+    /// of its regulator (fleet.md section 3A), and hearth no earlier. For all others 95 °C of the
+    /// chips, an assumption: large machines run at 70 to 85 °C and their own firmware stops them first.
+    pub fn usual(firmware: Firmware) -> Self {
+        let celsius = |degrees| Celsius::new(degrees).unwrap_or(Celsius::ZERO);
+        let (chip, regulator) = match firmware {
+            Firmware::AxeOs | Firmware::NerdAxe => (celsius(75.0), Some(celsius(105.0))),
+            _ => (celsius(95.0), None),
+        };
+        let (inlet, outlet, input_low, input_high, power) = (None, None, None, None, None);
+        Self { chip, regulator, inlet, outlet, input_low, input_high, power }
+    }
+
     /// Every limit that these readings break. What is not told breaks none; who needs a reading to
     /// be safe must ask for it itself.
     pub fn breaches(&self, told: &Readings) -> Vec<Breach> {

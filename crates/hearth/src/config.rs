@@ -3,6 +3,7 @@
 //! A file is read once at start. All its faults are told at once, each with its line and a remedy;
 //! nothing is ever replaced by a default because it was wrong. `docs/configuration.md` is for users.
 
+mod fleet;
 mod node;
 mod section;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod tests;
 mod value;
 mod write;
 
+pub use self::fleet::{Declared, Fed, Fleet, Login};
 pub use node::{check_url, default_url, find_cookies, usual_cookie};
 pub use section::Problem;
 pub use value::parse_duration;
@@ -46,6 +48,8 @@ pub struct Config {
     pub stratum: stratum::Config,
     /// Where the page, the API and the metrics are served.
     pub web: SocketAddr,
+    /// The machines.
+    pub fleet: Fleet,
     /// What is logged.
     pub log: Log,
 }
@@ -214,8 +218,9 @@ fn read(mut root: Section<'_, '_>, folder: &Path) -> Config {
     }
     drop(web);
 
-    let config =
-        Config { data_dir, chain, stratum, web: listen, log: read_log(root.section("log")) };
+    let fleet = fleet::read(root.section("fleet"));
+    let log = read_log(root.section("log"));
+    let config = Config { data_dir, chain, stratum, web: listen, fleet, log };
     drop(root);
     config
 }

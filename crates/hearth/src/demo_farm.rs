@@ -3,42 +3,34 @@
 //!
 //! Their time runs sixty times as fast as ours. What they prove is true work at a declared scale.
 
+mod find;
+mod show;
+mod steer;
+mod tune;
+
 use crate::{
     bridge::Bridge,
-    fleet::{meter::ServerMeter, model, view::View},
+    fleet::{meter::ServerMeter, view::View},
     private::made_up_address,
 };
 use fleet::{
-    Command, Control, Device, DeviceId, Driver, Firmware, Limits, Outcome, WorkMode,
-    allocate::{Claim, Share, allocate},
+    Command, Control, Device, DeviceId, Firmware, WorkMode,
     circuit::{Circuit, Circuits},
     command::Verb,
-    control::{
-        Clock, Fleet, Meter, Setup, Who,
-        staged::Staged,
-        supervise,
-        tune::{self, Journal, News, Plan},
-    },
-    curve::Curve,
-    discovery::{range, scan},
-    drivers::{self, stratum_only::StratumOnly},
+    control::{Clock, Fleet, Meter, Setup, supervise},
     readings::Reading,
-    tuner::{Entry, Envelope, Measured, Policy, Prior},
-    work::{Window, WorkScale},
 };
-use futures_util::StreamExt;
 use serde::Serialize;
 use std::{
     error::Error,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
-    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{sync::watch, task::JoinHandle, time::Instant};
-use twin::farm::{Farm, FarmConfig, Fault, Faults, Kind, Spec};
-use units::{Celsius, Efficiency, Hashrate, Ratio, Watts};
+use tokio::{sync::watch, task::JoinHandle};
+use twin::farm::{Farm, FarmConfig, Fault, Faults, Kind};
+use units::{Celsius, Ratio, Watts};
 
 const FIRST: Ipv4Addr = Ipv4Addr::new(127, 0, 77, 1);
 /// What is scanned for them.
@@ -167,7 +159,7 @@ impl DemoFarm {
         let meter = Arc::new(ServerMeter::new(bridge.clone()));
         let open = {
             let meter: Arc<dyn Meter> = meter.clone();
-            move |device: &Device| open(device, &meter, clock)
+            move |device: &Device| find::open(device, &meter, clock)
         };
         let fleet = Fleet::new(Setup {
             clock,
@@ -243,7 +235,7 @@ impl DemoFarm {
         };
         drop(told);
         if self.shown {
-            show(&tree, &report);
+            show::show(&tree, &report);
         }
         report
     }
@@ -337,102 +329,6 @@ impl Stage {
         tokio::join!(steering, tuning);
     }
 
-    async fn find(&self, farm: &Farm, shift: u16) {
-        let Ok(addresses) = range::addresses(&[RANGE.to_string()], false, 1) else { return };
-        let limits = scan::Limits { port_shift: shift, ..scan::Limits::default() };
-        let mut answers = pin!(scan::scan(addresses, limits));
-        while let Some(asked) = answers.next().await {
-            let Some(found) = asked.found else { continue };
-            let ip = found.endpoint.ip;
-            let seen = self.fleet.registry().found(&found, envelope());
-            let Ok(_) = seen else { continue };
-            let id = found.identity.id().unwrap_or_else(|| DeviceId::Named(ip.to_string()));
-            let scale = farm.at(ip).map(|machine| (machine.scale(), machine.kind()));
-            let mut registry = self.fleet.registry();
-            let Some(device) = registry.get_mut(&id) else { continue };
-            model::describe(device);
-            device.circuit = Some(BREAKER.into());
-            if drivers::open(found.endpoint, device.identity.firmware).is_none() {
-                device.control = Control::StratumOnly;
-            }
-            if let Some((scale, kind)) = scale {
-                device.scale = WorkScale::new(scale).unwrap_or(WorkScale::ONE);
-                if model::nameplate(device).is_none() {
-                    device.declared_power = nominal(kind);
-                }
-            }
-            let name = device.model.as_deref().or(device.identity.model.as_deref());
-            let line = format!(
-                "found {:<12} {:<18} {:<14} {}",
-                ip.to_string(),
-                name.unwrap_or("unknown model"),
-                device.identity.firmware.name(),
-                device.identity.version.as_deref().unwrap_or("")
-            );
-            drop(registry);
-            hold(&self.told).found += 1;
-            self.say(line);
-        }
-    }
-
-    /// Watts by equal marginal hashrate for those that keep to a limit; all others draw what they do.
-    fn shares(&self, all: &[Device]) -> Vec<(DeviceId, Vec<Command>)> {
-        let now = self.fleet.clock.now();
-        let limited = |device: &Device| device.capabilities.verbs.contains(&Verb::PowerLimit);
-        let claim = |device: &Device| {
-            let drawn = crate::fleet::view::estimate(device, now)?.power;
-            let rate = device
-                .known
-                .hashrate
-                .map_or(Hashrate::from_hashes_per_second(1e12), |rate| rate.value);
-            let curve = match limited(device) {
-                true => curve(drawn, rate)?,
-                false => Curve::new(vec![(drawn, rate)]).ok()?,
-            };
-            Some(Claim {
-                id: device.id.clone(),
-                curve,
-                idle: Watts::ZERO,
-                circuit: device.circuit.clone(),
-                keep_on: true,
-                current: Some(drawn),
-            })
-        };
-        let claims: Vec<Claim> = all.iter().filter_map(claim).collect();
-        let Some(circuit) = self.circuits.get(BREAKER) else { return Vec::new() };
-        let available = Watts::new(circuit.limit.get() / MARGIN).ok();
-        let given = match allocate(&claims, &self.circuits, available) {
-            Ok(given) => given,
-            Err(error) => {
-                self.say(format!("no watts are shared out: {error}"));
-                return Vec::new();
-            }
-        };
-        let order = |device: &Device| match given.shares.get(&device.id) {
-            Some(Share::Run(power)) if limited(device) => {
-                Some((device.id.clone(), vec![Command::PowerLimit(*power)]))
-            }
-            _ => None,
-        };
-        all.iter().filter_map(order).collect()
-    }
-
-    async fn order(&self, id: DeviceId, commands: Vec<Command>) {
-        for command in commands {
-            let done = self.fleet.command(&id, command.clone()).await;
-            {
-                let mut view = hold(&self.view);
-                view.outcomes.insert(id.clone(), done.outcome.name());
-                view.forget_work(&id);
-            }
-            let name = self.name(&id);
-            self.say(format!("told  {name}: {command}: {}", done.outcome));
-            if matches!(done.outcome, Outcome::Refused(_) | Outcome::Unknown) {
-                return;
-            }
-        }
-    }
-
     fn name(&self, id: &DeviceId) -> String {
         let registry = self.fleet.registry();
         let device = registry.get(id);
@@ -440,136 +336,6 @@ impl Stage {
         let model = device.and_then(|device| device.model.as_deref());
         let at = at.map_or(id.to_string(), |at| at.ip.to_string());
         format!("{at:<12} {}", model.unwrap_or(""))
-    }
-
-    async fn tune(
-        &self,
-        device: &Device,
-        journals: &std::path::Path,
-        stopped: &mut watch::Receiver<bool>,
-    ) {
-        // As any other command: in its turn, and with room on the breaker.
-        let Some(link) = Staged::new(self.fleet.clone(), device.id.clone()) else { return };
-        let Some(endpoint) = device.endpoint else { return };
-        let can = &device.capabilities;
-        let (Some(frequency), Some(voltage)) = (can.frequency, can.voltage) else { return };
-        // Machines reach their server in the first seconds.
-        let connected = Instant::now();
-        while connected.elapsed() < Duration::from_secs(10) {
-            let sessions = self.meter.tallies(self.fleet.clock.now()).unwrap_or_default();
-            if sessions.iter().any(|session| session.ip == endpoint.ip) {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        self.measure_before(device, &link, endpoint.ip).await;
-        let mut journal = match Journal::open(&Journal::path(journals, &device.id.to_string())) {
-            Ok(journal) => journal,
-            Err(error) => return self.say(format!("not tuned: {error}")),
-        };
-        let power = |told: &fleet::Readings, _| Some((told.power?, 0.01));
-        let Ok(goal) = "efficiency".parse() else { return };
-        let plan = Plan {
-            goal,
-            policy: policy(),
-            envelope: Envelope { frequency, voltage, limits: device.limits },
-            prior: Prior::GAMMA,
-            who: Who::Address(endpoint.ip),
-            scale: device.scale,
-            power: &power,
-            time: None,
-            keep_on: false,
-        };
-        let name = self.name(&device.id);
-        let mut news = |news: News| self.news(&device.id, &name, news);
-        let stop = async {
-            let _ = stopped.wait_for(|stop| *stop).await;
-        };
-        let tuned = tune::tune(
-            &link,
-            &*self.meter,
-            &self.fleet.clock,
-            &plan,
-            &mut journal,
-            stop,
-            &mut news,
-        );
-        if let Err(error) = tuned.await {
-            self.say(format!("tune  {name}: {error}"));
-        }
-    }
-
-    /// What the machine does as it was found.
-    async fn measure_before(&self, device: &Device, link: &dyn Driver, ip: IpAddr) {
-        self.meter.share_interval(&Who::Address(ip), Some(SHARE_INTERVAL));
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let tally = || {
-            let sessions = self.meter.tallies(self.fleet.clock.now()).unwrap_or_default();
-            sessions.into_iter().find(|session| session.ip == ip).map(|session| session.tally)
-        };
-        let from = tally();
-        tokio::time::sleep(BEFORE).await;
-        let (to, read) = (tally(), link.read().await);
-        let window = from.zip(to).and_then(|(from, to)| Window::between(&from, &to, device.scale));
-        let power = read.ok().and_then(|state| state.readings.power);
-        let before =
-            power.zip(window).and_then(|(p, window)| Efficiency::of(p, window.rate()).ok());
-        if let Some(before) = before {
-            hold(&self.told).before = Some(before.joules_per_terahash());
-            let name = self.name(&device.id);
-            self.say(format!("tune  {name}: {before} by verified work as it was found"));
-        }
-    }
-
-    fn news(&self, id: &DeviceId, name: &str, news: News) {
-        match news {
-            News::Step(Entry::Applying { point, .. }) => {
-                hold(&self.view).forget_work(id);
-                self.say(format!("tune  {name}: tries {}, {}", point.frequency, point.voltage));
-            }
-            News::Step(Entry::Good { point, measured, .. }) => {
-                let efficiency = efficiency(&measured);
-                if let Some(efficiency) = efficiency {
-                    self.measured(id, efficiency.joules_per_terahash());
-                }
-                let shown = efficiency.map_or("not measured".into(), |e| e.to_string());
-                self.say(format!(
-                    "tune  {name}: {}, {} is good: {shown} by verified work",
-                    point.frequency, point.voltage
-                ));
-            }
-            News::Step(Entry::Restored { point, why, .. }) => {
-                self.say(format!(
-                    "tune  {name}: back to {}, {}: {why}",
-                    point.frequency, point.voltage
-                ));
-            }
-            News::Refused(why) => self.say(format!("tune  {name}: {why}")),
-            News::Found(found) => {
-                self.measured(id, found.efficiency.joules_per_terahash());
-                hold(&self.told).after = Some(found.efficiency.joules_per_terahash());
-                if let Some(tuning) = hold(&self.view).tuning.get_mut(id) {
-                    tuning.phase = "found".into();
-                }
-                self.say(format!(
-                    "tune  {name}: best is {}, {}: {} ± {:.1} %",
-                    found.point.frequency,
-                    found.point.voltage,
-                    found.efficiency,
-                    found.error * 100.0
-                ));
-            }
-        }
-    }
-
-    fn measured(&self, id: &DeviceId, j_per_th: f64) {
-        let tuning = api::fleet::Tuning {
-            goal: "efficiency".into(),
-            phase: "tuning".into(),
-            j_per_th_before: hold(&self.told).before,
-            j_per_th_now: Some(j_per_th),
-        };
-        hold(&self.view).tuning.insert(id.clone(), tuning);
     }
 
     /// Notes work and shows the fleet, until dropped.
@@ -598,101 +364,4 @@ impl Stage {
 
 fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// By its firmware where we can, else by the work that it gets.
-fn open(device: &Device, meter: &Arc<dyn Meter>, clock: Clock) -> Option<Arc<dyn Driver>> {
-    let at = device.endpoint?;
-    if let Some(link) = drivers::open(at, device.identity.firmware) {
-        return Some(Arc::from(link));
-    }
-    Some(Arc::new(StratumOnly::new(meter.clone(), Who::Address(at.ip), SPACING, clock)))
-}
-
-/// Of emulated machines of all kinds: a Gamma's chip may reach 70 °C, others' 95 °C.
-fn envelope() -> Limits {
-    Limits {
-        chip: Celsius::new(95.0).unwrap_or(Celsius::ZERO),
-        regulator: None,
-        inlet: None,
-        outlet: None,
-        input_low: None,
-        input_high: None,
-        power: None,
-    }
-}
-
-fn nominal(kind: Kind) -> Option<Watts> {
-    let machine = twin::farm::Machine::new(Spec::of(kind), Celsius::new(25.0).ok()?);
-    Some(machine.output().power).filter(|power| *power > Watts::ZERO)
-}
-
-/// As the profiles of an S19k Pro under LuxOS fall: half the power brings six tenths of the hashrate.
-fn curve(full: Watts, rate: Hashrate) -> Option<Curve> {
-    let point = |power: f64, part: f64| {
-        let rate = Hashrate::from_hashes_per_second(rate.hashes_per_second() * part);
-        Some((full.part(Ratio::new(power).ok()?), rate))
-    };
-    Curve::new(vec![point(0.29, 0.32)?, point(0.51, 0.58)?, point(1.0, 1.0)?]).ok()
-}
-
-/// In a minute of the demonstration twenty real shares a second would decide little: there are more,
-/// larger differences are looked for, and points are left sooner.
-fn policy() -> Policy {
-    let ratio = |r| Ratio::new(r).unwrap_or_default();
-    Policy {
-        share_interval: SHARE_INTERVAL,
-        dwell: Duration::from_secs(180),
-        worth: ratio(0.01),
-        ..Policy::default()
-    }
-}
-
-fn efficiency(measured: &Measured) -> Option<Efficiency> {
-    Efficiency::of(measured.power?, measured.verified?).ok()
-}
-
-fn show(tree: &api::Fleet, report: &Report) {
-    println!(
-        "\n{:<18} {:<12} {:<15} {:>12} {:>12} {:>10}  steered by",
-        "machine", "address", "firmware", "verified", "it says", "power"
-    );
-    let rate = |ths: Option<f64>| {
-        ths.map_or("–".into(), |ths| Hashrate::from_hashes_per_second(ths * 1e12).to_string())
-    };
-    for (row, device) in report.farm.iter().zip(&tree.devices) {
-        println!(
-            "{:<18} {:<12} {:<15} {:>12} {:>12} {:>10}  {}",
-            device.model.as_deref().unwrap_or(&row.name),
-            row.address,
-            row.firmware,
-            rate(device.verified_ths),
-            rate(device.reported_ths),
-            device.power_w.map_or("–".into(), |watts| format!("{watts:.1} W")),
-            match device.outcome_last.as_deref() {
-                Some(outcome) => format!("{}, last {outcome}", row.control),
-                None => row.control.clone(),
-            },
-        );
-    }
-    for warning in &tree.warnings {
-        println!("warning: {warning}");
-    }
-    println!(
-        "{} machines found; commands: {} read back, {} refused, {} without an answer.",
-        report.devices_found,
-        report.commands_verified,
-        report.commands_refused,
-        report.commands_unknown
-    );
-    if let Some(before) = report.tuner_j_per_th_before {
-        match report.tuner_j_per_th_after {
-            Some(after) => {
-                println!("Tuned by verified work: {before:.2} J/TH before, {after:.2} after.")
-            }
-            None => {
-                println!("Tuned by verified work: {before:.2} J/TH before, nothing better yet.")
-            }
-        }
-    }
 }

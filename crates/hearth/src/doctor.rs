@@ -1,6 +1,7 @@
 //! `hearth doctor`: looks at everything that mining needs and says what to do where it is lacking.
 //! It changes nothing: what it writes to try the disk it removes again.
 
+mod fleet;
 mod machine;
 mod ports;
 
@@ -101,6 +102,7 @@ async fn examine(path: &Path) -> Vec<Finding> {
     findings.push(system_time(SystemTime::now()));
     findings.extend(nodes(&config).await);
     findings.extend(ports::check(&config));
+    findings.extend(fleet::check(&config).await);
     findings.extend(machine::disk(&config.data_dir));
     findings.push(machine::open_files(&config.stratum.limits));
     findings

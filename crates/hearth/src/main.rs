@@ -72,6 +72,8 @@ enum Command {
     Catalogue(catalogue::CatalogueArgs),
     /// Find machines in your network.
     Scan(fleet::scan::Args),
+    /// Find a machine's best setting by the work it proves.
+    Tune(fleet::tune::Args),
     /// Emulated hardware.
     #[command(subcommand)]
     Twin(Twin),
@@ -151,6 +153,10 @@ async fn run(command: Command) -> Outcome {
         Command::Scan(args) => {
             quiet_log()?;
             fleet::scan::run(args).await
+        }
+        Command::Tune(args) => {
+            quiet_log()?;
+            fleet::tune::run(args).await
         }
         Command::Twin(Twin::Miner(args)) => {
             quiet_log()?;

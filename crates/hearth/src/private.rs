@@ -1,7 +1,7 @@
 //! A site on a private signet, gone when it is dropped: for the demonstration and the benchmarks.
 
 use crate::{
-    config::{Config, Log},
+    config::{self, Config, Log},
     site::{Site, SiteError},
 };
 use bitcoin::{
@@ -70,7 +70,10 @@ fn config_for(node: &PrivateNode, folder: &Path) -> Config {
         shares_per_minute: 600.0,
         ..stratum::Config::default()
     };
-    Config { data_dir: folder.to_path_buf(), chain, stratum, web: free, log: Log::default() }
+    // What looks at machines is no part of what is measured or shown here.
+    let fleet = config::Fleet { enabled: false, ..config::Fleet::default() };
+    let data_dir = folder.to_path_buf();
+    Config { data_dir, chain, stratum, web: free, fleet, log: Log::default() }
 }
 
 /// A signet address that belongs to a name: a witness program nobody has a key for.

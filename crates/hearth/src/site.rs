@@ -1,6 +1,6 @@
 //! Everything that runs while miners are served, started and stopped in the right order.
 
-use crate::{bridge::Bridge, config::Config, status};
+use crate::{bridge::Bridge, config::Config, fleet::run::Running, status};
 use api::Status;
 use chain::Chain;
 use ledger::{Ledger, LedgerError};
@@ -43,6 +43,7 @@ pub enum SiteError {
 pub struct Site {
     bridge: Arc<Bridge>,
     ledger: Ledger,
+    fleet: Option<Running>,
     status: watch::Receiver<Arc<Status>>,
     web_address: SocketAddr,
     stop_web: oneshot::Sender<()>,
@@ -68,6 +69,15 @@ impl Site {
         let chain = Chain::start(config.chain.clone(), bridge.clone())?;
         *bridge.chain.write().unwrap_or_else(PoisonError::into_inner) = Some(chain);
 
+        let fleet = match config.fleet.enabled {
+            true => Some(
+                Running::start(config, bridge.clone())
+                    .map_err(|source| SiteError::DataDir { folder: folder(), source })?,
+            ),
+            false => None,
+        };
+        let routes = fleet.as_ref().map(Running::routes).unwrap_or_default();
+
         let mut maker = status::Maker::new(bridge.clone(), ledger.clone(), config.network());
         let (publish, status) = watch::channel(Arc::new(maker.make().await));
         let status_task = tokio::spawn(async move {
@@ -80,11 +90,11 @@ impl Site {
             }
         });
         let (stop_web, web_stopped) = oneshot::channel();
-        let web = tokio::spawn(web::serve(listener, status.clone(), async {
+        let web = tokio::spawn(web::serve(listener, status.clone(), routes, async {
             // An error means that the site is gone, which ends the page as well.
             let _ = web_stopped.await;
         }));
-        Ok(Self { bridge, ledger, status, web_address, stop_web, web, status_task })
+        Ok(Self { bridge, ledger, fleet, status, web_address, stop_web, web, status_task })
     }
 
     /// Where miners connect, in the order of the configured ports.
@@ -123,7 +133,11 @@ impl Site {
 
     /// Stops everything: miners are asked to come back, what they did is on disk, blocks on their way
     /// to a node arrive.
-    pub async fn stop(self) -> Result<(), LedgerError> {
+    pub async fn stop(mut self) -> Result<(), LedgerError> {
+        // First, while machines still prove work and the server still counts it.
+        if let Some(fleet) = self.fleet.take() {
+            fleet.stop().await;
+        }
         let bridge = self.bridge.clone();
         let stopped = tokio::task::spawn_blocking(move || {
             if let Some(server) = bridge.server.get() {

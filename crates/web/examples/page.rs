@@ -22,7 +22,7 @@ async fn main() -> std::io::Result<()> {
         in_trouble(&mut status);
     }
     let (_keep, status) = watch::channel(Arc::new(status));
-    hearth_web::serve(listener, status, std::future::pending()).await
+    hearth_web::serve(listener, status, Default::default(), std::future::pending()).await
 }
 
 fn made_up() -> Status {

@@ -1,7 +1,8 @@
 //! The page, the JSON and the metrics, all of one state tree.
 //!
 //! This crate owns HTTP and how the state is shown. It never computes or changes a thing: it reads
-//! the latest [`api::Status`] and renders it, at most once per change.
+//! the latest [`api::Status`] and renders it, at most once per change. Whoever owns what can be changed
+//! brings its own routes and says who may use them.
 //!
 //! | route | what |
 //! |---|---|
@@ -38,20 +39,21 @@ use rendered::Rendered;
 use std::{io, sync::Arc};
 use tokio::{net::TcpListener, sync::watch};
 
-/// Serves until `shutdown` resolves; then answers what was asked already, for some seconds, and
-/// returns.
+/// Serves the views, and `more` under the same guards and limits, until `shutdown` resolves; then
+/// answers what was asked already, for some seconds, and returns.
 ///
 /// # Errors
 /// The listener is of no use any more. A single connection's trouble is not an error.
 pub async fn serve(
     listener: TcpListener,
     status: watch::Receiver<Arc<Status>>,
+    more: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    listener::serve(listener, routes(status), shutdown).await
+    listener::serve(listener, routes(status, more), shutdown).await
 }
 
-fn routes(status: watch::Receiver<Arc<Status>>) -> Router {
+fn routes(status: watch::Receiver<Arc<Status>>, more: Router) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/style.css", get(|| fixed("text/css; charset=utf-8", page::STYLE)))
@@ -60,9 +62,6 @@ fn routes(status: watch::Receiver<Arc<Status>>) -> Router {
         .route("/api/v1/status", get(json))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| fixed(PLAIN, "ok\n")))
-        .fallback(|| not_here(StatusCode::NOT_FOUND, NOT_FOUND))
-        .method_not_allowed_fallback(|| not_here(StatusCode::METHOD_NOT_ALLOWED, ONLY_GET))
-        .layer(map_response(guarded))
         .with_state(Views {
             page: Rendered::new(status.clone(), |status| page::render(status).into_string()),
             json: Rendered::new(status.clone(), |status| {
@@ -73,6 +72,10 @@ fn routes(status: watch::Receiver<Arc<Status>>) -> Router {
             }),
             metrics: Rendered::new(status, metrics::render),
         })
+        .merge(more)
+        .fallback(|| not_here(StatusCode::NOT_FOUND, NOT_FOUND))
+        .method_not_allowed_fallback(|| not_here(StatusCode::METHOD_NOT_ALLOWED, ONLY_GET))
+        .layer(map_response(guarded))
 }
 
 #[derive(Clone)]
@@ -84,7 +87,7 @@ struct Views {
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const NOT_FOUND: &str = "There is nothing here. Try /, /api/v1/status, /metrics or /healthz.\n";
-const ONLY_GET: &str = "Everything here is read with GET.\n";
+const ONLY_GET: &str = "This is not done here; what there is to see is read with GET.\n";
 
 async fn page(State(views): State<Views>) -> Response {
     views.page.response("text/html; charset=utf-8").await

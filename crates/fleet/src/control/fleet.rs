@@ -182,6 +182,9 @@ impl Fleet {
         };
         let outcome = &done.actuation.outcome;
         hold(&self.counts).add(outcome);
+        if let Some(device) = self.registry().get_mut(id) {
+            device.last_outcome = Some(outcome.clone());
+        }
         match outcome {
             Outcome::Verified | Outcome::Accepted => tracing::info!(%id, %command, %outcome),
             _ => tracing::warn!(%id, %command, %outcome),

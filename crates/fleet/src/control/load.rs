@@ -6,7 +6,7 @@ use crate::{
     control::staging::Step,
     device::{Control, Device, Presence},
     power::FRESH,
-    readings::Moment,
+    readings::{Moment, Reading},
 };
 use std::time::Duration;
 use units::{Millivolts, Watts};
@@ -31,17 +31,17 @@ pub fn bound(device: &Device, now: Moment) -> Option<Watts> {
         Some(false) if tells => standby(device)?,
         _ => set_to(device)?,
     };
-    Some(
-        device
-            .known
-            .power
-            .and_then(|told| told.fresh(now, FRESH).copied())
-            .map_or(most, |drawn| larger(most, times(drawn, MARGIN))),
-    )
+    let fresh = |told: Reading<Watts>| told.fresh(now, FRESH).copied();
+    let told = [device.known.power, device.metered_power].into_iter().flatten().filter_map(fresh);
+    Some(told.map(|drawn| times(drawn, MARGIN)).fold(most, larger))
 }
 
-/// What a machine draws: as it last told, else the most that it can. `None` if nobody has said.
+/// What a machine draws: by its own meter, as it last told, else the most that it can. `None` if nobody
+/// has said.
 pub fn drawn(device: &Device, now: Moment) -> Option<Watts> {
+    if let Some(metered) = device.metered_power.and_then(|told| told.fresh(now, FRESH).copied()) {
+        return Some(metered);
+    }
     let told = device.known.power;
     // Of one that does not answer nothing later is known.
     let told =

@@ -28,6 +28,11 @@ pub trait Meter: Send + Sync {
     /// for a second.
     fn tallies(&self, now: Moment) -> Option<Vec<Worked>>;
 
+    /// The same, of one machine's connections alone.
+    fn tallies_of(&self, who: &Who, now: Moment) -> Option<Vec<Worked>> {
+        Some(self.tallies(now)?.into_iter().filter(|worked| who.means(worked)).collect())
+    }
+
     /// How often this machine's shares should come; `None` for as often as all others'.
     fn share_interval(&self, who: &Who, interval: Option<Duration>);
 
@@ -42,6 +47,16 @@ pub enum Who {
     Address(IpAddr),
     /// All under this full Stratum name.
     Worker(Arc<str>),
+}
+
+impl Who {
+    /// Whether a session is one of these.
+    pub fn means(&self, worked: &Worked) -> bool {
+        match self {
+            Self::Address(ip) => worked.ip == *ip,
+            Self::Worker(name) => worked.worker == *name,
+        }
+    }
 }
 
 /// One session's verified work.

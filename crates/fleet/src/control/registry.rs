@@ -55,7 +55,9 @@ pub struct Registry {
     controlled: HashMap<IpAddr, Vec<DeviceId>>,
     /// Machines known by their Stratum session alone: by name, and where that is.
     workers: HashMap<Arc<str>, Vec<(IpAddr, DeviceId)>>,
-    /// How many that are.
+    /// Stratum names that the configuration says are these machines'.
+    declared: HashMap<Arc<str>, DeviceId>,
+    /// How many that are known by their session alone.
     lone: usize,
     sessions: HashMap<u64, Session>,
     /// When the sessions were asked that were taken last.
@@ -113,6 +115,11 @@ impl Registry {
         self.tracks.entry(id.clone()).or_default();
         self.devices.insert(id, device);
         Ok(())
+    }
+
+    /// Whoever mines under this name is this machine, wherever it connects from: the configuration says so.
+    pub fn declare_worker(&mut self, worker: &Arc<str>, id: &DeviceId) {
+        self.declared.insert(worker.clone(), id.clone());
     }
 
     /// A machine answered. It stays the same one whatever its address; what was known of it only by
@@ -288,6 +295,9 @@ impl Registry {
 
     /// Whose work a session's is; `None` if that cannot be told.
     fn owner(&self, ip: IpAddr, worker: &Arc<str>) -> Option<DeviceId> {
+        if let Some(id) = self.declared.get(worker) {
+            return Some(id.clone());
+        }
         match self.controlled.get(&ip).map(Vec::as_slice) {
             // A neighbour behind the same router that was here before it stays itself.
             Some([only]) => Some(self.lone(ip, worker).unwrap_or_else(|| only.clone())),

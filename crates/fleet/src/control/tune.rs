@@ -318,10 +318,7 @@ impl Proved {
         scale: WorkScale,
         at: Moment,
     ) -> Option<Window> {
-        let mine = meter.tallies(at).into_iter().flatten().filter(|worked| match who {
-            Who::Address(ip) => worked.ip == *ip,
-            Who::Worker(name) => worked.worker == *name,
-        });
+        let mine = meter.tallies_of(who, at).into_iter().flatten();
         let mut open = false;
         for worked in mine {
             open = true;

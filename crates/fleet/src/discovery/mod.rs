@@ -1,6 +1,7 @@
-//! Finding machines: by asking every address of a range, and by who connects to our Stratum
-//! port. Rate limits keep a home router alive.
+//! Finding machines: by asking every address of a range, by their own announcements, and by who connects
+//! to our Stratum port. Rate limits keep a home router alive.
 
+pub mod mdns;
 pub mod probe;
 pub mod range;
 pub mod scan;

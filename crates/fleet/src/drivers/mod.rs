@@ -8,6 +8,7 @@ pub mod cgminer;
 mod hostile;
 pub mod http;
 pub mod luxos;
+pub mod meter;
 pub mod stratum_only;
 pub mod switch;
 mod told;

@@ -4,7 +4,7 @@
 use crate::{
     capability::Capabilities,
     command::{Command, Verb},
-    control::{Clock, Meter, Who, Worked},
+    control::{Clock, Meter, Who},
     driver::{Driver, Pending, Reply, State},
     identity::{Firmware, Identity},
     readings::Moment,
@@ -48,14 +48,11 @@ impl StratumOnly {
 
     /// Whether it proves work; unknown while the server does not answer.
     async fn look(&self, now: Moment) -> Option<bool> {
-        let meter = self.meter.clone();
+        let (meter, who) = (self.meter.clone(), self.who.clone());
         // The server may take a second, and others wait on this thread.
-        let all = tokio::task::spawn_blocking(move || meter.tallies(now)).await.ok()??;
-        let ours = |worked: &&Worked| match &self.who {
-            Who::Address(ip) => worked.ip == *ip,
-            Who::Worker(name) => worked.worker == *name,
-        };
-        let accepted = all.iter().filter(ours).map(|one| one.tally.accepted).sum();
+        let ours =
+            tokio::task::spawn_blocking(move || meter.tallies_of(&who, now)).await.ok()??;
+        let accepted = ours.iter().map(|one| one.tally.accepted).sum();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.look(accepted, now, quiet(self.interval));
         seen.hashes
@@ -121,6 +118,7 @@ impl Driver for StratumOnly {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::Worked;
 
     #[test]
     fn only_three_intervals_and_half_a_minute_of_silence_are_a_pause() {

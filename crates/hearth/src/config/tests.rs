@@ -113,6 +113,74 @@ fn every_key_can_be_set() {
 }
 
 #[test]
+fn circuits_machines_meters_and_logins_are_read() {
+    let text = r#"
+        [fleet]
+        enabled = true
+        scan = ["10.0.0.0/24", "10.0.1.5-40", "10.0.2.7"]
+        tune = "watts=800"
+        mqtt = { server = "broker:1883" }
+        [[fleet.circuit]]
+        name = "site"
+        limit = "40 kW"
+        [fleet.circuit.meter]
+        mqtt = "meters/site"
+        json = "/ENERGY/Power"
+        [[fleet.circuit]]
+        name = "A"
+        amperes = 16
+        phases = 3
+        feeds_from = "site"
+        other = "500 W"
+        meter = { modbus = "10.0.0.9:502", register = 52, scale = 0.1, kind = "i32" }
+        [[fleet.device]]
+        id = "mac:02:8f:77:ec:e7:e0"
+        name = "garage"
+        circuit = "A"
+        model = "S21 Pro"
+        power = "3.5 kW"
+        max_chip = "80 C"
+        tune = "off"
+        work_scale = 4294967296
+        password = "hidden"
+        switch = { mqtt = "plug/7", state = "plug/7/is", on = "ON" }
+        [[fleet.login]]
+        firmware = "braiins_os"
+        user = "root"
+        password = "secret"
+    "#;
+    let fleet = good(text).fleet;
+    assert_eq!(fleet.circuits().path("A").count(), 2);
+    assert_eq!(fleet.circuits[1].circuit.limit.get(), 16.0 * 230.0 * 3.0 * 0.8);
+    assert_eq!(fleet.circuits.iter().filter(|fed| fed.meter.is_some()).count(), 2);
+    let device = &fleet.devices[0];
+    assert_eq!(device.model.as_deref(), Some("Antminer S21 Pro"));
+    assert_eq!(device.work_scale.get(), 4_294_967_296.0);
+    assert!(device.switch.is_some() && device.login.is_some() && device.tune == Some(None));
+    assert_eq!((fleet.scan.len(), fleet.tune.is_some()), (3, true));
+    let shown = format!("{fleet:?}");
+    assert!(!shown.contains("secret") && !shown.contains("hidden"));
+    for (text, said) in [
+        ("[fleet]\nscan = [\"home\"]", "is no range"),
+        ("[fleet]\nscan = [\"8.8.8.0/24\"]", "a public address"),
+        ("[fleet]\ntune = \"fun\"", "is no goal"),
+        ("[[fleet.circuit]]\nname = \"a\"", "limit (or amperes) are needed"),
+        ("[[fleet.circuit]]\nname = \"a\"\nlimit = \"1 kW\"\nfeeds_from = \"b\"", "hangs on \"b\""),
+        (
+            "[[fleet.device]]\nip = \"10.0.0.1\"\ncircuit = \"x\"",
+            "no [[fleet.circuit]] of that name",
+        ),
+        ("[[fleet.device]]\nmodel = \"S99\"\nip = \"10.0.0.1\"", "the catalogue has no machine"),
+        ("[[fleet.device]]\nname = \"attic\"", "which machine this is"),
+        ("[[fleet.device]]\nip = \"10.0.0.1\"\nmeter = { mqtt = \"a\" }", "needs a broker"),
+        ("[[fleet.login]]\nfirmware = \"dos\"", "must be \"braiins_os\""),
+    ] {
+        let problems = Config::parse(text, Path::new(".")).unwrap_err();
+        assert!(problems.iter().any(|p| p.sentence.contains(said)), "{text}: {problems:?}");
+    }
+}
+
+#[test]
 fn every_fault_is_told_with_its_line_its_key_and_a_remedy() {
     for (text, said) in [
         // Unknown keys.
@@ -478,11 +546,17 @@ fn the_comments_of_a_written_file_show_every_key_with_its_true_default() {
     let mut config = commented_out.unwrap_or_else(|problems| panic!("{problems:?}"));
     assert_eq!(config.chain.nodes.len(), 2);
     config.chain.nodes.truncate(1);
+    // Of these no example is a default.
+    let shown = std::mem::take(&mut config.fleet);
+    assert_eq!((shown.circuits.len(), shown.devices.len(), shown.logins.len()), (1, 1, 1));
+    let (circuits, devices, logins, broker) = (vec![], vec![], vec![], None);
+    let rest = Fleet { circuits, devices, logins, broker, ..shown };
+    assert_eq!(format!("{rest:?}"), format!("{:?}", Fleet::default()));
     assert_eq!(format!("{config:?}"), format!("{plain:?}"));
     for key in keys {
         let name = key.name;
         let shown = text.lines().any(|line| {
-            let line = line.trim_start_matches(['#', '[']);
+            let line = line.trim_start_matches(['#', '[', ' ']);
             line.starts_with(name) || line.starts_with(&format!("{}.{name}]", key.table))
         });
         assert!(shown, "{name} of [{}] is not in the file that init writes", key.table);

@@ -2,7 +2,7 @@
 //! with their defaults, so that a reader finds every key in the file itself.
 
 use super::{
-    LogFormat, default_url,
+    Fleet, LogFormat, default_url,
     value::{show_duration, show_size},
 };
 use chain::{Auth, Network};
@@ -89,6 +89,7 @@ url = {url}
     stratum(&mut text, *listen);
     let json = log_name(LogFormat::Json);
     let human = log_name(LogFormat::Human);
+    let fleet = fleet();
     // Writing to a String cannot fail.
     let _ = write!(
         text,
@@ -97,7 +98,7 @@ url = {url}
 # machine only; "0.0.0.0:8080" shows them to your whole network.
 listen = "{web}"
 
-[log]
+{fleet}[log]
 # "{human}" or "{json}".
 #format = "{human}"
 # error, warn, info, debug or trace.
@@ -166,6 +167,100 @@ listen = "{listen}"
 
 "##
     );
+}
+
+fn fleet() -> String {
+    let Fleet { scan_every, read_every, sockets, connections_per_second, .. } = Fleet::default();
+    let (scan_every, read_every) = (show_duration(scan_every), show_duration(read_every));
+    format!(
+        r##"# Your machines. Who mines here from your own network is asked who it is, and watched.
+[fleet]
+#enabled = true
+# Ranges of addresses that are asked as well, such as ["10.0.0.0/24"], and how often.
+#scan = []
+#scan_every = "{scan_every}"
+# Each machine is read this often.
+#read_every = "{read_every}"
+# Connections to machines at once, and new ones a second while looking for them.
+#sockets = {sockets}
+#connections_per_second = {connections_per_second}
+# Machines that announce themselves (AxeOS) are asked, too.
+#mdns = true
+# true: Whatsminers with API version 3 are spoken to; see docs/configuration.md first.
+#whatsminer_v3 = false
+# For what all machines are tuned: "efficiency", "hashrate", "watts=800", "heat=1500".
+#tune = "off"
+
+# The broker of meters and switches.
+#[fleet.mqtt]
+#server = "127.0.0.1:1883"
+
+# A breaker, PDU or phase; machines on it never draw more together, at no instant.
+#[[fleet.circuit]]
+#name = "PDU A"
+#amperes = 16
+#volts = 230
+#phases = 1
+#continuous = 0.8
+# limit = "2.9 kW" instead of these four.
+# feeds_from = "site" names the circuit that feeds it.
+#other = "0 W"
+# Where its power is measured; modbus = "10.0.0.9:502" instead of mqtt for a register.
+#[fleet.circuit.meter]
+#mqtt = "meters/pdu-a"
+#json = "/ENERGY/Power"
+#scale = 1.0
+#unit = 255
+#register = 0
+#input = false
+#kind = "f32"
+#low_first = false
+
+# What a machine does not tell. One of id, ip or worker says which it is.
+#[[fleet.device]]
+#ip = "10.0.0.7"
+# id = "mac:02:8f:77:ec:e7:e0" instead, or its full Stratum name:
+# worker = "bc1….garage"
+#name = "garage"
+#circuit = "PDU A"
+#model = "Antminer S21 Pro"
+#power = "3500 W"
+#max_power = "3600 W"
+#max_chip = "90 C"
+#max_inlet = "45 C"
+#tune = "off"
+#work_scale = 1
+#user = "root"
+#password = "root"
+# A meter of its own, with the keys of a circuit's.
+#[fleet.device.meter]
+#modbus = "10.0.0.9:502"
+# mqtt = "…" and json = "…" instead, as above.
+#scale = 1.0
+#unit = 255
+#register = 52
+#input = false
+#kind = "f32"
+#low_first = false
+# An outlet that feeds it; modbus = "10.0.0.9:502", unit and coil instead of mqtt for a relay.
+#[fleet.device.switch]
+#mqtt = "shelly/garage/relay/0/command"
+#state = "shelly/garage/relay/0"
+#on = "on"
+#off = "off"
+#least_on = "0ms"
+#least_off = "1m"
+#unit = 255
+#coil = 0
+
+# How to get into machines of one firmware; without it the factory's login is tried.
+#[[fleet.login]]
+#firmware = "braiins_os"
+#user = "root"
+#password = "root"
+
+"##
+    )
 }
 
 fn log_name(format: LogFormat) -> &'static str {

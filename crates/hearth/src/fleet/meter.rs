@@ -18,15 +18,43 @@ use stratum::{Steer, Steered};
 /// little; more would tell no more in the time that a machine takes to settle anyway.
 const SHORTEST: Duration = Duration::from_millis(5);
 
+/// An answer this old is not asked for again when it is one machine of many that is looked at: each
+/// question costs the server's threads a look at all sessions. On the fleet's clock.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// The site's server, asked and steered.
 pub struct ServerMeter {
     bridge: Arc<Bridge>,
     steers: Mutex<HashMap<Who, Steer>>,
+    last: Mutex<Option<Asked>>,
+}
+
+/// All sessions at a moment, by where they come from and under which name.
+struct Asked {
+    at: Moment,
+    all: Vec<Worked>,
+    by: HashMap<Who, Vec<usize>>,
+}
+
+impl Asked {
+    fn new(at: Moment, all: Vec<Worked>) -> Self {
+        let mut by: HashMap<Who, Vec<usize>> = HashMap::new();
+        for (index, one) in all.iter().enumerate() {
+            by.entry(Who::Address(one.ip)).or_default().push(index);
+            by.entry(Who::Worker(one.worker.clone())).or_default().push(index);
+        }
+        Self { at, all, by }
+    }
+
+    fn of(&self, who: &Who) -> Vec<Worked> {
+        let indices = self.by.get(who).into_iter().flatten();
+        indices.filter_map(|index| self.all.get(*index).cloned()).collect()
+    }
 }
 
 impl ServerMeter {
     pub fn new(bridge: Arc<Bridge>) -> Self {
-        Self { bridge, steers: Mutex::default() }
+        Self { bridge, steers: Mutex::default(), last: Mutex::default() }
     }
 
     /// False if the server is not there, or has no room for it.
@@ -51,8 +79,22 @@ impl ServerMeter {
 
 impl Meter for ServerMeter {
     fn tallies(&self, now: Moment) -> Option<Vec<Worked>> {
-        let sessions = self.bridge.server.get()?.sessions()?;
+        // A busy reactor may take a while: others on this thread go on meanwhile.
+        let server = self.bridge.server.get()?;
+        let sessions = tokio::task::block_in_place(|| server.sessions())?;
         Some(sessions.into_iter().map(|session| worked(session, now)).collect())
+    }
+
+    fn tallies_of(&self, who: &Who, now: Moment) -> Option<Vec<Worked>> {
+        // Held while the server is asked, so that many looks at once are one question.
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(asked) = last.as_ref().filter(|asked| now.since(asked.at) < FRESH) {
+            return Some(asked.of(who));
+        }
+        let asked = Asked::new(now, self.tallies(now)?);
+        let ours = asked.of(who);
+        *last = Some(asked);
+        Some(ours)
     }
 
     fn share_interval(&self, who: &Who, interval: Option<Duration>) {

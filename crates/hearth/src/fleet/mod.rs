@@ -1,6 +1,14 @@
 //! The fleet in this program: its commands, and what ties its room to the Stratum server's.
 
+mod declared;
+mod find;
+mod http;
+mod links;
 pub mod meter;
+mod metered;
 pub mod model;
+pub mod run;
 pub mod scan;
+pub mod tune;
+mod tuning;
 pub mod view;

@@ -31,7 +31,6 @@ pub struct View {
     work: HashMap<DeviceId, VecDeque<Tally>>,
     /// By circuit, as its meter last said.
     pub metered: BTreeMap<Arc<str>, (Reading<Watts>, Ratio)>,
-    pub outcomes: HashMap<DeviceId, &'static str>,
     pub tuning: HashMap<DeviceId, shown::Tuning>,
 }
 
@@ -177,7 +176,7 @@ impl View {
             verified_error_ths: rate.zip(error).map(|(rate, error)| rate * error),
             chip_c: device.known.chip.map(|chip| chip.value.get()),
             age_s: last.map(|settings| settings.age(now).as_secs()),
-            outcome_last: self.outcomes.get(&device.id).map(|outcome| (*outcome).into()),
+            outcome_last: device.last_outcome.as_ref().map(|last| last.name().into()),
             tuning: self.tuning.get(&device.id).cloned(),
         }
     }
@@ -185,8 +184,9 @@ impl View {
 
 /// Power by the best source that is known of a machine.
 pub fn estimate(device: &Device, now: Moment) -> Option<Estimate> {
+    let own_meter = Ratio::new(Source::Meter.usual_error()).ok();
     let sources = Sources {
-        meter: None,
+        meter: device.metered_power.zip(own_meter),
         firmware: device.known.power,
         operator: device.declared_power,
         nameplate: model::nameplate(device),

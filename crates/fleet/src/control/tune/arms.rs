@@ -5,10 +5,10 @@ use super::{
     journal::{LONGEST, ends, sync_folder},
 };
 use crate::{
-    command::Command,
+    command::{Command, WorkMode},
     control::{Clock, Meter, Who},
     driver::Driver,
-    tuner::{Arm, ArmAction, ArmFound, ArmSeen, Arms, Policy},
+    tuner::{ArmAction, ArmFound, ArmSeen, Arms, Policy},
     verify,
     work::WorkScale,
 };
@@ -21,6 +21,7 @@ use std::{
     pin::pin,
     time::Duration,
 };
+use units::Watts;
 
 /// How a choice is carried out.
 pub struct ArmPlan<'a> {
@@ -65,6 +66,36 @@ struct Row {
     at_s: f64,
     setting: String,
     last_good: String,
+    /// The last good one so that it can be told again.
+    home: Option<Home>,
+}
+
+/// A command that an arm may have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Home {
+    Profile(String),
+    PowerLimitW(f64),
+    Mode(WorkMode),
+}
+
+impl Home {
+    fn of(command: &Command) -> Option<Self> {
+        match command {
+            Command::Profile(name) => Some(Self::Profile(name.clone())),
+            Command::PowerLimit(watts) => Some(Self::PowerLimitW(watts.get())),
+            Command::Mode(mode) => Some(Self::Mode(*mode)),
+            _ => None,
+        }
+    }
+
+    fn command(self) -> Option<Command> {
+        match self {
+            Self::Profile(name) => Some(Command::Profile(name)),
+            Self::PowerLimitW(watts) => Watts::new(watts).ok().map(Command::PowerLimit),
+            Self::Mode(mode) => Some(Command::Mode(mode)),
+        }
+    }
 }
 
 /// Finds the best of a machine's arms. However it ends, its share interval is the usual one again and it
@@ -104,14 +135,12 @@ pub async fn recover_arm(
     link: &dyn Driver,
     clock: &Clock,
     journal: &Path,
-    arms: &[Arm],
 ) -> Result<Option<Command>, TuneError> {
     let wrong = |error| TuneError::Journal { path: journal.into(), error };
     let text = ends(journal).map_err(wrong)?;
     let row = text.lines().filter_map(|line| serde_json::from_str::<Row>(line).ok()).next_back();
     let Some(row) = row.filter(|row| row.step == "applying") else { return Ok(None) };
-    let home = arms.iter().map(|arm| &arm.command).find(|arm| arm.to_string() == row.last_good);
-    let Some(home) = home.cloned() else { return Ok(None) };
+    let Some(home) = row.home.and_then(Home::command) else { return Ok(None) };
     if !insist(link, clock, &home).await {
         return Err(TuneError::NotRestored(home));
     }
@@ -242,6 +271,7 @@ fn write(
         at_s: clock.now().0.as_secs_f64(),
         setting: setting.to_string(),
         last_good: good.to_string(),
+        home: Home::of(good),
     };
     let put = || -> io::Result<()> {
         if let Some(folder) = path.parent() {

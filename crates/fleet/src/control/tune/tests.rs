@@ -508,7 +508,7 @@ async fn profiles_are_chosen_by_verified_work_and_a_crash_in_a_trial_is_mended()
         let work = tune_arms(&machine, &machine.0, &clock, &arms, tuner(), never, &mut told);
         assert!(tokio::time::timeout(clock.real(Duration::from_secs(380)), work).await.is_err());
     }
-    let home = recover_arm(&machine, &clock, &journal, &profiles()).await.unwrap();
+    let home = recover_arm(&machine, &clock, &journal).await.unwrap();
     assert_eq!(home, Some(Command::Profile("stock".into())));
     assert_eq!(machine.0.setting(), point(525.0, 1150.0));
     let mut told = |_| {};
@@ -517,7 +517,7 @@ async fn profiles_are_chosen_by_verified_work_and_a_crash_in_a_trial_is_mended()
         tune_arms(&machine, &machine.0, &clock, &arms, tuner(), never, &mut told).await.unwrap();
     let ArmEnd::Found(found) = end else { panic!("{end:?}") };
     assert_eq!((found.arm, machine.0.setting()), (1, point(450.0, 1060.0)));
-    assert_eq!(recover_arm(&machine, &clock, &journal, &profiles()).await.unwrap(), None);
+    assert_eq!(recover_arm(&machine, &clock, &journal).await.unwrap(), None);
 }
 
 fn fleet_with(bench: &Arc<Bench>, able: Capabilities) -> (Arc<Fleet>, DeviceId) {

@@ -1,0 +1,286 @@
+//! The whole program and a farm of emulated machines at the real ports of their own addresses: found,
+//! shown, tuned, and put back after a crash. Ports below 1024 must be allowed.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use api::{Status, fleet::Device};
+use serde_json::Value;
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+use twin::{
+    farm::{FarmConfig, Faults, Kind},
+    node::{NodeOptions, PrivateNetwork, PrivateNode},
+};
+
+/// Nobody has its keys.
+const OWNER: &str = "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx";
+/// A Bitaxe in the range that is scanned, and one of Braiins OS that is only known by its work.
+const SCANNED: &str = "127.0.88.1";
+const STRANGER: &str = "127.0.89.1";
+
+#[test]
+fn machines_are_found_by_range_and_by_their_work_and_tuned_and_a_crash_in_a_trial_is_mended() {
+    let node = PrivateNode::start(NodeOptions::new(PrivateNetwork::Signet)).unwrap();
+    let mut hearth = Hearth::start(&node);
+    let _scanned = Farm::start(&hearth, SCANNED, "gamma:1", "1");
+    let _stranger = Farm::start(&hearth, STRANGER, "braiins-s21pro:1", "60");
+
+    let proves = |device: &Device| device.presence == "online" && device.verified_ths.is_some();
+    let status = hearth.until("both machines with verified work", |status| {
+        [SCANNED, STRANGER].iter().all(|ip| at(status, ip).is_some_and(proves))
+    });
+    let gamma = at(&status, SCANNED).unwrap().clone();
+    assert_eq!((gamma.firmware.as_str(), gamma.control.as_str()), ("AxeOS", "firmware"));
+    assert_eq!(gamma.model.as_deref(), Some("Bitaxe Gamma"));
+    assert_eq!(gamma.circuit.as_deref(), Some("garage"));
+    assert!(gamma.id.starts_with("mac:") && gamma.workers.len() == 1, "{gamma:?}");
+    assert!((15.0..20.0).contains(&gamma.power_w.unwrap()), "{gamma:?}");
+    if cfg!(feature = "asic") {
+        let braiins = at(&status, STRANGER).unwrap();
+        assert_eq!(
+            (braiins.firmware.as_str(), braiins.control.as_str()),
+            ("Braiins OS", "firmware")
+        );
+        assert!(braiins.id.starts_with("mac:"), "{braiins:?}");
+    }
+    let metrics = get(hearth.web, "/metrics").unwrap();
+    assert!(metrics.contains("hearth_fleet"), "{metrics}");
+
+    // Nothing is changed without the token.
+    let asked = r#"{"device":"127.0.88.1","goal":"efficiency"}"#;
+    let head = format!(
+        "POST /api/v1/fleet/tune HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {}\r\n",
+        asked.len()
+    );
+    let refused = say(hearth.web, &format!("{head}\r\n{asked}")).unwrap();
+    assert!(refused.starts_with("HTTP/1.0 401"), "{refused}");
+
+    // A short tuning, ended by its time, leaves the machine where it was good.
+    let tuned = hearth.tune(&["bitaxe", "--time", "45s", "--json"]).output().unwrap();
+    let rows = rows(&tuned.stdout);
+    assert!(tuned.status.success(), "{}", String::from_utf8_lossy(&tuned.stderr));
+    assert!(rows.iter().any(|row| row["event"] == "step"), "{rows:?}");
+    assert!(rows.iter().any(|row| row["event"] == "good" && row["power_w"].is_f64()), "{rows:?}");
+    assert_eq!(rows.last().unwrap()["event"], "stopped", "{rows:?}");
+    let (_, good) = hearth.last_step();
+    assert_eq!(setting(), good);
+    let status = hearth.status().unwrap();
+    assert_eq!(at(&status, SCANNED).unwrap().tuning.as_ref().unwrap().phase, "stopped");
+
+    // Killed in the middle of a trial, it is put back at the next start.
+    let mut tuning = hearth.tune(&["bitaxe", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(tuning.stdout.take().unwrap()).lines();
+    let step = lines.map(Result::unwrap).find(|line| line.contains("\"event\":\"step\""));
+    let step: Value = serde_json::from_str(&step.unwrap()).unwrap();
+    let tried = (step["frequency_mhz"].as_f64().unwrap(), step["voltage_mv"].as_f64().unwrap());
+    wait("the trial at the machine", || setting() == tried);
+    hearth.kill();
+    drop(tuning.kill());
+    tuning.wait().unwrap();
+    let (applying, good) = hearth.last_step();
+    assert!(applying && setting() != good, "{tried:?} {good:?}");
+    hearth.restart();
+    wait("the last good setting", || setting() == good);
+    wait("the return in the journal", || !hearth.last_step().0);
+}
+
+fn at<'a>(status: &'a Status, ip: &str) -> Option<&'a Device> {
+    let devices = &status.fleet.as_ref()?.devices;
+    devices.iter().find(|device| device.address.as_deref() == Some(ip))
+}
+
+fn rows(output: &[u8]) -> Vec<Value> {
+    String::from_utf8_lossy(output)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Clock and voltage as the machine tells them, MHz and mV.
+fn setting() -> (f64, f64) {
+    let body = get(SocketAddr::new(SCANNED.parse().unwrap(), 80), "/api/system/info").unwrap();
+    let told: Value = serde_json::from_str(&body).unwrap();
+    (told["frequency"].as_f64().unwrap(), told["coreVoltage"].as_f64().unwrap())
+}
+
+fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited for {what}");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn say(to: SocketAddr, words: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(to).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+    stream.write_all(words.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+fn get(from: SocketAddr, path: &str) -> Option<String> {
+    let ask = format!("GET {path} HTTP/1.0\r\nHost: {from}\r\nConnection: close\r\n\r\n");
+    let answer = say(from, &ask)?;
+    Some(answer.split_once("\r\n\r\n")?.1.to_string())
+}
+
+/// The program as a process of its own.
+struct Hearth {
+    process: Child,
+    stratum: SocketAddr,
+    web: SocketAddr,
+    folder: TempDir,
+}
+
+impl Hearth {
+    fn start(node: &PrivateNode) -> Self {
+        let (stratum, web) = (free_port(), free_port());
+        let folder = tempfile::tempdir().unwrap();
+        let (url, cookie) = (node.rpc_url(), node.cookie_path().display());
+        let text = format!(
+            "network = \"signet\"\n[[node]]\nurl = \"{url}\"\ncookie = \"{cookie}\"\n\
+             [stratum]\nshares_per_minute = 60\n\
+             [[stratum.port]]\nlisten = \"{stratum}\"\nstart_difficulty = 1e-6\n\
+             min_difficulty = 1e-9\nfractional = true\n[web]\nlisten = \"{web}\"\n\
+             [fleet]\nscan = [\"127.0.88.0/29\"]\nread_every = \"1s\"\n\
+             [[fleet.circuit]]\nname = \"garage\"\nlimit = \"60 W\"\n\
+             [[fleet.device]]\nip = \"{SCANNED}\"\nname = \"bitaxe\"\ncircuit = \"garage\"\n\
+             work_scale = {}\n",
+            scale(Kind::BitaxeGamma),
+        );
+        fs::write(folder.path().join("hearth.toml"), text).unwrap();
+        let process = serve(folder.path());
+        let mut hearth = Self { process, stratum, web, folder };
+        hearth.wait_until_up();
+        hearth
+    }
+
+    fn restart(&mut self) {
+        self.process = serve(self.folder.path());
+        self.wait_until_up();
+    }
+
+    fn kill(&mut self) {
+        // May have ended by itself already.
+        let _ = self.process.kill();
+        self.process.wait().unwrap();
+    }
+
+    fn wait_until_up(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.status().is_none() {
+            assert!(self.process.try_wait().unwrap().is_none(), "the program has ended");
+            assert!(Instant::now() < deadline, "the program does not come up");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn status(&self) -> Option<Status> {
+        serde_json::from_str(&get(self.web, "/api/v1/status")?).ok()
+    }
+
+    fn until(&self, what: &str, is_so: impl Fn(&Status) -> bool) -> Status {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        loop {
+            match self.status() {
+                Some(status) if is_so(&status) => return status,
+                status => {
+                    let fleet = status.map(|status| (status.fleet, status.workers));
+                    assert!(Instant::now() < deadline, "waited for {what}: {fleet:#?}");
+                }
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn tune(&self, arguments: &[&str]) -> Command {
+        let mut command = program(self.folder.path());
+        command.arg("tune").args(arguments).args(["-c", "hearth.toml"]);
+        command
+    }
+
+    /// The last line of the Bitaxe's journal: whether a setting is being tried, and which one was good.
+    fn last_step(&self) -> (bool, (f64, f64)) {
+        let folder = self.folder.path().join("hearth-data/signet/tune");
+        let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+        let journal: Vec<PathBuf> =
+            files.filter(|path| path.extension().is_some_and(|e| e == "jsonl")).collect();
+        let [journal] = journal.as_slice() else { panic!("{journal:?}") };
+        let text = fs::read_to_string(journal).unwrap();
+        let last: Value = serde_json::from_str(text.trim_end().lines().last().unwrap()).unwrap();
+        let applying = last["step"] == "applying";
+        let (clock, voltage) = match applying {
+            true => ("last_good_frequency_mhz", "last_good_voltage_mv"),
+            false => ("frequency_mhz", "voltage_mv"),
+        };
+        (applying, (last[clock].as_f64().unwrap(), last[voltage].as_f64().unwrap()))
+    }
+}
+
+impl Drop for Hearth {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// `hearth twin farm`.
+struct Farm(Child);
+
+impl Farm {
+    fn start(hearth: &Hearth, first: &str, mix: &str, speed: &str) -> Self {
+        let mut command = program(hearth.folder.path());
+        let stratum = hearth.stratum.to_string();
+        command.args(["twin", "farm", "--first", first, "--mix", mix, "--user", OWNER]);
+        command.args(["--stratum", &stratum, "--every", "10m", "--speed", speed]);
+        Self(command.stdout(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Farm {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        self.0.wait().unwrap();
+    }
+}
+
+/// Emulated hashes behind each real one of a kind, as the farm has it.
+fn scale(kind: Kind) -> f64 {
+    let config = FarmConfig {
+        first: SCANNED.parse().unwrap(),
+        machines: vec![kind],
+        stratum: None,
+        user: String::new(),
+        scale: None,
+        speed: 1.0,
+        ambient: units::Celsius::new(25.0).unwrap(),
+        port_shift: 0,
+        faults: Faults::default(),
+        light: false,
+        seed: 1,
+    };
+    config.scale_of(kind)
+}
+
+fn serve(folder: &Path) -> Child {
+    program(folder).args(["serve", "-c", "hearth.toml"]).stdout(Stdio::null()).spawn().unwrap()
+}
+
+fn program(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
+    command.current_dir(folder).env("RUST_LOG", "error").stdin(Stdio::null());
+    command
+}
+
+fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
