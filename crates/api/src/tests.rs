@@ -79,6 +79,14 @@ fn full_tree() -> Status {
             circuits: vec![fleet::Circuit { limit_w: 7400.0, ..fleet::Circuit::default() }],
             ..Fleet::default()
         }),
+        energy: Some(Energy {
+            net_w: Some(-1200.0),
+            plan: Some(energy::Plan {
+                steps: vec![energy::PlanStep::default()],
+                ..energy::Plan::default()
+            }),
+            ..Energy::default()
+        }),
     }
 }
 

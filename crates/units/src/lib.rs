@@ -3,6 +3,7 @@
 //! This crate owns the units, what one unit makes of another, and how each is read and printed.
 //! It never does I/O and never knows a protocol.
 
+mod ambient;
 mod celsius;
 mod difficulty;
 mod efficiency;
@@ -17,6 +18,7 @@ mod money;
 mod net;
 mod si;
 
+pub use ambient::{Irradiance, Kilopascals};
 pub use celsius::Celsius;
 pub use difficulty::{Difficulty, Work};
 pub use efficiency::Efficiency;

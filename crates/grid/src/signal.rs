@@ -1,0 +1,208 @@
+//! What a source may speak of, how old it may be, and what its loss means. It never holds a value.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+/// One thing that a source tells. Numbers come in the unit named here.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Signal {
+    /// Net power at the connection point, watts; positive is import.
+    NetPower,
+    /// The same of one phase: 0, 1 or 2.
+    PhasePower(usize),
+    /// What the sun's panels give, watts.
+    Pv,
+    /// Power of the battery, watts; positive charges it.
+    BatteryPower,
+    /// State of charge, percent.
+    BatteryCharge,
+    /// What the generator gives, watts.
+    Generator,
+    /// Pressure in the fuel line, kilopascals (gauge).
+    FuelPressure,
+    /// Frequency of the grid, hertz.
+    Frequency,
+    /// A temperature by name (`room`, `outdoor`, `tank top`), degrees Celsius.
+    Temperature(Arc<str>),
+    /// Power of the sun, watts per square metre.
+    Irradiance,
+    /// A contact by name (`ev plugged`, `ev charged`): 0 is no, anything else yes.
+    Contact(Arc<str>),
+    /// The price of energy that holds now, dollars per kilowatt-hour.
+    Price,
+    /// The series of prices to come.
+    Prices,
+    /// Dollars per bitcoin.
+    BitcoinPrice,
+    /// Events of a grid operator (OpenADR).
+    Events,
+    /// An aggregator's set-point.
+    SetPoint,
+    /// The dead-man's sign of life.
+    Alive,
+}
+
+/// What a site does when a signal is older than its limit. Local limits hold in every case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// The last set-points stay and no integrator moves; off-grid the loads are shed instead.
+    HoldOrShed,
+    /// Only the function that reads it stops; the rest goes on.
+    Without,
+    /// The load falls back to its first stable level, at once.
+    Shed,
+    /// The thermostat's backup: a duty that can neither freeze nor overheat.
+    Backup,
+    /// The last published series holds; past its end nothing above break-even is bought.
+    LastSeries,
+    /// What was received holds to its own end; nothing is taken to be called off.
+    ToItsEnd,
+    /// The load it enables does not run.
+    NotEnabled,
+}
+
+/// How a value came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Quality {
+    /// Told by its source.
+    #[default]
+    Measured,
+    /// Made of other values, such as a total of three phases.
+    Derived,
+    /// Written by the owner.
+    Manual,
+    /// Made up, as in a demonstration; never evidence.
+    Synthetic,
+}
+
+impl Signal {
+    /// One of each kind, in the order of the documentation's table.
+    pub fn kinds() -> Vec<Self> {
+        let name = || Arc::from("…");
+        vec![
+            Self::NetPower,
+            Self::PhasePower(0),
+            Self::Pv,
+            Self::BatteryPower,
+            Self::BatteryCharge,
+            Self::Generator,
+            Self::FuelPressure,
+            Self::Frequency,
+            Self::Temperature(name()),
+            Self::Irradiance,
+            Self::Contact(name()),
+            Self::Price,
+            Self::Prices,
+            Self::BitcoinPrice,
+            Self::Events,
+            Self::SetPoint,
+            Self::Alive,
+        ]
+    }
+
+    /// How old it may be unless the configuration says otherwise.
+    pub fn age_limit(&self) -> Duration {
+        match self {
+            Self::Frequency => Duration::from_millis(500),
+            Self::FuelPressure => Duration::from_secs(3),
+            Self::NetPower | Self::PhasePower(_) | Self::Generator => Duration::from_secs(5),
+            Self::Pv | Self::BatteryPower => Duration::from_secs(30),
+            Self::Alive => Duration::from_secs(60),
+            Self::BatteryCharge | Self::Temperature(_) | Self::Contact(_) => {
+                Duration::from_secs(10 * 60)
+            }
+            Self::Events | Self::SetPoint => Duration::from_secs(15 * 60),
+            Self::Irradiance | Self::Price => Duration::from_secs(30 * 60),
+            Self::BitcoinPrice => Duration::from_secs(6 * 3600),
+            Self::Prices => Duration::from_secs(36 * 3600),
+        }
+    }
+
+    /// What its loss means.
+    pub fn on_loss(&self) -> Loss {
+        match self {
+            Self::NetPower | Self::PhasePower(_) => Loss::HoldOrShed,
+            Self::Generator | Self::FuelPressure | Self::Alive => Loss::Shed,
+            Self::Temperature(_) => Loss::Backup,
+            Self::Prices | Self::Price => Loss::LastSeries,
+            Self::Events | Self::SetPoint => Loss::ToItsEnd,
+            Self::Contact(_) => Loss::NotEnabled,
+            Self::Pv
+            | Self::BatteryPower
+            | Self::BatteryCharge
+            | Self::Frequency
+            | Self::Irradiance
+            | Self::BitcoinPrice => Loss::Without,
+        }
+    }
+
+    /// The same as a sentence, for the status page and the documentation.
+    pub fn loss_sentence(&self) -> &'static str {
+        match self {
+            Self::NetPower => {
+                "on-grid the last set-points stay and no integrator moves; off-grid loads are shed"
+            }
+            Self::PhasePower(_) => "as for net power, for what is bound to that phase",
+            Self::Pv => "surplus is taken from net power alone",
+            Self::BatteryPower | Self::BatteryCharge => {
+                "the battery is left alone: neither planned nor counted on"
+            }
+            Self::Generator => "off-grid loads are shed to the first stable level",
+            Self::FuelPressure => "taken as low: loads are shed as if the fuel ran out",
+            Self::Frequency => "droop stops where it stands and its reserve is reported as lost",
+            Self::Temperature(_) => {
+                "the heater keeps its backup duty, neither freezing nor overheating; \
+                 a lost outdoor temperature only makes the forecast plainer"
+            }
+            Self::Irradiance => "the sun is forecast from its panels' own past",
+            Self::Contact(_) => "taken as open: what it enables does not run",
+            Self::Price => "the day-ahead series holds, else nothing above break-even is bought",
+            Self::Prices => {
+                "the last series holds to its end, then nothing above break-even is bought"
+            }
+            Self::BitcoinPrice => "the last plan stays; no new one is made without a manual rate",
+            Self::Events => "events received hold to their own end; none is taken as called off",
+            Self::SetPoint => "the set-point holds until it expires, then the site is on its own",
+            Self::Alive => "the load it guards falls to its first level, and stays until renewed",
+        }
+    }
+}
+
+impl fmt::Display for Signal {
+    /// `net power`, `temperature of room`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NetPower => f.write_str("net power"),
+            Self::PhasePower(phase) => write!(f, "net power of phase {}", phase + 1),
+            Self::Pv => f.write_str("solar power"),
+            Self::BatteryPower => f.write_str("battery power"),
+            Self::BatteryCharge => f.write_str("battery charge"),
+            Self::Generator => f.write_str("generator power"),
+            Self::FuelPressure => f.write_str("fuel pressure"),
+            Self::Frequency => f.write_str("frequency"),
+            Self::Temperature(name) => write!(f, "temperature of {name}"),
+            Self::Irradiance => f.write_str("irradiance"),
+            Self::Contact(name) => write!(f, "contact {name}"),
+            Self::Price => f.write_str("price now"),
+            Self::Prices => f.write_str("price series"),
+            Self::BitcoinPrice => f.write_str("bitcoin price"),
+            Self::Events => f.write_str("operator events"),
+            Self::SetPoint => f.write_str("aggregator set-point"),
+            Self::Alive => f.write_str("dead-man"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documents_table_is_what_the_program_does() {
+        let document = include_str!("../../../docs/energy.md");
+        for kind in Signal::kinds() {
+            let limit = kind.age_limit().as_secs_f64();
+            let row = format!("| {kind} | {limit} s | {} |", kind.loss_sentence());
+            assert!(document.contains(&row), "docs/energy.md wants this row:\n{row}");
+        }
+    }
+}
