@@ -118,6 +118,7 @@ impl Driver for StratumOnly {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::Worked;
 
     #[test]
     fn only_three_intervals_and_half_a_minute_of_silence_are_a_pause() {
