@@ -104,3 +104,15 @@ fn the_version_is_told() {
     let version = String::from_utf8(output.stdout).unwrap();
     assert_eq!(version, format!("hearth {}\n", env!("CARGO_PKG_VERSION")));
 }
+
+#[test]
+fn to_tune_without_a_server_that_knows_the_work_says_what_to_start() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("hearth.toml"), "").unwrap();
+    let output = hearth(folder.path(), &["tune", "garage", "--for", "watts=800"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("start `hearth serve` first"), "{}", said(&output));
+    let output = hearth(folder.path(), &["tune", "garage", "--for", "fun"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("is no goal"), "{}", said(&output));
+}

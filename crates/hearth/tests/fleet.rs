@@ -15,7 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
-use twin::node::{NodeOptions, PrivateNetwork, PrivateNode};
+use twin::{
+    farm::{FarmConfig, Faults, Kind},
+    node::{NodeOptions, PrivateNetwork, PrivateNode},
+};
 
 /// Nobody has its keys.
 const OWNER: &str = "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx";
@@ -27,8 +30,8 @@ const STRANGER: &str = "127.0.89.1";
 fn machines_are_found_by_range_and_by_their_work_and_tuned_and_a_crash_in_a_trial_is_mended() {
     let node = PrivateNode::start(NodeOptions::new(PrivateNetwork::Signet)).unwrap();
     let mut hearth = Hearth::start(&node);
-    let _scanned = Farm::start(&hearth, SCANNED, "gamma:1");
-    let _stranger = Farm::start(&hearth, STRANGER, "braiins-s21pro:1");
+    let _scanned = Farm::start(&hearth, SCANNED, "gamma:1", "1");
+    let _stranger = Farm::start(&hearth, STRANGER, "braiins-s21pro:1", "60");
 
     let proves = |device: &Device| device.presence == "online" && device.verified_ths.is_some();
     let status = hearth.until("both machines with verified work", |status| {
@@ -152,9 +155,8 @@ impl Hearth {
              [fleet]\nscan = [\"127.0.88.0/29\"]\nread_every = \"1s\"\n\
              [[fleet.circuit]]\nname = \"garage\"\nlimit = \"60 W\"\n\
              [[fleet.device]]\nip = \"{SCANNED}\"\nname = \"bitaxe\"\ncircuit = \"garage\"\n\
-             work_scale = {}\n[[fleet.device]]\nip = \"{STRANGER}\"\nwork_scale = {}\n",
-            scale("gamma"),
-            scale("braiins-s21pro"),
+             work_scale = {}\n",
+            scale(Kind::BitaxeGamma),
         );
         fs::write(folder.path().join("hearth.toml"), text).unwrap();
         let process = serve(folder.path());
@@ -235,11 +237,11 @@ impl Drop for Hearth {
 struct Farm(Child);
 
 impl Farm {
-    fn start(hearth: &Hearth, first: &str, mix: &str) -> Self {
+    fn start(hearth: &Hearth, first: &str, mix: &str, speed: &str) -> Self {
         let mut command = program(hearth.folder.path());
         let stratum = hearth.stratum.to_string();
         command.args(["twin", "farm", "--first", first, "--mix", mix, "--user", OWNER]);
-        command.args(["--stratum", &stratum, "--every", "10m"]);
+        command.args(["--stratum", &stratum, "--every", "10m", "--speed", speed]);
         Self(command.stdout(Stdio::null()).spawn().unwrap())
     }
 }
@@ -252,9 +254,7 @@ impl Drop for Farm {
 }
 
 /// Emulated hashes behind each real one of a kind, as the farm has it.
-fn scale(kind: &str) -> f64 {
-    use twin::farm::{FarmConfig, Faults, Kind};
-    let kind = Kind::ALL.into_iter().find(|known| known.name() == kind).unwrap();
+fn scale(kind: Kind) -> f64 {
     let config = FarmConfig {
         first: SCANNED.parse().unwrap(),
         machines: vec![kind],

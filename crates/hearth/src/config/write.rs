@@ -202,7 +202,8 @@ fn fleet() -> String {
 #volts = 230
 #phases = 1
 #continuous = 0.8
-# limit = "2.9 kW" instead of these four; feeds_from = "…" names what feeds it.
+# limit = "2.9 kW" instead of these four.
+# feeds_from = "site" names the circuit that feeds it.
 #other = "0 W"
 # Where its power is measured; modbus = "10.0.0.9:502" instead of mqtt for a register.
 #[fleet.circuit.meter]
@@ -218,7 +219,8 @@ fn fleet() -> String {
 # What a machine does not tell. One of id, ip or worker says which it is.
 #[[fleet.device]]
 #ip = "10.0.0.7"
-# id = "mac:02:8f:77:ec:e7:e0" or worker = "bc1….garage" instead.
+# id = "mac:02:8f:77:ec:e7:e0" instead, or its full Stratum name:
+# worker = "bc1….garage"
 #name = "garage"
 #circuit = "PDU A"
 #model = "Antminer S21 Pro"

@@ -3,7 +3,7 @@
 
 use super::declared::Declarations;
 use crate::config;
-use fleet::{control::Clock, drivers::meter::PowerMeter, readings::Reading};
+use fleet::{DriverError, control::Clock, drivers::meter::PowerMeter, readings::Reading};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -70,7 +70,7 @@ impl Metered {
 
     async fn watch(self: Arc<Self>, of: Of, meter: PowerMeter, every: Duration, clock: Clock) {
         let mut well = true;
-        let take = |told| match told {
+        let take = |told: Result<Watts, DriverError>| match told {
             Ok(watts) => {
                 if !well {
                     tracing::info!(?of, "the meter answers again");

@@ -10,12 +10,12 @@ use fleet::{
     Device, DeviceId, Driver,
     control::{
         Fleet, Meter, Staged,
-        tune::{self, ArmEnd, ArmPlan, End, Journal, Plan, TuneError},
+        tune::{self, ArmEnd, ArmNews, ArmPlan, End, Journal, News, Plan, TuneError},
     },
     device::Presence,
     power::FRESH,
     readings::{Moment, Readings},
-    tuner::{Arms, Goal, Policy, Suit, suit},
+    tuner::{Arms, Goal, GoalError, Policy, Suit, suit},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -125,7 +125,8 @@ impl Tunings {
         let task = match asked.undo {
             true => Task::Undo,
             false => {
-                let goal: Goal = asked.goal.parse().map_err(|e| format!("{e}"))?;
+                let goal: Goal =
+                    asked.goal.parse().map_err(|error: GoalError| error.to_string())?;
                 self.suited(&device, &goal)?;
                 let time = asked.time_s.map(Duration::from_secs);
                 Task::Tune { goal, time, keep_on: false }
@@ -391,7 +392,7 @@ impl Tunings {
                     keep_on,
                 };
                 let mut journal = Journal::open(&self.journal(id)).map_err(words)?;
-                let mut news = |news| self.tell(id, Row::from(&news));
+                let mut news = |news: News| self.tell(id, Row::from(&news));
                 let end =
                     tune::tune(&link, meter, &fleet.clock, &plan, &mut journal, stop, &mut news);
                 Ok(Some(match end.await.map_err(words)? {
@@ -415,7 +416,7 @@ impl Tunings {
                 let commands: Vec<_> = arms.iter().map(|arm| arm.command.clone()).collect();
                 let arms = Arms::new(goal, policy, device.limits, arms, start);
                 let arms = arms.ok_or("it is at no setting that is known")?;
-                let mut news = |news| self.tell(id, Row::from(&news));
+                let mut news = |news: ArmNews| self.tell(id, Row::from(&news));
                 let end = tune::tune_arms(&link, meter, &fleet.clock, &plan, arms, stop, &mut news);
                 Ok(Some(match end.await.map_err(words)? {
                     ArmEnd::Found(found) => match commands.get(found.arm) {

@@ -1,12 +1,10 @@
 //! Meters and switches of `[fleet]`: where each is and how it is spoken to.
 
-use super::{
-    super::{
-        DAY,
-        section::{Fault, Read, Section},
-        value,
-    },
-    Switch,
+use super::Switch;
+use crate::config::{
+    DAY,
+    section::{Fault, Read, Section},
+    value,
 };
 use fleet::drivers::{
     meter::{self, PowerMeter, Word},
