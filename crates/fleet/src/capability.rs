@@ -100,6 +100,18 @@ impl Capabilities {
 mod tests {
     use super::*;
 
+    /// Others have capped every machine at 5 kW (fleet.md section 1).
+    #[test]
+    fn a_machine_of_more_than_five_kilowatts_takes_all_that_it_says_it_takes() {
+        let watts = |w| Watts::new(w).unwrap();
+        let m63s = Capabilities {
+            power: Range::new(watts(3000.0), watts(7800.0)),
+            ..Capabilities::of([Verb::PowerLimit])
+        };
+        assert_eq!(m63s.check(&Command::PowerLimit(watts(7215.0))), Ok(()));
+        assert!(matches!(m63s.check(&Command::PowerLimit(watts(7801.0))), Err(Refusal::Limit(_))));
+    }
+
     #[test]
     fn what_a_machine_cannot_do_is_refused_before_it_is_sent() {
         let mhz = |f| Megahertz::new(f).unwrap();

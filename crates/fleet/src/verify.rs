@@ -235,6 +235,18 @@ mod tests {
     }
 
     #[test]
+    fn a_resume_that_lost_the_power_mode_is_noticed() {
+        let state = |mining, mode| State {
+            settings: Settings { mining: Some(mining), mode: Some(mode), ..Settings::default() },
+            ..State::default()
+        };
+        let (before, after) = (state(false, WorkMode::Low), state(true, WorkMode::Normal));
+        let got = judge(&Command::Resume, &yes(), Some(&before), Some(&after), true);
+        assert_eq!(got.outcome, Outcome::Verified);
+        assert_eq!(got.surprises, [Surprise::SettingChanged("mode")]);
+    }
+
+    #[test]
     fn a_reboot_shows_in_the_uptime_alone() {
         let up = |secs| {
             let mut state = State::default();

@@ -205,3 +205,23 @@ async fn what_a_machine_ignores_or_refuses_is_told_as_that() {
         farm.stop().await;
     }
 }
+
+#[tokio::test]
+async fn who_asks_often_is_answered_from_the_live_stream() {
+    let (farm, at) = farm(118, Kind::BitaxeGamma).await;
+    let driver = drivers::open(at, Firmware::AxeOs).unwrap();
+    for _ in 0..20 {
+        read(&*driver).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // From now on nobody who connects is answered: only the open stream still tells.
+    farm.set_fault(0, Some(Fault::Mute));
+    let before = read(&*driver).await;
+    farm.set_ambient(Celsius::new(35.0).unwrap());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let after = read(&*driver).await;
+    assert!(after.readings.chip.unwrap() > before.readings.chip.unwrap());
+    assert_eq!(after.settings, before.settings);
+    let stranger = drivers::open(at, Firmware::AxeOs).unwrap();
+    assert!(matches!(stranger.read().await, Err(DriverError::Silent(_))));
+}

@@ -27,7 +27,11 @@ impl Drop for Listening {
 
 /// Where announced machines are, from now on, until dropped.
 pub fn announced() -> Result<impl Stream<Item = IpAddr> + Send, NoMulticast> {
-    let listening = Listening(ServiceDaemon::new()?);
+    heard(ServiceDaemon::new()?)
+}
+
+fn heard(daemon: ServiceDaemon) -> Result<impl Stream<Item = IpAddr> + Send, NoMulticast> {
+    let listening = Listening(daemon);
     let events: Receiver<ServiceEvent> = listening.0.browse(SERVICE)?;
     let events = futures_util::stream::unfold((events, listening), async |(events, listening)| {
         let event = events.recv_async().await.ok()?;
@@ -48,25 +52,50 @@ fn addresses(event: ServiceEvent) -> Vec<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{pin::pin, time::Duration};
+    use crate::{Endpoint, Firmware, discovery::probe::probe};
+    use mdns_sd::IfKind;
+    use std::{collections::BTreeSet, net::Ipv4Addr, pin::pin, time::Duration};
+    use twin::farm::{Announced, Farm, FarmConfig, Faults, Kind};
+
+    /// A private port of multicast DNS, so that nothing else on this computer is heard.
+    const PORT: u16 = 25_353;
+    const SHIFT: u16 = 23_000;
 
     #[tokio::test]
-    async fn a_machine_that_announces_itself_is_heard_where_multicast_goes_through() {
-        let ours = mdns_sd::ServiceInfo::new(
-            SERVICE,
-            "bitaxe-test",
-            "bitaxe-test.local.",
-            "",
-            80,
-            None::<std::collections::HashMap<String, String>>,
-        );
-        let speaks = ServiceDaemon::new().unwrap();
-        speaks.register(ours.unwrap().enable_addr_auto()).unwrap();
-        let mut heard = pin!(announced().unwrap());
-        match tokio::time::timeout(Duration::from_secs(10), heard.next()).await {
-            Ok(ip) => assert!(ip.is_some()),
-            Err(_) => eprintln!("NOT TESTED: multicast does not go through here"),
+    async fn every_bitaxe_that_announces_itself_is_heard_and_answers_and_no_other_machine_is() {
+        let farm = Farm::start(FarmConfig {
+            first: Ipv4Addr::new(127, 0, 117, 1),
+            machines: vec![Kind::BitaxeGamma, Kind::AvalonQ, Kind::BitaxeGamma],
+            stratum: None,
+            user: "farm".into(),
+            scale: None,
+            speed: 1.0,
+            ambient: units::Celsius::new(25.0).unwrap(),
+            port_shift: SHIFT,
+            faults: Faults::default(),
+            light: true,
+            seed: 1,
+        })
+        .await
+        .unwrap();
+        let _announced = Announced::start(&farm, PORT).unwrap();
+        let daemon = ServiceDaemon::new_with_port(PORT).unwrap();
+        daemon.disable_interface(IfKind::All).unwrap();
+        daemon.enable_interface(IfKind::LoopbackV4).unwrap();
+        let mut stream = pin!(heard(daemon).unwrap());
+        let mut found = BTreeSet::new();
+        let all = async {
+            while found.len() < 2 {
+                found.insert(stream.next().await.unwrap());
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), all).await.expect("both are heard");
+        let address = |last| IpAddr::from([127, 0, 117, last]);
+        assert_eq!(found, BTreeSet::from([address(1), address(3)]));
+        for ip in found {
+            let at = Endpoint { ip, http: 80 + SHIFT, cgminer: 4028 + SHIFT };
+            let machine = probe(at).await.unwrap();
+            assert_eq!(machine.identity.firmware, Firmware::AxeOs);
         }
-        let _ = speaks.shutdown();
     }
 }

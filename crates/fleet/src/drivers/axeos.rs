@@ -1,5 +1,7 @@
 //! AxeOS: frequency, voltage, fan, target temperature, pause over REST. Never writes a pool, and never
-//! takes the input rail for the core voltage.
+//! takes the input rail for the core voltage. Who asks often is answered from the machine's live stream.
+
+pub mod live;
 
 use super::{
     READ_DEADLINE, http,
@@ -30,12 +32,14 @@ const REBOOT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct AxeOs {
     at: SocketAddr,
+    live: live::Live,
 }
 
 impl AxeOs {
     /// Nothing is sent yet.
     pub fn new(at: Endpoint) -> Self {
-        Self { at: SocketAddr::new(at.ip, at.http) }
+        let at = SocketAddr::new(at.ip, at.http);
+        Self { at, live: live::Live::new(at) }
     }
 
     async fn info(&self) -> Result<Value, DriverError> {
@@ -52,8 +56,10 @@ impl AxeOs {
             Ok(request) => request,
             Err(reason) => return Ok(Reply::Refused(reason.into())),
         };
-        let page = http::send(self.at, method, path, body.as_ref(), READ_DEADLINE).await?;
-        page.reply()
+        let page = http::send(self.at, method, path, body.as_ref(), READ_DEADLINE).await;
+        // Also without an answer: it may have arrived.
+        self.live.commanded();
+        page?.reply()
     }
 }
 
@@ -73,7 +79,13 @@ impl Driver for AxeOs {
     }
 
     fn read(&self) -> Pending<'_, State> {
-        Box::pin(async move { Ok(state(&self.info().await?)) })
+        Box::pin(async move {
+            let info = match self.live.info() {
+                Some(info) => info,
+                None => self.info().await?,
+            };
+            Ok(state(&info))
+        })
     }
 
     fn apply<'a>(&'a self, command: &'a Command) -> Pending<'a, Reply> {

@@ -1,5 +1,6 @@
 //! A plug, relay or contactor over MQTT or Modbus TCP: any machine is at least switchable. Keeps the
-//! least times on and off that the machine behind it needs; says of the machine itself nothing.
+//! least times on and off that the machine behind it needs; says of the machine itself nothing. A retained
+//! message is what was so once: it never proves that a command came true.
 
 use super::{CONNECT_DEADLINE, READ_DEADLINE};
 use crate::{
@@ -28,8 +29,10 @@ use tokio_modbus::{
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest message of a broker, bytes.
 const MAX_PACKET: usize = 16 * 1024;
-/// How long a retained state is waited for.
-const RETAINED: Duration = Duration::from_secs(2);
+/// How long a reading waits for a state.
+const STATE: Duration = Duration::from_secs(2);
+/// How long after a command its state is listened for: contactors and radio plugs need seconds.
+const FRESH: Duration = Duration::from_secs(8);
 
 /// By what a contact is moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +63,18 @@ pub enum Line {
     },
 }
 
+/// What counts as the state of a contact behind a broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Heard {
+    /// It was told nothing by us: what the broker keeps is the best there is.
+    #[default]
+    Untold,
+    /// It was told something and has said nothing since.
+    Nothing,
+    /// It said so after it was told.
+    Closed(bool),
+}
+
 /// A link to one contact.
 #[derive(Debug)]
 pub struct Switch {
@@ -67,6 +82,8 @@ pub struct Switch {
     least_on: Duration,
     least_off: Duration,
     moved: Mutex<Option<(bool, Instant)>>,
+    /// Since our last command over MQTT: what the contact said of itself as it happened.
+    heard: Mutex<Heard>,
     connections: AtomicU64,
 }
 
@@ -74,8 +91,8 @@ impl Switch {
     /// How long it stays open, and as a rule closed, once moved by us. To open it waits for nothing:
     /// limits win over what the machine behind it would like.
     pub fn new(line: Line, least_on: Duration, least_off: Duration) -> Self {
-        let (moved, connections) = (Mutex::default(), AtomicU64::new(0));
-        Self { line, least_on, least_off, moved, connections }
+        let (moved, heard, connections) = (Mutex::default(), Mutex::default(), AtomicU64::new(0));
+        Self { line, least_on, least_off, moved, heard, connections }
     }
 
     /// How long it must still stay as it is.
@@ -96,13 +113,7 @@ impl Switch {
             return Ok(Reply::Refused(format!("it was switched too lately; {seconds} s to wait")));
         }
         match &self.line {
-            Line::Mqtt { host, port, command, on: close, off: open, .. } => {
-                let text = if on { close } else { open };
-                let (client, mut events) = self.broker(host, *port);
-                let sent = client.try_publish(command, QoS::AtLeastOnce, false, text.as_bytes());
-                sent.map_err(|error| DriverError::Unreachable(error.to_string()))?;
-                within(READ_DEADLINE, published(&mut events)).await?;
-            }
+            Line::Mqtt { .. } => self.publish(on).await?,
             Line::Modbus { address, unit, coil } => {
                 let mut modbus = modbus(*address, *unit).await?;
                 let written =
@@ -121,22 +132,119 @@ impl Switch {
         Ok(Reply::Accepted)
     }
 
+    /// Sends it, subscribed to the state beforehand: only what the contact says from then on, and is not
+    /// a message that the broker kept, tells whether it moved.
+    async fn publish(&self, on: bool) -> Result<(), DriverError> {
+        let Line::Mqtt { host, port, command, state, on: close, off: open } = &self.line else {
+            return Ok(());
+        };
+        let text = if on { close } else { open };
+        let full = |error: rumqttc::ClientError| DriverError::Unreachable(error.to_string());
+        let (client, mut events) = self.broker(host, *port);
+        let mut in_already = false;
+        if let Some(topic) = state {
+            client.try_subscribe(topic, QoS::AtLeastOnce).map_err(full)?;
+            let granted = async {
+                while !matches!(next(&mut events, &mut in_already).await?, Incoming::SubAck(_)) {}
+                Ok(())
+            };
+            // Nothing was sent yet.
+            within(READ_DEADLINE, granted)
+                .await
+                .map_err(|error| DriverError::Unreachable(error.to_string()))?;
+        }
+        self.hear(Heard::Nothing);
+        client.try_publish(command, QoS::AtLeastOnce, false, text.as_bytes()).map_err(full)?;
+        let mut taken = false;
+        let mut came = false;
+        let both = async {
+            while !taken || (state.is_some() && !came) {
+                match next(&mut events, &mut in_already).await? {
+                    Incoming::PubAck(_) => taken = true,
+                    Incoming::Publish(told) if !told.retain => {
+                        if let Some(closed) = self.says(&told.payload) {
+                            self.hear(Heard::Closed(closed));
+                            // The old state may be told once more before the new one.
+                            came = closed == on;
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            Ok(())
+        };
+        match within(FRESH, both).await {
+            Err(error) if !taken => Err(error),
+            // The broker has it; that the contact says nothing shows when it is read.
+            _ => Ok(()),
+        }
+    }
+
+    fn hear(&self, heard: Heard) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = heard;
+    }
+
+    /// `None` for what is neither of its words.
+    fn says(&self, payload: &[u8]) -> Option<bool> {
+        let Line::Mqtt { on, off, .. } = &self.line else { return None };
+        let text = String::from_utf8_lossy(payload);
+        let is = |word: &str| text.trim().eq_ignore_ascii_case(word);
+        if is(on) { Some(true) } else { is(off).then_some(false) }
+    }
+
+    /// The state behind a broker: what is told while it listens, what was told since the last command,
+    /// or, before any command, what the broker kept. A kept message that says otherwise than the contact
+    /// itself did makes its state unknown.
+    async fn listen(
+        &self,
+        host: &str,
+        port: u16,
+        topic: &str,
+    ) -> Result<Option<bool>, DriverError> {
+        let (client, mut events) = self.broker(host, port);
+        let asked = client.try_subscribe(topic, QoS::AtLeastOnce);
+        asked.map_err(|error| DriverError::Unreachable(error.to_string()))?;
+        let heard = || *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = None;
+        let mut in_already = false;
+        let listening = async {
+            loop {
+                let Incoming::Publish(told) = next(&mut events, &mut in_already).await? else {
+                    continue;
+                };
+                match self.says(&told.payload) {
+                    Some(closed) if !told.retain => {
+                        if heard() != Heard::Untold {
+                            self.hear(Heard::Closed(closed));
+                        }
+                        return Ok(Some(closed));
+                    }
+                    closed => kept = closed,
+                }
+                match heard() {
+                    Heard::Untold => return Ok(kept),
+                    Heard::Closed(told) => return Ok(kept.filter(|kept| *kept == told)),
+                    // Only a message of the contact itself ends this.
+                    Heard::Nothing => {}
+                }
+            }
+        };
+        match timeout(STATE, listening).await {
+            Ok(state) => state,
+            Err(_) if !in_already => Err(DriverError::Unreachable("the broker is silent".into())),
+            Err(_) => Ok(match heard() {
+                Heard::Closed(told) => Some(told),
+                Heard::Untold | Heard::Nothing => None,
+            }),
+        }
+    }
+
     /// Whether it is closed; `None` if it does not tell.
     async fn closed(&self) -> Result<Option<bool>, DriverError> {
         match &self.line {
             Line::Mqtt { state: None, .. } => Ok(None),
-            Line::Mqtt { host, port, state: Some(topic), on, off, .. } => {
-                let (client, mut events) = self.broker(host, *port);
-                let asked = client.try_subscribe(topic, QoS::AtLeastOnce);
-                asked.map_err(|error| DriverError::Unreachable(error.to_string()))?;
-                match timeout(RETAINED, message(&mut events)).await {
-                    Ok(text) => {
-                        let text = text?;
-                        let is = |word: &str| text.trim().eq_ignore_ascii_case(word);
-                        Ok(if is(on) { Some(true) } else { is(off).then_some(false) })
-                    }
-                    Err(_) => Ok(None),
-                }
+            Line::Mqtt { host, port, state: Some(topic), .. } => {
+                self.listen(host, *port, topic).await
             }
             Line::Modbus { address, unit, coil } => {
                 let mut modbus = modbus(*address, *unit).await?;
@@ -178,21 +286,6 @@ async fn next(events: &mut EventLoop, in_already: &mut bool) -> Result<Incoming,
             Ok(Event::Outgoing(_)) => {}
             Err(error) if *in_already => return Err(DriverError::Garbage(error.to_string())),
             Err(error) => return Err(DriverError::Unreachable(error.to_string())),
-        }
-    }
-}
-
-async fn published(events: &mut EventLoop) -> Result<(), DriverError> {
-    let mut in_already = false;
-    while !matches!(next(events, &mut in_already).await?, Incoming::PubAck(_)) {}
-    Ok(())
-}
-
-async fn message(events: &mut EventLoop) -> Result<String, DriverError> {
-    let mut in_already = false;
-    loop {
-        if let Incoming::Publish(told) = next(events, &mut in_already).await? {
-            return Ok(String::from_utf8_lossy(&told.payload).into_owned());
         }
     }
 }

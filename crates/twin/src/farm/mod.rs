@@ -7,6 +7,7 @@
 //!   faults   sockets ◀────sensors──────────┘                 real shares ─────┘
 //! ```
 
+mod announce;
 mod device;
 pub mod fault;
 pub mod firmware;
@@ -16,6 +17,7 @@ mod sockets;
 pub mod spec;
 mod work;
 
+pub use announce::Announced;
 pub use device::Device;
 pub use fault::{Fault, Faults};
 pub use physics::{Machine, Output, Phase, Setting};

@@ -73,6 +73,8 @@ pub struct Machine {
     /// °C.
     chip: f64,
     trips: u32,
+    /// Hashes.
+    wrong: f64,
     workless: bool,
 }
 
@@ -87,6 +89,7 @@ impl Machine {
             clock: 0.0,
             chip: ambient.get(),
             trips: 0,
+            wrong: 0.0,
             workless: false,
         }
     }
@@ -160,6 +163,12 @@ impl Machine {
         let end = ambient.get() + resistance * self.watts();
         let decay = (-seconds / (resistance * self.spec.capacity)).exp();
         self.chip = end + (self.chip - end) * decay;
+        self.wrong += self.clock * 1e6 * self.spec.hashes_per_clock * self.lost() * seconds;
+    }
+
+    /// Hashes that its chips have got wrong so far: what an error counter counts.
+    pub fn wrong(&self) -> f64 {
+        self.wrong
     }
 
     /// What comes out now.

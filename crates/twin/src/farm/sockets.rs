@@ -1,21 +1,27 @@
-//! The ports of a machine: HTTP/1 on the web port, cgminer's framing on 4028, and the faults that a
+//! The ports of a machine: HTTP/1 on the web port, with the live stream where the firmware has one, cgminer's framing on 4028, and the faults that a
 //! connection can have. What is said is the firmware's; what is misheard is here.
 
 use super::{
     device::Device,
     fault::Fault,
-    firmware::{Answer, Ask, braiins_grpc},
+    firmware::{Answer, Ask, axeos, braiins_grpc},
+    spec::Kind,
 };
 use bytes::Bytes;
+use futures_util::SinkExt;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, Response, body::Incoming, header, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::de::IgnoredAny;
 use std::{sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::{sleep, timeout},
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message, handshake::derive_accept_key, protocol::Role},
 };
 
 /// Longest request, of either port.
@@ -59,7 +65,7 @@ async fn web(device: Arc<Device>, stream: TcpStream) {
     let mut server = hyper::server::conn::http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(KEPT_ALIVE).max_buf_size(MAX_REQUEST);
     // Hung up on purpose, or by the client: no news either.
-    server.serve_connection(TokioIo::new(stream), service).await.ok();
+    server.serve_connection(TokioIo::new(stream), service).with_upgrades().await.ok();
 }
 
 async fn answer(device: Arc<Device>, ask: Ask) -> Answer {
@@ -71,8 +77,26 @@ async fn answer(device: Arc<Device>, ask: Ask) -> Answer {
 /// The error is how hyper is told to close without a word.
 async fn http(
     device: Arc<Device>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Hangup> {
+    let key = request.headers().get(header::SEC_WEBSOCKET_KEY);
+    let streams = device.kind() == Kind::BitaxeGamma && request.uri().path() == axeos::LIVE;
+    if let Some(key) = key.filter(|_| streams && device.is_awake()) {
+        let accept = derive_accept_key(key.as_bytes());
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            // A client that goes away is no news.
+            if let Ok(stream) = upgrade.await {
+                live(&device, TokioIo::new(stream)).await.ok();
+            }
+        });
+        let response = Response::builder()
+            .status(101)
+            .header(header::CONNECTION, "Upgrade")
+            .header(header::UPGRADE, "websocket")
+            .header(header::SEC_WEBSOCKET_ACCEPT, accept);
+        return response.body(Full::default()).map_err(|_| Hangup);
+    }
     let (head, body) = request.into_parts();
     let authorization = head.headers.get(header::AUTHORIZATION);
     let body = timeout(REQUEST_TIME, Limited::new(body, MAX_REQUEST).collect())
@@ -93,6 +117,30 @@ async fn http(
         response = response.header(name, value);
     }
     response.body(Full::from(body)).map_err(|_| Hangup)
+}
+
+/// All that `info` tells, then what has changed, until either side ends. Faults are those of `info`.
+async fn live(device: &Device, stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Hangup> {
+    let mut stream = WebSocketStream::from_raw_socket(stream, Role::Server, None).await;
+    let ask = Ask::Http {
+        method: "GET".into(),
+        path: "/api/system/info".into(),
+        authorization: None,
+        body: vec![],
+    };
+    let mut before = None;
+    while !device.world().stopped() {
+        let (answer, late) = device.ask(&ask);
+        let Answer::Http { status: 200, body, .. } = answer else { return Err(Hangup) };
+        let now = serde_json::from_slice(&body).map_err(|_| Hangup)?;
+        if let Some(news) = axeos::live(before.as_ref(), &now) {
+            let sent = stream.send(Message::text(news.to_string()));
+            timeout(KEPT_ALIVE, sent).await.map_err(|_| Hangup)?.map_err(|_| Hangup)?;
+        }
+        before = Some(now);
+        sleep(late + device.world().real(axeos::LIVE_EVERY)).await;
+    }
+    Ok(())
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,9 @@
 use super::*;
-use rumqttc::{ConnAck, ConnectReturnCode, Packet, PubAck, Publish, SubAck, SubscribeReasonCode};
-use std::sync::Arc;
+use std::{
+    path::Path,
+    process::{Child, Stdio},
+    sync::Arc,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -37,51 +40,78 @@ async fn coil(dead: bool) -> SocketAddr {
     at
 }
 
-/// A broker with one plug behind it, whose state is retained. A stuck plug does nothing.
-async fn broker(stuck: bool) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let state = Arc::new(Mutex::new("on".to_owned()));
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, state.clone(), stuck));
-        }
-    });
-    port
+/// A real broker; it ends with the test.
+struct Mosquitto {
+    process: Child,
+    port: u16,
+    _folder: tempfile::TempDir,
 }
 
-async fn serve(mut stream: TcpStream, state: Arc<Mutex<String>>, stuck: bool) {
-    let mut held = Default::default();
-    loop {
-        let packet = match Packet::read(&mut held, 4096) {
-            Ok(packet) => packet,
-            Err(_) => match stream.read_buf(&mut held).await {
-                Ok(count) if count > 0 => continue,
-                _ => return,
-            },
-        };
-        let mut out = Default::default();
-        match packet {
-            Packet::Connect(_) => {
-                ConnAck::new(ConnectReturnCode::Success, false).write(&mut out).unwrap();
-            }
-            Packet::Subscribe(ask) => {
-                let granted = vec![SubscribeReasonCode::Success(QoS::AtMostOnce)];
-                SubAck::new(ask.pkid, granted).write(&mut out).unwrap();
-                let text = state.lock().unwrap().clone();
-                Publish::new(&ask.filters[0].path, QoS::AtMostOnce, text).write(&mut out).unwrap();
-            }
-            Packet::Publish(told) => {
-                assert_eq!(told.topic, "plug/command");
-                if !stuck {
-                    *state.lock().unwrap() = String::from_utf8(told.payload.to_vec()).unwrap();
-                }
-                PubAck::new(told.pkid).write(&mut out).unwrap();
-            }
-            _ => return,
-        };
-        stream.write_all(&out).await.ok();
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
     }
+}
+
+async fn mosquitto() -> Mosquitto {
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mosquitto.conf");
+    std::fs::write(&file, format!("listener {port} 127.0.0.1\nallow_anonymous true\n")).unwrap();
+    // Debian keeps it where only root's PATH leads.
+    let found =
+        ["/usr/sbin/mosquitto", "/usr/bin/mosquitto"].iter().find(|at| Path::new(at).exists());
+    let mut command = std::process::Command::new(found.unwrap_or(&"mosquitto"));
+    let process = command.arg("-c").arg(file).stderr(Stdio::null()).stdout(Stdio::null()).spawn();
+    let process = process.expect("mosquitto is missing: apt-get install mosquitto");
+    let broker = Mosquitto { process, port, _folder: folder };
+    for _ in 0..200 {
+        if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+            return broker;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("mosquitto does not listen");
+}
+
+/// How a plug behind the broker tells its state.
+#[derive(Clone, Copy, PartialEq)]
+enum Tells {
+    /// As it happens, and the broker keeps it.
+    Kept,
+    /// As it happens, nobody keeps it.
+    Once,
+    /// It does nothing and says nothing.
+    Stuck,
+}
+
+fn client(port: u16, name: &str) -> (AsyncClient, EventLoop) {
+    AsyncClient::new(MqttOptions::new(name, "127.0.0.1", port), 8)
+}
+
+/// A message that the broker keeps.
+async fn keep(port: u16, text: &str) {
+    let (client, mut events) = client(port, "keeper");
+    client.publish("plug/state", QoS::AtLeastOnce, true, text).await.unwrap();
+    while !matches!(events.poll().await.unwrap(), Event::Incoming(Incoming::PubAck(_))) {}
+}
+
+/// A plug; it listens when this returns.
+async fn plugged(port: u16, tells: Tells) {
+    let (client, mut events) = client(port, "plug");
+    client.subscribe("plug/command", QoS::AtLeastOnce).await.unwrap();
+    while !matches!(events.poll().await.unwrap(), Event::Incoming(Incoming::SubAck(_))) {}
+    tokio::spawn(async move {
+        while let Ok(event) = events.poll().await {
+            if let Event::Incoming(Incoming::Publish(told)) = event
+                && tells != Tells::Stuck
+            {
+                let kept = tells == Tells::Kept;
+                client.try_publish("plug/state", QoS::AtLeastOnce, kept, told.payload).unwrap();
+            }
+        }
+    });
 }
 
 fn plug(port: u16, state: Option<&str>) -> Switch {
@@ -101,22 +131,49 @@ async fn mining(switch: &Switch) -> Option<bool> {
 }
 
 #[tokio::test]
-async fn a_plug_behind_a_broker_is_switched_and_read_back() {
-    let switch = plug(broker(false).await, Some("plug/state"));
-    assert_eq!(mining(&switch).await, Some(true));
-    for (command, closed) in [(Command::Pause, false), (Command::Resume, true)] {
-        assert_eq!(switch.apply(&command).await, Ok(Reply::Accepted));
-        assert_eq!(mining(&switch).await, Some(closed));
+async fn a_plug_behind_a_real_broker_is_switched_and_read_back_from_its_own_fresh_message() {
+    for tells in [Tells::Kept, Tells::Once] {
+        let broker = mosquitto().await;
+        plugged(broker.port, tells).await;
+        let switch = plug(broker.port, Some("plug/state"));
+        for (command, closed) in [(Command::Pause, false), (Command::Resume, true)] {
+            assert_eq!(switch.apply(&command).await, Ok(Reply::Accepted));
+            assert_eq!(mining(&switch).await, Some(closed));
+        }
     }
 }
 
 #[tokio::test]
-async fn a_stuck_plug_shows_and_one_that_tells_nothing_is_unknown() {
-    let port = broker(true).await;
-    let switch = plug(port, Some("plug/state"));
+async fn a_message_that_the_broker_kept_is_no_proof_of_a_switch() {
+    let broker = mosquitto().await;
+    plugged(broker.port, Tells::Stuck).await;
+    // Somebody left exactly what a working plug would say.
+    keep(broker.port, "off").await;
+    let switch = plug(broker.port, Some("plug/state"));
+    assert_eq!(mining(&switch).await, Some(false), "before any command it is the best there is");
     assert_eq!(switch.apply(&Command::Pause).await, Ok(Reply::Accepted));
-    assert_eq!(mining(&switch).await, Some(true));
-    assert_eq!(mining(&plug(port, None)).await, None);
+    assert_eq!(mining(&switch).await, None);
+}
+
+#[tokio::test]
+async fn a_kept_message_that_contradicts_the_plug_itself_makes_its_state_unknown() {
+    let broker = mosquitto().await;
+    plugged(broker.port, Tells::Once).await;
+    let switch = plug(broker.port, Some("plug/state"));
+    assert_eq!(switch.apply(&Command::Pause).await, Ok(Reply::Accepted));
+    assert_eq!(mining(&switch).await, Some(false));
+    keep(broker.port, "on").await;
+    assert_eq!(mining(&switch).await, None);
+    keep(broker.port, "OFF").await;
+    assert_eq!(mining(&switch).await, Some(false));
+}
+
+#[tokio::test]
+async fn a_plug_without_a_state_topic_is_unknown() {
+    let broker = mosquitto().await;
+    let switch = plug(broker.port, None);
+    assert_eq!(switch.apply(&Command::Pause).await, Ok(Reply::Accepted));
+    assert_eq!(mining(&switch).await, None);
 }
 
 #[tokio::test]

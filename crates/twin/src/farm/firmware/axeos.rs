@@ -75,7 +75,8 @@ impl AxeOs {
                 "sharesRejectedReasons": [], "bestDiff": 0, "bestSessionDiff": 0, "stratumDiff": 0,
                 "stratumURL": main.0, "stratumPort": main.1, "stratumUser": main.2,
                 "fallbackStratumURL": fallback.0, "fallbackStratumPort": fallback.1,
-                "fallbackStratumUser": fallback.2, "isUsingFallbackStratum": 0
+                "fallbackStratumUser": fallback.2, "isUsingFallbackStratum": 0,
+                "hashrateMonitor": { "asics": [chip(view)] }
             }),
         ])
     }
@@ -141,6 +142,14 @@ impl AxeOs {
     }
 }
 
+/// What a chip's own registers say: the hashrate of all of it and of each of its four domains (BM1370),
+/// and its error counter: 32 bits, one for each 2^32 wrong hashes (ESP-Miner, `hashrate_monitor_task.c`).
+fn chip(view: &View<'_>) -> Value {
+    let ghs = reply::claimed(view) * 1e3;
+    let wrong = (view.machine.wrong() / 2f64.powi(32)) as u64 as u32;
+    json!({ "total": round(ghs, 3), "domains": [round(ghs / 4.0, 3); 4], "errorCount": wrong })
+}
+
 /// One object of several.
 fn merged<const N: usize>(parts: [Value; N]) -> Value {
     let all = parts.into_iter().filter_map(|part| match part {
@@ -150,17 +159,31 @@ fn merged<const N: usize>(parts: [Value; N]) -> Value {
     Value::Object(all.flatten().collect())
 }
 
+/// Where the live stream is, from 2.14 on.
+pub const LIVE: &str = "/api/ws/live";
+/// How often it looks for changes.
+pub const LIVE_EVERY: Duration = Duration::from_millis(500);
+
 /// What the WebSocket sends when this much has changed since its last message; `None` if nothing has.
 pub fn live(before: Option<&Value>, now: &Value) -> Option<Value> {
-    let data = match (before, now.as_object()) {
-        (Some(before), Some(now)) => {
-            let news = now.iter().filter(|(key, value)| before.get(key.as_str()) != Some(value));
-            Value::Object(news.map(|(key, value)| (key.clone(), value.clone())).collect())
-        }
-        _ => now.clone(),
+    let data = before.map_or_else(|| Some(now.clone()), |before| changed(before, now))?;
+    Some(json!({ "event": "update", "data": data }))
+}
+
+/// Objects are compared field by field, all else as a whole, as `cJSON_GetDiff` of ESP-Miner does.
+fn changed(before: &Value, now: &Value) -> Option<Value> {
+    if before == now {
+        return None;
+    }
+    let (Some(old), Some(new)) = (before.as_object(), now.as_object()) else {
+        return Some(now.clone());
     };
-    let any = data.as_object().is_some_and(|fields| !fields.is_empty());
-    any.then(|| json!({ "event": "update", "data": data }))
+    let news = new.iter().filter_map(|(key, value)| {
+        let news = old.get(key).map_or_else(|| Some(value.clone()), |old| changed(old, value));
+        Some((key.clone(), news?))
+    });
+    let news: Map<String, Value> = news.collect();
+    (!news.is_empty()).then_some(Value::Object(news))
 }
 
 impl Firmware for AxeOs {
@@ -283,5 +306,7 @@ mod tests {
         assert_eq!(live(None, &old).unwrap()["data"], old);
         assert_eq!(live(Some(&old), &new).unwrap()["data"], json!({"temp": 51}));
         assert_eq!(live(Some(&new), &new), None);
+        let (old, new) = (json!({"m": {"a": 1, "b": [1, 2]}}), json!({"m": {"a": 1, "b": [1, 3]}}));
+        assert_eq!(live(Some(&old), &new).unwrap()["data"], json!({"m": {"b": [1, 3]}}));
     }
 }
