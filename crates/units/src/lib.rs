@@ -3,6 +3,7 @@
 //! This crate owns the units, what one unit makes of another, and how each is read and printed.
 //! It never does I/O and never knows a protocol.
 
+mod carbon;
 mod celsius;
 mod difficulty;
 mod efficiency;
@@ -17,6 +18,7 @@ mod money;
 mod net;
 mod si;
 
+pub use carbon::{Co2, EmissionFactor};
 pub use celsius::Celsius;
 pub use difficulty::{Difficulty, Work};
 pub use efficiency::Efficiency;
@@ -27,7 +29,7 @@ pub use hertz::Hertz;
 pub use machine::{Amperes, Decibels, Megahertz, Millivolts, Ratio, Rpm};
 pub use moment::{Moment, Reading, UnixTime};
 pub use money::{MilliSats, Sats, Usd};
-pub use net::NetWatts;
+pub use net::{NetWattHours, NetWatts};
 
 /// Why a text or number is not the quantity it was given for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
