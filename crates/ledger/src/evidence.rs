@@ -29,4 +29,4 @@ pub use record::{
     AcceptedWork, Baseline, Body, Delivered, Grid, Hash, Interval, Label, LabelError, MAX_LINE,
     Method, Quality, Record, Resolution, Unfit,
 };
-pub use verify::{Broken, Place, Summary, verify};
+pub use verify::{Broken, Place, Summary, Why, files_in, verify};

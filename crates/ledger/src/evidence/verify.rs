@@ -232,7 +232,7 @@ impl<R: BufRead> Iterator for Lines<R> {
 }
 
 /// The files of a folder of evidence, in order.
-pub(crate) fn files_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub fn files_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in folder.read_dir()? {
         let path = entry?.path();
