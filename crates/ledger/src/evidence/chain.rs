@@ -41,7 +41,7 @@ pub enum Fault {
     #[error("its interval begins before the one before it ends")]
     Overlap,
     #[error("the record is signed by {found}, not by the key that you trust")]
-    NotTrusted { found: PublicKey },
+    NotTrusted { found: String },
     #[error("it hands over to the key that is in force already")]
     SameKey,
 }

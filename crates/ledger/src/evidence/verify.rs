@@ -110,7 +110,8 @@ pub fn verify(
                 Some((chain, _)) => chain.accept(&line).map_err(fault)?,
                 None => {
                     let (chain, record) = Chain::start(&line).map_err(fault)?;
-                    if let Some(found) = trusted.map(|_| chain.key).filter(|k| Some(k) != trusted) {
+                    if trusted.is_some_and(|key| *key != chain.key) {
+                        let found = chain.key.to_string();
                         return Err(fault(Fault::NotTrusted { found }));
                     }
                     state = Some((chain.clone(), Summary::new(&chain, &record)));
