@@ -72,7 +72,7 @@ fn metered_miners_are_measured_to_a_percent_without_bias() {
         let power = random.random_range(200.0..400.0);
         let mut one = || power * noise.sample(random);
         let before: Vec<_> = (0..12).map(|_| Some(wh(one()))).collect();
-        let truth = (0..12).map(|_| one()).sum();
+        let truth: f64 = (0..12).map(|_| one()).sum();
         (prior::metered_prior_interval(&before, 12).unwrap(), truth)
     };
     let alone = score(1, 0.0, &mut draw);
@@ -95,7 +95,7 @@ fn a_control_group_of_a_hundred_homes_is_off_by_what_is_published_and_its_interv
         move |random: &mut Xoshiro256PlusPlus| {
             let control: Vec<_> =
                 (0..100).map(|_| Some(wh(1000.0 * sampled.sample(random)))).collect();
-            let truth = (0..1000).map(|_| 1000.0 * sampled.sample(random)).sum();
+            let truth: f64 = (0..1000).map(|_| 1000.0 * sampled.sample(random)).sum();
             (control::randomised(&control, 1000).unwrap(), truth)
         }
     };
@@ -131,7 +131,7 @@ fn like_days_are_as_far_off_as_their_placebo_events_say() {
             };
             let history: Vec<_> = (1..=10).map(&mut day).collect();
             let today = day(0).drawn;
-            let truth = today[17..20].iter().flatten().map(|r| r.get()).sum();
+            let truth: f64 = today[17..20].iter().flatten().map(|r| r.get()).sum();
             (rule.baseline(&today, &history, 17..20, 60).unwrap().estimate, truth)
         });
         report(name, &seen);

@@ -40,7 +40,7 @@ pub fn market_based(
     let emitted = hours.iter().map(|hour| {
         let rest = (hour.drawn.get() - hour.certified.get()).max(0.0);
         let matched = hour.drawn.get() - rest;
-        let of = |wh, factor| WattHours::new(wh).unwrap_or_default() * factor;
+        let of = |wh: f64, factor: EmissionFactor| WattHours::new(wh).unwrap_or_default() * factor;
         of(matched, certified) + of(rest, residual)
     });
     Account { emitted: emitted.sum(), unknown: WattHours::ZERO }

@@ -40,7 +40,7 @@ impl Delivered {
         let energy = NetWattHours::from(baseline.energy) - metered.into();
         let gain = energy.get() * meter.0.get() / 3f64.sqrt();
         let by_baseline = errors_for(confidence.get(), baseline.freedom) * baseline.error.get();
-        let by_meter = errors_for(confidence.get(), 1e6) * gain;
+        let by_meter = errors_for(confidence.get(), f64::INFINITY) * gain;
         let half = by_baseline.hypot(by_meter);
         let net = |wh| NetWattHours::new(wh).map_err(|_| Void::TooMuch);
         let half = net(half)?;

@@ -238,7 +238,7 @@ impl Rule {
         let mut factor = 1.0;
         match &times.before {
             Some((_, By::Ratio { least, most })) if usual > 0.0 => {
-                factor = (before / usual).clamp(*least, *most);
+                factor = (before / usual).max(*least).min(*most);
                 intervals.iter_mut().for_each(|wh| *wh *= factor);
             }
             Some((range, By::Difference)) if !range.is_empty() => {
