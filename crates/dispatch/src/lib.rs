@@ -5,5 +5,6 @@
 //! never asks a clock: time is an argument, so that a year is a loop.
 
 pub mod ask;
+pub mod baseline;
 pub mod load;
 pub mod realtime;

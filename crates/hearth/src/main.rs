@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod demo_farm;
 mod doctor;
+mod evidence;
 mod fleet;
 mod init;
 mod lab;
@@ -70,6 +71,9 @@ enum Command {
     Quote(Box<quote::QuoteArgs>),
     /// Known machines: nameplates, prices, and the power price each breaks even at.
     Catalogue(catalogue::CatalogueArgs),
+    /// Signed records of energy: check, show, and the key that signs.
+    #[command(subcommand)]
+    Evidence(evidence::Evidence),
     /// Find machines in your network.
     Scan(fleet::scan::Args),
     /// Find a machine's best setting by the work it proves.
@@ -150,6 +154,7 @@ async fn run(command: Command) -> Outcome {
         Command::Lab(args) => lab::run(args).await,
         Command::Quote(args) => quote::run(*args).await,
         Command::Catalogue(args) => catalogue::run(args).await,
+        Command::Evidence(evidence) => evidence::run(evidence),
         Command::Scan(args) => {
             quiet_log()?;
             fleet::scan::run(args).await

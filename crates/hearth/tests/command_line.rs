@@ -116,3 +116,40 @@ fn to_tune_without_a_server_that_knows_the_work_says_what_to_start() {
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("is no goal"), "{}", said(&output));
 }
+
+#[test]
+fn evidence_is_accepted_as_written_and_rejected_with_one_byte_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let output = hearth(folder.path(), arguments);
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, key) = run(&["evidence", "key", "log", "--site", "home"]);
+    let key = key.trim();
+    assert_eq!((code, key.len()), (Some(0), 64));
+    let (code, next) = run(&["evidence", "key", "log", "--site", "home", "--rotate"]);
+    assert_eq!(code, Some(0));
+    assert_ne!(next.trim(), key);
+    let file = "log/000000000000.evidence";
+    let (code, text) = run(&["evidence", "verify", file, "--key", key]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.starts_with("accepted: records 0 to 1 of site home, meter main"), "{text}");
+    let (_, json) = run(&["evidence", "verify", "log", "--json"]);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["accepted"], true);
+    let (code, text) = run(&["evidence", "verify", file, "--key", next.trim()]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("not by the key that you trust"), "{text}");
+
+    let path = folder.path().join(file);
+    let mut bytes = fs::read(&path).unwrap();
+    let last = bytes.len() - 20;
+    bytes[last] ^= 1;
+    fs::write(path, bytes).unwrap();
+    let (code, text) = run(&["evidence", "verify", file]);
+    assert_eq!(code, Some(1));
+    assert!(text.starts_with("rejected: log/000000000000.evidence, line 2 (record 1)"), "{text}");
+    let (code, json) = run(&["evidence", "verify", file, "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, &json["accepted"], &json["record"]), (Some(1), &false.into(), &1.into()));
+    assert_eq!(hearth(folder.path(), &["evidence", "show", file]).status.code(), Some(1));
+}

@@ -5,6 +5,7 @@
 //! no clock; randomness comes from a seed and does not depend on the number of threads.
 
 pub mod attack;
+pub mod carbon;
 mod error;
 mod given;
 pub mod landscape;

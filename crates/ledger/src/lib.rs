@@ -26,6 +26,7 @@
 mod block;
 mod checkpoint;
 mod error;
+pub mod evidence;
 mod fold;
 mod journal;
 mod ledger;

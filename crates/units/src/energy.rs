@@ -86,6 +86,10 @@ impl WattHours {
     pub fn mean_over(self, time: Duration) -> Option<Watts> {
         (!time.is_zero()).then(|| Watts(self.0 * 3600.0 / time.as_secs_f64()))
     }
+
+    pub(crate) fn of(watt_hours: f64) -> Self {
+        Self(watt_hours)
+    }
 }
 
 /// US dollars per kilowatt-hour, of electricity or of heat; finite. Negative where whoever takes

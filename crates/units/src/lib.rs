@@ -4,6 +4,7 @@
 //! It never does I/O and never knows a protocol.
 
 mod ambient;
+mod carbon;
 mod celsius;
 mod difficulty;
 mod efficiency;
@@ -19,6 +20,7 @@ mod net;
 mod si;
 
 pub use ambient::{Irradiance, Kilopascals};
+pub use carbon::{Co2, EmissionFactor};
 pub use celsius::Celsius;
 pub use difficulty::{Difficulty, Work};
 pub use efficiency::Efficiency;
@@ -29,7 +31,7 @@ pub use hertz::Hertz;
 pub use machine::{Amperes, Decibels, Megahertz, Millivolts, Ratio, Rpm};
 pub use moment::{Moment, Reading, UnixTime};
 pub use money::{MilliSats, Sats, Usd};
-pub use net::NetWatts;
+pub use net::{NetWattHours, NetWatts};
 
 /// Why a text or number is not the quantity it was given for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

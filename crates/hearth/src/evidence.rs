@@ -1,0 +1,229 @@
+//! `hearth evidence`: checks signed records of energy, shows them, and prints the key that signs them.
+
+use crate::{FAILED, Outcome};
+use clap::{Args, Subcommand};
+use ledger::evidence::{
+    Body, Interval, Label, Log, PublicKey, Quality, Record, Summary, verify as check,
+};
+use serde_json::{Value, json};
+use std::{
+    io::{Write, stdout},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+/// What to do with evidence.
+#[derive(Subcommand)]
+pub enum Evidence {
+    /// Check that records are as they were signed: nothing changed, missing, added or out of order.
+    Verify(Verify),
+    /// Print the intervals of records, checked as they are printed.
+    Show(Show),
+    /// Print the public key that signs a folder's records; makes folder and key at first use.
+    Key(Key),
+}
+
+#[derive(Args)]
+pub struct Verify {
+    /// Files of one record in their order, or its folder.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The public key that must have signed the first record, as you got it from the site.
+    #[arg(long, value_name = "PUB")]
+    key: Option<PublicKey>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub struct Show {
+    /// Files of one record in their order, or its folder.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Print each record as its JSON object, one a line.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub struct Key {
+    /// The folder of the records.
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+    /// Whose records these are.
+    #[arg(long, default_value = "site")]
+    site: Label,
+    /// The meter they are of.
+    #[arg(long, default_value = "main")]
+    meter: Label,
+    /// Hand over to a new key; the old one signs that.
+    #[arg(long)]
+    rotate: bool,
+}
+
+/// Runs the command.
+pub fn run(evidence: Evidence) -> Outcome {
+    match evidence {
+        Evidence::Verify(args) => verify(args),
+        Evidence::Show(args) => show(args),
+        Evidence::Key(args) => key(args),
+    }
+}
+
+fn verify(args: Verify) -> Outcome {
+    let checked = check(&files_of(&args.files)?, args.key.as_ref(), |_| {});
+    let (text, code) = match checked {
+        Ok(sum) if args.json => (json_of(&sum).to_string(), ExitCode::SUCCESS),
+        Ok(sum) => (text_of(&sum, args.key.is_some()), ExitCode::SUCCESS),
+        Err(broken) => {
+            let at = broken.at;
+            let json = json!({
+                "accepted": false,
+                "file": broken.file,
+                "line": at.map(|at| at.line),
+                "record": at.and_then(|at| at.seq),
+                "why": broken.to_string(),
+            });
+            let text = if args.json { json.to_string() } else { format!("rejected: {broken}") };
+            (text, ExitCode::from(FAILED))
+        }
+    };
+    // A reader that closes early, such as `head`, has what it wants.
+    let _ = writeln!(stdout(), "{text}");
+    Ok(code)
+}
+
+fn show(args: Show) -> Outcome {
+    let mut out = stdout().lock();
+    if !args.json {
+        let _ = writeln!(
+            out,
+            "{:>8}  {:>10} {:>6}  {:<9} {:>12} {:>12} {:>12} {:>10}  event",
+            "record", "start", "s", "quality", "in Wh", "heat Wh", "given up Wh", "shares"
+        );
+    }
+    check(&files_of(&args.files)?, None, |record| {
+        let line = if args.json { serde_json::to_string(record).ok() } else { row(record) };
+        if let Some(line) = line {
+            let _ = writeln!(out, "{line}");
+        }
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn key(args: Key) -> Outcome {
+    let mut log = Log::open(&args.folder, &args.site, &args.meter)?;
+    if args.rotate {
+        log.rotate_key()?;
+    }
+    let _ = writeln!(stdout(), "{}", log.key());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The files themselves, and those in folders by their names, which are in order.
+fn files_of(given: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+    let mut all = Vec::new();
+    for path in given {
+        if !path.is_dir() {
+            all.push(path.clone());
+            continue;
+        }
+        let said = |e| format!("{} cannot be read: {e}; check its permissions", path.display());
+        let mut files = ledger::evidence::files_in(path).map_err(said)?;
+        if files.is_empty() {
+            return Err(format!("{} holds no .evidence file; name another", path.display()));
+        }
+        all.append(&mut files);
+    }
+    Ok(all)
+}
+
+fn row(record: &Record) -> Option<String> {
+    let Body::Interval(interval) = &record.body else {
+        return None;
+    };
+    let Interval { start, seconds, quality, imported, heat_reused, delivered, .. } = &**interval;
+    let quality = match quality {
+        Quality::Metered => "metered",
+        Quality::Estimated => "estimated",
+        Quality::Void => "void",
+    };
+    let or_dash = |n: Option<f64>| n.map_or("–".into(), |n| format!("{n:.3}"));
+    Some(format!(
+        "{:>8}  {:>10} {:>6}  {quality:<9} {:>12} {:>12} {:>12} {:>10}  {}",
+        record.seq,
+        start.0,
+        seconds.as_secs(),
+        or_dash(imported.map(|e| e.get())),
+        or_dash(heat_reused.map(|e| e.get())),
+        or_dash(delivered.map(|d| d.energy.get())),
+        interval.work.map_or("–".into(), |w| w.shares.to_string()),
+        interval.event.as_ref().map_or("", Label::as_str),
+    ))
+}
+
+fn text_of(sum: &Summary, key_given: bool) -> String {
+    let trust = if key_given {
+        "the key that you gave"
+    } else {
+        "a key that you must compare with what the site told you, or give as --key"
+    };
+    let earlier = match sum.first_seq {
+        0 => String::new(),
+        n => format!("\nRecords 0 to {} are in earlier files.", n - 1),
+    };
+    let time = match (sum.from, sum.until) {
+        (Some(from), Some(until)) => format!("{} to {} (Unix time)", from.0, until.0),
+        _ => "no time yet".into(),
+    };
+    format!(
+        "accepted: records {} to {} of site {}, meter {}{earlier}\n\
+         Signed first by {}, {trust}.\n\
+         {} intervals from {time}: {} estimated, {} void, {} gaps in time.\n\
+         Drawn {}, fed out {}, heat used {}, given up {}, emitted {} ({} without a factor).\n\
+         Last record's hash {}: keep it; it shows later whether records were cut off at the end.",
+        sum.first_seq,
+        sum.last_seq,
+        sum.site,
+        sum.meter,
+        sum.first_key,
+        sum.intervals,
+        sum.estimated,
+        sum.void,
+        sum.gaps,
+        sum.imported,
+        sum.exported,
+        sum.heat_reused,
+        sum.delivered,
+        sum.emitted,
+        sum.without_factor,
+        sum.head,
+    )
+}
+
+fn json_of(sum: &Summary) -> Value {
+    json!({
+        "accepted": true,
+        "site": sum.site,
+        "meter": sum.meter,
+        "first_key": sum.first_key,
+        "last_key": sum.last_key,
+        "first_record": sum.first_seq,
+        "last_record": sum.last_seq,
+        "head": sum.head,
+        "intervals": sum.intervals,
+        "estimated": sum.estimated,
+        "void": sum.void,
+        "gaps": sum.gaps,
+        "from": sum.from.map(|t| t.0),
+        "until": sum.until.map(|t| t.0),
+        "in_wh": sum.imported.get(),
+        "out_wh": sum.exported.get(),
+        "heat_wh": sum.heat_reused.get(),
+        "delivered_wh": sum.delivered.get(),
+        "hashes": sum.work.hashes(),
+        "emitted_g": sum.emitted.get(),
+        "without_factor_wh": sum.without_factor.get(),
+    })
+}

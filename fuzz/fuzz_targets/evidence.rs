@@ -1,0 +1,31 @@
+//! Lines of evidence: whatever is read never panics, and only what was signed is taken.
+
+#![no_main]
+
+use arbitrary::Arbitrary;
+use ledger::evidence::Chain;
+use libfuzzer_sys::fuzz_target;
+
+/// A file as `hearth evidence` wrote it: a beginning and a complete interval.
+const GOOD: &[u8] = include_bytes!("../seeds/evidence");
+
+#[derive(Debug, Arbitrary)]
+struct Input<'a> {
+    any: &'a [u8],
+    edits: Vec<(u16, u8)>,
+    cut: Option<u16>,
+}
+
+fuzz_target!(|input: Input<'_>| {
+    let _ = Chain::start(input.any);
+    let good: Vec<&[u8]> = GOOD.split(|b| *b == b'\n').filter(|line| !line.is_empty()).collect();
+    let (mut chain, _) = Chain::start(good[0]).expect("the seed is good");
+    assert!(input.any == good[1] || chain.accept(input.any).is_err(), "nobody signed that");
+    let mut line = good[1].to_vec();
+    for (at, to) in &input.edits {
+        let at = usize::from(*at) % line.len();
+        line[at] = *to;
+    }
+    line.truncate(input.cut.map_or(usize::MAX, usize::from));
+    assert_eq!(chain.accept(&line).is_ok(), line == good[1], "only as it was signed");
+});
