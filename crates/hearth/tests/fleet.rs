@@ -146,7 +146,8 @@ impl Hearth {
     fn start(node: &PrivateNode) -> Self {
         let (stratum, web) = (free_port(), free_port());
         let folder = tempfile::tempdir().unwrap();
-        let (url, cookie) = (node.rpc_url(), node.cookie_path().display());
+        let cookie = node.cookie_path();
+        let (url, cookie) = (node.rpc_url(), cookie.display());
         let text = format!(
             "network = \"signet\"\n[[node]]\nurl = \"{url}\"\ncookie = \"{cookie}\"\n\
              [stratum]\nshares_per_minute = 60\n\
