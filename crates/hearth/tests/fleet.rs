@@ -242,7 +242,9 @@ impl Farm {
         let mut command = program(hearth.folder.path());
         let stratum = hearth.stratum.to_string();
         command.args(["twin", "farm", "--first", first, "--mix", mix, "--user", OWNER]);
-        command.args(["--stratum", &stratum, "--every", "10m", "--speed", speed]);
+        // Its seed makes the network cards: no two farms may have the same.
+        let seed = mix.len().to_string();
+        command.args(["--seed", &seed, "--stratum", &stratum, "--every", "10m", "--speed", speed]);
         Self(command.stdout(Stdio::null()).spawn().unwrap())
     }
 }
