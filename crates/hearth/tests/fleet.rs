@@ -64,7 +64,7 @@ fn machines_are_found_by_range_and_by_their_work_and_tuned_and_a_crash_in_a_tria
     assert!(refused.starts_with("HTTP/1.0 401"), "{refused}");
 
     // A short tuning, ended by its time, leaves the machine where it was good.
-    let tuned = hearth.tune(&["bitaxe", "--time", "45s", "--json"]).output().unwrap();
+    let tuned = hearth.tune(&["bitaxe", "--time", "2m", "--json"]).output().unwrap();
     let rows = rows(&tuned.stdout);
     assert!(tuned.status.success(), "{}", String::from_utf8_lossy(&tuned.stderr));
     assert!(rows.iter().any(|row| row["event"] == "step"), "{rows:?}");
