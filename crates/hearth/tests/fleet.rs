@@ -72,8 +72,10 @@ fn machines_are_found_by_range_and_by_their_work_and_tuned_and_a_crash_in_a_tria
     assert_eq!(rows.last().unwrap()["event"], "stopped", "{rows:?}");
     let (_, good) = hearth.last_step();
     assert_eq!(setting(), good);
-    let status = hearth.status().unwrap();
-    assert_eq!(at(&status, SCANNED).unwrap().tuning.as_ref().unwrap().phase, "stopped");
+    hearth.until("the end of the tuning in the status", |status| {
+        let tuning = at(status, SCANNED).and_then(|device| device.tuning.as_ref());
+        tuning.is_some_and(|tuning| tuning.phase == "stopped")
+    });
 
     // Killed in the middle of a trial, it is put back at the next start.
     let mut tuning = hearth.tune(&["bitaxe", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
