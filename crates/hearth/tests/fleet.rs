@@ -64,7 +64,7 @@ fn machines_are_found_by_range_and_by_their_work_and_tuned_and_a_crash_in_a_tria
     assert!(refused.starts_with("HTTP/1.0 401"), "{refused}");
 
     // A short tuning, ended by its time, leaves the machine where it was good.
-    let tuned = hearth.tune(&["bitaxe", "--time", "45s", "--json"]).output().unwrap();
+    let tuned = hearth.tune(&["bitaxe", "--time", "2m", "--json"]).output().unwrap();
     let rows = rows(&tuned.stdout);
     assert!(tuned.status.success(), "{}", String::from_utf8_lossy(&tuned.stderr));
     assert!(rows.iter().any(|row| row["event"] == "step"), "{rows:?}");
@@ -72,8 +72,10 @@ fn machines_are_found_by_range_and_by_their_work_and_tuned_and_a_crash_in_a_tria
     assert_eq!(rows.last().unwrap()["event"], "stopped", "{rows:?}");
     let (_, good) = hearth.last_step();
     assert_eq!(setting(), good);
-    let status = hearth.status().unwrap();
-    assert_eq!(at(&status, SCANNED).unwrap().tuning.as_ref().unwrap().phase, "stopped");
+    hearth.until("the end of the tuning in the status", |status| {
+        let tuning = at(status, SCANNED).and_then(|device| device.tuning.as_ref());
+        tuning.is_some_and(|tuning| tuning.phase == "stopped")
+    });
 
     // Killed in the middle of a trial, it is put back at the next start.
     let mut tuning = hearth.tune(&["bitaxe", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
@@ -146,7 +148,8 @@ impl Hearth {
     fn start(node: &PrivateNode) -> Self {
         let (stratum, web) = (free_port(), free_port());
         let folder = tempfile::tempdir().unwrap();
-        let (url, cookie) = (node.rpc_url(), node.cookie_path().display());
+        let cookie = node.cookie_path();
+        let (url, cookie) = (node.rpc_url(), cookie.display());
         let text = format!(
             "network = \"signet\"\n[[node]]\nurl = \"{url}\"\ncookie = \"{cookie}\"\n\
              [stratum]\nshares_per_minute = 60\n\
@@ -241,7 +244,9 @@ impl Farm {
         let mut command = program(hearth.folder.path());
         let stratum = hearth.stratum.to_string();
         command.args(["twin", "farm", "--first", first, "--mix", mix, "--user", OWNER]);
-        command.args(["--stratum", &stratum, "--every", "10m", "--speed", speed]);
+        // Its seed makes the network cards: no two farms may have the same.
+        let seed = mix.len().to_string();
+        command.args(["--seed", &seed, "--stratum", &stratum, "--every", "10m", "--speed", speed]);
         Self(command.stdout(Stdio::null()).spawn().unwrap())
     }
 }

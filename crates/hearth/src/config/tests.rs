@@ -207,7 +207,7 @@ fn every_fault_is_told_with_its_line_its_key_and_a_remedy() {
         ),
         (
             "[pool]\nx = 1",
-            "1: unknown key \"pool\" at the top of the file; the keys here are data_dir, fallback_address, log, network, node, stratum, template, web",
+            "1: unknown key \"pool\" at the top of the file; the keys here are data_dir, fallback_address, fleet, log, network, node, stratum, template, web",
         ),
         (
             "[stratum.limit]\nidle = \"1h\"",

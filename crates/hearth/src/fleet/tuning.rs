@@ -161,7 +161,9 @@ impl Tunings {
         {
             let mut held = self.held();
             held.stopping = true;
-            held.jobs.values().for_each(|job| drop(job.stop.send_replace(true)));
+            for job in held.jobs.values() {
+                job.stop.send_replace(true);
+            }
         }
         let over = tokio::time::Instant::now() + within;
         let running =
