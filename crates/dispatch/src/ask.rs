@@ -136,10 +136,8 @@ pub fn combine(asks: &[Ask], capacity: Watts) -> Target {
                 (floor, raised) = (given, Some(ask));
             }
         }
-        if let Some(wanted) = ask.target.map(Watts::get) {
-            if bound.is_none() {
-                bound = Some((ask, wanted));
-            }
+        if bound.is_none() {
+            bound = ask.target.map(|wanted| (ask, wanted.get()));
         }
     }
     let wanted = bound.map_or(ceiling, |(_, wanted)| wanted);

@@ -116,7 +116,7 @@ fn what_was_recorded_is_accepted_and_adds_up() {
     let receipt = log.append(&void).unwrap();
     let key = log.key();
     let mut seen = Vec::new();
-    let sum = verify(&[file.clone()], Some(&key), |r| seen.push(r.clone())).unwrap();
+    let sum = verify(std::slice::from_ref(&file), Some(&key), |r| seen.push(r.clone())).unwrap();
     assert_eq!((sum.intervals, sum.void, sum.gaps, sum.last_seq), (4, 1, 1, 4));
     assert_eq!((sum.head, sum.last_seq), (receipt.hash, receipt.seq));
     assert!((sum.imported.get() - 878.001).abs() < 1e-9, "{}", sum.imported.get());

@@ -3,7 +3,7 @@
 
 use api::{
     BestShare, Block, BlockState, Connections, Hashrate, Latency, Ledger, Node, Shares, Status,
-    Work, WorkKind, Worker,
+    Work, WorkKind, Worker, energy,
 };
 use std::{
     sync::Arc,
@@ -117,6 +117,68 @@ fn made_up() -> Status {
         blocks_found: Some(4),
         ledger: Ledger { queue_capacity: 65_536, writes: 120_331, ..Ledger::default() },
         fleet: None,
+        energy: Some(power(now)),
+    }
+}
+
+fn power(now: u64) -> energy::Energy {
+    let signal = |name: &str, value, unit: &str, quality: &str, on_loss: &str| energy::Signal {
+        name: name.into(),
+        value,
+        unit: unit.into(),
+        age_s: value.map(|_| 1.0),
+        quality: quality.into(),
+        on_loss: on_loss.into(),
+    };
+    let step = |i: u64, price, power_w, why: &str| energy::PlanStep {
+        starts_at: now + i * 900,
+        lasts_s: 900,
+        price_usd_per_kwh: Some(price),
+        power_w,
+        why: why.into(),
+    };
+    energy::Energy {
+        site: "home".into(),
+        why: "the grid operator's call \"evening peak\" allows 1.5 kW until 19:00".into(),
+        mode: "demand_response".into(),
+        target_w: Some(1500.0),
+        set_w: Some(1480.0),
+        drawn_w: Some(1512.0),
+        net_w: Some(2140.0),
+        shortfall_w: None,
+        price_usd_per_kwh: Some(0.231),
+        hash_usd_per_kwh: Some(0.087),
+        signals: vec![
+            signal("net power", Some(2140.0), "W", "fresh", "the last set-points stay"),
+            signal("frequency", None, "Hz", "lost", "droop stops where it stands"),
+        ],
+        loads: Vec::new(),
+        heat: vec![energy::Zone {
+            name: "living room".into(),
+            kind: "room".into(),
+            temperature_c: Some(20.6),
+            set_c: 21.0,
+            asks_w: Some(2100.0),
+        }],
+        events: vec![energy::Event {
+            id: "evening peak".into(),
+            starts_at: now - 600,
+            ends_at: Some(now + 3000),
+            limit_w: Some(1500.0),
+            state: "running".into(),
+        }],
+        plan: Some(energy::Plan {
+            made_at: now,
+            took_ms: 12.0,
+            cost_usd: 1.94,
+            bound_usd: Some(1.91),
+            steps: vec![
+                step(0, 0.231, 1500.0, "the call binds"),
+                step(1, 0.112, 3300.0, "the room wants heat; it costs 0.02 $"),
+            ],
+        }),
+        evidence: None,
+        warnings: vec!["the frequency meter does not answer: droop is off".into()],
     }
 }
 

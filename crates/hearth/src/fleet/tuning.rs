@@ -184,10 +184,9 @@ impl Tunings {
         tuned
             .map(|(id, job)| {
                 let last = job.rows.iter().rev().find(|row| row.event != "refused");
-                let phase = match last.map(|row| row.event.as_str()) {
-                    Some(event @ ("found" | "stopped" | "error")) => event,
-                    _ => "tuning",
-                };
+                let ended = |event: &&str| matches!(*event, "found" | "stopped" | "error");
+                let event = last.map(|row| row.event.as_str());
+                let phase = event.filter(ended).unwrap_or("tuning");
                 let tuning = api::fleet::Tuning {
                     goal: job.goal.clone(),
                     phase: phase.into(),

@@ -132,7 +132,8 @@ pub fn take(known: &mut Value, message: &str) -> Result<(), DriverError> {
     let Value::Object(mut message) = serde_json::from_str(message).map_err(bad)? else {
         return Err(DriverError::Garbage("a live message that is no object".into()));
     };
-    match (message.get("event").and_then(Value::as_str), message.remove("data")) {
+    let data = message.remove("data");
+    match (message.get("event").and_then(Value::as_str), data) {
         (Some("update"), Some(Value::Object(news))) => {
             if !known.is_object() {
                 *known = Value::Object(Map::new());

@@ -147,7 +147,9 @@ impl AxeOs {
 fn chip(view: &View<'_>) -> Value {
     let ghs = reply::claimed(view) * 1e3;
     let wrong = (view.machine.wrong() / 2f64.powi(32)) as u64 as u32;
-    json!({ "total": round(ghs, 3), "domains": [round(ghs / 4.0, 3); 4], "errorCount": wrong })
+    let domain = round(ghs / 4.0, 3);
+    let domains = [domain; 4];
+    json!({ "total": round(ghs, 3), "domains": domains, "errorCount": wrong })
 }
 
 /// One object of several.
