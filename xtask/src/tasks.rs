@@ -22,6 +22,7 @@ pub fn soak(time: u64) -> Outcome {
 /// What must hold before a change is taken. The test runner's own lines come last.
 pub fn test() -> Outcome {
     system::rust_tools()?;
+    system::packages(&["mosquitto"], "the tests of switched plugs")?;
     step(
         "format",
         &mut cargo(&["fmt", "--all", "--check"]),

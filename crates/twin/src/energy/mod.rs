@@ -24,6 +24,7 @@ mod reactor;
 mod sun;
 mod tank;
 mod taps;
+mod vtn;
 mod weather;
 mod world;
 
@@ -41,6 +42,7 @@ pub use reactor::{Reactor, ReactorSpec};
 pub use sun::{clear_sky, cos_zenith};
 pub use tank::{Tank, TankSpec};
 pub use taps::Taps;
+pub use vtn::{Call, Vtn, VtnLogin};
 pub use weather::{Sky, Weather, WeatherSpec};
 pub use world::{State, World, WorldSpec};
 
