@@ -31,13 +31,13 @@ pub fn check() -> Outcome {
 }
 
 fn installed() -> Outcome<PathBuf> {
-    let root = cache::directory()?.join(format!("openleadr-vtn-{VERSION}"));
+    let root = cache::folder()?.join(format!("openleadr-vtn-{VERSION}"));
     let program = root.join("bin/openleadr-vtn");
     if !program.exists() {
         let features = "postgres,internal-oauth";
         step(
             &format!("cargo install openleadr-vtn {VERSION}"),
-            cargo(&["install", "--locked", "--debug", "openleadr-vtn", "--version", VERSION])
+            cargo(&["install", "--debug", "openleadr-vtn", "--version", VERSION])
                 .args(["--no-default-features", "--features", features, "--root"])
                 .arg(&root),
             "openleadr-vtn could not be built: see above",

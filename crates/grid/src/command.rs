@@ -56,7 +56,10 @@ impl Inbox {
         let set_point = parse(message, hub.now(), unix_now())?;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         BadSetting::unless(last.is_none_or(|last| set_point.sequence > last), || {
-            format!("command {} is not newer than the last: its number must rise", set_point.sequence)
+            format!(
+                "command {} is not newer than the last: its number must rise",
+                set_point.sequence
+            )
         })?;
         *last = Some(set_point.sequence);
         hub.tell_set_point(source, set_point);

@@ -1,7 +1,12 @@
 //! A computing load (AI, HPC) that is started and stopped by a command, a systemd unit or an HTTP
 //! call, and asked afterwards whether it runs. It never decides when, nor keeps minimum run times.
 
-use crate::{BadSetting, LinkError, http::{self, Get}, link::within, number::Field};
+use crate::{
+    BadSetting, LinkError,
+    http::{self, Get},
+    link::within,
+    number::Field,
+};
 use std::{process::Stdio, time::Duration};
 use tokio::process::Command;
 
@@ -65,9 +70,13 @@ impl Load {
             }
             By::Command { start, stop, running } => {
                 for command in [Some(start), Some(stop), running.as_ref()].into_iter().flatten() {
-                    BadSetting::unless(command.first().is_some_and(|name| !name.is_empty()), || {
-                        "a command is empty: write the program and its arguments as a list".into()
-                    })?;
+                    BadSetting::unless(
+                        command.first().is_some_and(|name| !name.is_empty()),
+                        || {
+                            "a command is empty: write the program and its arguments as a list"
+                                .into()
+                        },
+                    )?;
                 }
                 Ok(())
             }
@@ -86,9 +95,7 @@ impl Load {
                 let verb = if run { "start" } else { "stop" };
                 self.succeeds(&["systemctl", verb, "--", unit]).await
             }
-            By::Command { start, stop, .. } => {
-                self.succeeds(if run { start } else { stop }).await
-            }
+            By::Command { start, stop, .. } => self.succeeds(if run { start } else { stop }).await,
             By::Http { start, stop, .. } => self.post(if run { start } else { stop }).await,
         };
         match done {

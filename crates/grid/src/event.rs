@@ -137,7 +137,8 @@ mod tests {
             [(Ask::Simple(level), _)] => Some(*level),
             _ => None,
         };
-        let cases = [(0, Some(1)), (20, Some(2)), (25, Some(3)), (30, Some(2)), (99, Some(1)), (100, None)];
+        let cases =
+            [(0, Some(1)), (20, Some(2)), (25, Some(3)), (30, Some(2)), (99, Some(1)), (100, None)];
         for (at, expected) in cases {
             assert_eq!(level(&events, at), expected, "at {at}");
         }

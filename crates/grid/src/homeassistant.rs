@@ -11,9 +11,7 @@ use crate::{
     mqtt::{Address, valid_topic},
     number::LONGEST,
 };
-use rumqttc::{
-    AsyncClient, Event, EventLoop, Incoming, LastWill, Publish, QoS, SubscribeFilter,
-};
+use rumqttc::{AsyncClient, Event, EventLoop, Incoming, LastWill, Publish, QoS, SubscribeFilter};
 use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},

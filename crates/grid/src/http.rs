@@ -1,6 +1,10 @@
 //! Numbers and texts over HTTP(S): weather services, sensors, markets. It never posts anything.
 
-use crate::{BadSetting, Hub, LinkError, Quality, Signal, link::keep, number::{self, Field}};
+use crate::{
+    BadSetting, Hub, LinkError, Quality, Signal,
+    link::keep,
+    number::{self, Field},
+};
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::{fmt, sync::Arc, time::Duration};
 use units::UnixTime;

@@ -278,9 +278,10 @@ impl Signals {
     /// oldest.
     fn sum_phases(&mut self, now: Moment) {
         let limit = Signal::NetPower.age_limit();
-        let measured = self.net_power.as_ref().is_some_and(|told| {
-            told.quality != Quality::Derived && told.reading.age(now) <= limit
-        });
+        let measured = self
+            .net_power
+            .as_ref()
+            .is_some_and(|told| told.quality != Quality::Derived && told.reading.age(now) <= limit);
         let [Some(a), Some(b), Some(c)] = &self.phases else { return };
         if measured {
             return;

@@ -107,7 +107,10 @@ impl Broker {
         let Some(keep) = &self.keep_alive else { return Ok(()) };
         valid_topic(&keep.topic)?;
         BadSetting::unless(keep.every >= Duration::from_secs(1), || {
-            format!("{name}: a keep-alive every {:?} floods the broker: write 1 s or more", keep.every)
+            format!(
+                "{name}: a keep-alive every {:?} floods the broker: write 1 s or more",
+                keep.every
+            )
         })
     }
 

@@ -300,10 +300,7 @@ fn connect(config: &Config) -> Result<Client<VirtualEndNode>, LinkError> {
     Ok(Client::with_http_client(base, token, Box::new(Bounded(http)), Some(credentials)))
 }
 
-async fn register(
-    client: &Client<VirtualEndNode>,
-    config: &Config,
-) -> Result<(), LinkError> {
+async fn register(client: &Client<VirtualEndNode>, config: &Config) -> Result<(), LinkError> {
     let known = client.get_ven_by_name(&config.ven_name).await;
     let made = match known {
         Ok(_) => return Ok(()),

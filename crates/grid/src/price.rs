@@ -238,10 +238,8 @@ impl Format {
         let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let delimiter = if first.contains(&b';') { b';' } else { b',' };
         let unreadable = |error: csv::Error| BadSetting(format!("no CSV: {error}"));
-        let mut lines = csv::ReaderBuilder::new()
-            .delimiter(delimiter)
-            .trim(csv::Trim::All)
-            .from_reader(text);
+        let mut lines =
+            csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(text);
         let names = lines.headers().map_err(unreadable)?.clone();
         let column = |wanted: &str| {
             names.iter().position(|name| name.trim_start_matches('\u{feff}') == wanted).ok_or_else(
@@ -359,9 +357,10 @@ impl Source {
                 From::File(path) => read_file(path).await?,
                 From::Http(get) => get.body(&client).await?,
             };
-            let prices = self.format.read(&text).map_err(|BadSetting(sentence)| {
-                LinkError(format!("{}: {sentence}", self.name))
-            })?;
+            let prices = self
+                .format
+                .read(&text)
+                .map_err(|BadSetting(sentence)| LinkError(format!("{}: {sentence}", self.name)))?;
             if prices.end().is_none_or(|end| end <= unix_now()) {
                 hub.refuse(&self.name, "all its prices lie in the past".into());
             }
@@ -372,7 +371,8 @@ impl Source {
 }
 
 async fn read_file(path: &std::path::Path) -> Result<Vec<u8>, LinkError> {
-    let lost = |error: std::io::Error| LinkError(format!("{} is not read: {error}", path.display()));
+    let lost =
+        |error: std::io::Error| LinkError(format!("{} is not read: {error}", path.display()));
     let size = tokio::fs::metadata(path).await.map_err(lost)?.len();
     if size > number::LONGEST as u64 {
         let most = number::LONGEST;
@@ -403,7 +403,8 @@ mod tests {
         let plain = b"price,start\n8.25,1800000000\n-0.31,2027-01-15T09:15:00+01:00\n,1800001800\n";
         let german = format(layout(), "EUR/MWh", 1.08).read(german).unwrap();
         let plain = format(layout(), "ct/kWh", 1.08).read(plain).unwrap();
-        let expected = [(1_800_000_000, 1_800_000_900, 89_100), (1_800_000_900, 1_800_001_800, -3348)];
+        let expected =
+            [(1_800_000_000, 1_800_000_900, 89_100), (1_800_000_900, 1_800_001_800, -3348)];
         assert_eq!(mwh(&german), expected);
         assert_eq!(mwh(&plain), expected);
         assert_eq!(plain.at(UnixTime(1_800_001_799)).unwrap().usd_per_mwh().round(), -3.0);

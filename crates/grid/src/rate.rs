@@ -121,7 +121,10 @@ impl Rates {
             let far = |from: f64| (rate - from).abs() > from * self.jump.get();
             if last.is_some_and(far) && doubted.is_none_or(far) {
                 doubted = Some(rate);
-                hub.refuse(&self.name, format!("{rate} is far from the last rate; asked again").into());
+                hub.refuse(
+                    &self.name,
+                    format!("{rate} is far from the last rate; asked again").into(),
+                );
             } else {
                 (last, doubted) = (Some(rate), None);
                 hub.tell(&self.name, Quality::Measured, &Signal::BitcoinPrice, rate);

@@ -97,9 +97,8 @@ impl Register {
     /// The number in `words`, which begin at address `first`; `None` where the device says that it
     /// does not know.
     pub fn decode(&self, first: u16, words: &[u16]) -> Result<Option<f64>, BadSetting> {
-        let short = || {
-            BadSetting(format!("register {} is not among those that were sent", self.address))
-        };
+        let short =
+            || BadSetting(format!("register {} is not among those that were sent", self.address));
         let at = usize::from(self.address.checked_sub(first).ok_or_else(short)?);
         let raw = match (self.kind.words(), self.order) {
             (1, _) => u32::from(*words.get(at).ok_or_else(short)?),

@@ -33,7 +33,8 @@ struct Mosquitto {
 
 impl Mosquitto {
     fn start(port: Option<u16>) -> Self {
-        let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let free =
+            || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let port = port.unwrap_or_else(free);
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("mosquitto.conf");
@@ -208,10 +209,8 @@ async fn home_assistant_finds_the_site_commands_it_and_sees_it_go() {
         mode: Some(Mode::Auto),
         action: Some(Action::Heating),
     };
-    let states = States::from([
-        ("room".into(), heater(21.0)),
-        ("mining".into(), State::Switch(None)),
-    ]);
+    let states =
+        States::from([("room".into(), heater(21.0)), ("mining".into(), State::Switch(None))]);
     let (states, shown) = watch::channel(states);
     let (send, mut commands) = mpsc::channel(MOST_COMMANDS);
     let ours = site(mosquitto.address());
@@ -255,8 +254,6 @@ async fn home_assistant_finds_the_site_commands_it_and_sees_it_go() {
     until("what was kept", || newcomer.last("hearth/home/room/state").is_some()).await;
     assert!(newcomer.heard.lock().unwrap().values().all(|(_, retained)| *retained));
     running.abort();
-    until("the last will", || {
-        peer.last("hearth/home/availability").as_deref() == Some("offline")
-    })
-    .await;
+    until("the last will", || peer.last("hearth/home/availability").as_deref() == Some("offline"))
+        .await;
 }

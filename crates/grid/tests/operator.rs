@@ -99,9 +99,8 @@ async fn the_emulated_operator_calls_is_reported_to_and_takes_its_call_back() {
     ven.opt_out(&id, now());
     until(&hub, "the opt-out", |hub| limit_now(hub).is_none()).await;
     until(&hub, "both reports", |_| vtn.reports().len() == 2).await;
-    let payloads = |index: usize| {
-        vtn.reports()[index]["resources"][0]["intervals"][0]["payloads"].to_string()
-    };
+    let payloads =
+        |index: usize| vtn.reports()[index]["resources"][0]["intervals"][0]["payloads"].to_string();
     assert!(payloads(0).contains("RUNNING_CURTAILED") && payloads(0).contains("USAGE"));
     assert!(payloads(1).contains("RUNNING_OPTED_OUT"));
     vtn.withdraw(&id);
@@ -160,9 +159,9 @@ fn start_real() -> Real {
     let postgres = PathBuf::from(std::env::var("POSTGRES_BIN").expect("run `cargo xtask vtn`"));
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let root = Path::new("/proc/self").metadata().is_ok_and(|own| {
-        std::os::unix::fs::MetadataExt::uid(&own) == 0
-    });
+    let root = Path::new("/proc/self")
+        .metadata()
+        .is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
     // PostgreSQL refuses to run as root; Debian's package makes a user for it.
     let as_postgres = |program: &str| {
         let program = postgres.join(program);
@@ -230,10 +229,8 @@ fn wait_for(port: u16) {
 
 fn limit(kilowatts: f64, start: UnixTime, priority: u32, program: &EventRequest) -> EventRequest {
     let start = chrono::DateTime::from_timestamp(start.0 as i64, 0).unwrap();
-    let period = IntervalPeriod {
-        duration: Some("PT10M".parse().unwrap()),
-        ..IntervalPeriod::new(start)
-    };
+    let period =
+        IntervalPeriod { duration: Some("PT10M".parse().unwrap()), ..IntervalPeriod::new(start) };
     let payload = EventValuesMap {
         value_type: EventType::ImportCapacityLimit,
         values: vec![Value::Number(kilowatts)],

@@ -85,7 +85,8 @@ fn intervals_of(
         let (start, length) = match (&interval.interval_period, default) {
             (Some(own), _) => {
                 let most = own.randomize_start.as_ref().map(seconds).transpose()?;
-                let moved = most.map_or(Duration::ZERO, |most| draw.offset(Some(interval.id), most));
+                let moved =
+                    most.map_or(Duration::ZERO, |most| draw.offset(Some(interval.id), most));
                 let length = own.duration.as_ref().or(default.and_then(|d| d.duration.as_ref()));
                 (start_of(own, changed)?.after(moved), length)
             }
@@ -165,7 +166,9 @@ fn start_of(period: &IntervalPeriod, changed: DateTime<Utc>) -> Result<UnixTime,
 fn seconds(duration: &IsoDuration) -> Result<Duration, String> {
     // The library's own conversion panics on large numbers and has no other way to its parts.
     let text = duration.to_string();
-    let (date, time) = text.strip_prefix('P').and_then(|rest| rest.split_once('T'))
+    let (date, time) = text
+        .strip_prefix('P')
+        .and_then(|rest| rest.split_once('T'))
         .ok_or_else(|| format!("{text} is no duration"))?;
     let mut total = 0.0;
     for (part, units) in [
@@ -226,16 +229,10 @@ fn ask_of(event: &EventRequest, sent: &EventValuesMap, usd: f64) -> Result<Ask, 
         }
         EventType::Price => Ask::Price(price()?),
         EventType::ExportPrice => Ask::ExportPrice(price()?),
-        EventType::ImportCapacityLimit => {
-            Ask::ImportLimit(Watts::new(watts()?).map_err(bad)?)
-        }
-        EventType::ExportCapacityLimit => {
-            Ask::ExportLimit(Watts::new(watts()?).map_err(bad)?)
-        }
+        EventType::ImportCapacityLimit => Ask::ImportLimit(Watts::new(watts()?).map_err(bad)?),
+        EventType::ExportCapacityLimit => Ask::ExportLimit(Watts::new(watts()?).map_err(bad)?),
         EventType::DispatchSetpoint => Ask::SetPoint(NetWatts::new(watts()?).map_err(bad)?),
-        EventType::DispatchSetpointRelative => {
-            Ask::Relative(NetWatts::new(watts()?).map_err(bad)?)
-        }
+        EventType::DispatchSetpointRelative => Ask::Relative(NetWatts::new(watts()?).map_err(bad)?),
         EventType::AlertGridEmergency => {
             let words = match first {
                 Some(Value::String(words)) => words.chars().take(200).collect::<String>(),
@@ -330,7 +327,10 @@ mod tests {
         for (payload, period) in [
             (r#"{"type":"SIMPLE","values":[7]}"#, r#"{"start":"2027-01-15T08:00:00Z"}"#),
             (r#"{"type":"SIMPLE","values":[]}"#, r#"{"start":"2027-01-15T08:00:00Z"}"#),
-            (r#"{"type":"IMPORT_CAPACITY_LIMIT","values":[-5]}"#, r#"{"start":"2027-01-15T08:00:00Z"}"#),
+            (
+                r#"{"type":"IMPORT_CAPACITY_LIMIT","values":[-5]}"#,
+                r#"{"start":"2027-01-15T08:00:00Z"}"#,
+            ),
             (r#"{"type":"SIMPLE","values":[1]}"#, r#"{"start":"1960-01-15T08:00:00Z"}"#),
             (r#"{"type":"SIMPLE","values":[1]}"#, "null"),
         ] {

@@ -186,9 +186,10 @@ struct Ask<'a> {
 
 impl Ask<'_> {
     fn query(&self, wanted: &str) -> Option<&str> {
-        self.query.split('&').filter_map(|pair| pair.split_once('=')).find_map(|(name, value)| {
-            (name == wanted).then_some(value)
-        })
+        self.query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .find_map(|(name, value)| (name == wanted).then_some(value))
     }
 
     /// The part of a list that was asked for.
