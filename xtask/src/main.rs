@@ -7,6 +7,7 @@ mod clients;
 mod run;
 mod system;
 mod tasks;
+mod vtn;
 
 use std::process::ExitCode;
 
@@ -20,6 +21,7 @@ cargo xtask test                       format, lints, all tests and doc tests
 cargo xtask bitcoind                   build Bitcoin Core, once; prints where it is
 cargo xtask fuzz [target] [--for 60s]  one fuzz target, or each in turn, for that long
 cargo xtask clients                    unmodified pyasic and asic-rs against emulated machines
+cargo xtask vtn                        the OpenADR end node against a real openleadr-vtn
 cargo xtask soak [--for 5m]            load a server for that long and look for leaks
 
 Bitcoin Core is taken from $BITCOIND, then from PATH; otherwise it is built and kept in
@@ -58,6 +60,7 @@ fn dispatch(arguments: &[String]) -> Outcome {
             }
         }
         "clients" => none(task, rest).and_then(|()| clients::check()),
+        "vtn" => none(task, rest).and_then(|()| vtn::check()),
         "soak" => {
             let (others, time) = time_and_others(rest, 300)?;
             none(task, &others).and_then(|()| tasks::soak(time))
@@ -67,7 +70,7 @@ fn dispatch(arguments: &[String]) -> Outcome {
             Ok(())
         }
         _ => Err(format!(
-            "there is no task `{task}`: choose demo, test, bitcoind, fuzz, clients, soak or help"
+            "there is no task `{task}`: choose demo, test, bitcoind, fuzz, clients, vtn, soak or help"
         )),
     }
 }

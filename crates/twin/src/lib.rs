@@ -1,6 +1,7 @@
 //! Emulated miners, a load generator and private nodes, all of which speak the real protocols.
 //! It judges servers from outside and shares no code with them.
 
+pub mod energy;
 pub mod farm;
 mod hash;
 mod job;

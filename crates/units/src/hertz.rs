@@ -8,6 +8,9 @@ use std::{fmt, str::FromStr};
 pub struct Hertz(f64);
 
 impl Hertz {
+    /// Stands still.
+    pub const ZERO: Self = Self(0.0);
+
     /// Refuses NaN, infinities and negative frequencies.
     pub fn new(hertz: f64) -> Result<Self, UnitError> {
         UnitError::zero_or_more(hertz, "frequency").map(Self)
