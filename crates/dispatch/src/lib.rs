@@ -8,3 +8,6 @@ pub mod ask;
 pub mod baseline;
 pub mod load;
 pub mod realtime;
+pub mod genset;
+pub mod heat;
+pub mod plant;

@@ -77,9 +77,10 @@ impl Miners {
             return false;
         }
         let power = if power.get() < lowest { 0.0 } else { power.get().min(rated) };
-        let heading = miner.coming.map_or(miner.told, |(to, _)| to);
+        // One that is on its way already only carries the newer number.
+        let (heading, left) = miner.coming.unwrap_or((miner.told, self.spec.delay_s));
         if power != heading {
-            miner.coming = Some((power, self.spec.delay_s));
+            miner.coming = Some((power, left));
         }
         true
     }

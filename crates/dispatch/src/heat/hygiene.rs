@@ -1,0 +1,102 @@
+//! Hot water that stays free of legionella: all of a tank is at 60 °C for a while at regular intervals.
+//! It says when that is due; somebody else heats.
+
+use std::time::Duration;
+use units::{Celsius, HeatCapacity, Moment, Watts};
+
+/// A tank's hygienic cycle. Until a first cycle was seen, one is due.
+#[derive(Debug, Clone)]
+pub struct Hygiene {
+    /// All of the tank reaches this.
+    pub hot: Celsius,
+    /// For this long.
+    pub hold: Duration,
+    /// Once in this time.
+    pub every: Duration,
+    hot_since: Option<Moment>,
+    done: Option<Moment>,
+}
+
+impl Hygiene {
+    /// 60 °C for 30 minutes once in this time, a week in most rules (DVGW W 551 asks it daily of large
+    /// systems).
+    pub fn new(every: Duration) -> Self {
+        Self {
+            hot: Celsius::new(60.0).unwrap_or(Celsius::ZERO),
+            hold: Duration::from_secs(1800),
+            every,
+            hot_since: None,
+            done: None,
+        }
+    }
+
+    /// Watches the coldest place in the tank; an unknown temperature counts as cold.
+    pub fn observe(&mut self, now: Moment, coldest: Option<Celsius>) {
+        if coldest.is_none_or(|coldest| coldest < self.hot) {
+            self.hot_since = None;
+            return;
+        }
+        let since = *self.hot_since.get_or_insert(now);
+        if now.since(since) >= self.hold {
+            self.done = Some(now);
+        }
+    }
+
+    /// Time left until the tank must have been hot; none when overdue.
+    pub fn left(&self, now: Moment) -> Duration {
+        self.done.map_or(Duration::ZERO, |done| self.every.saturating_sub(now.since(done)))
+    }
+
+    /// Whether heating to it must begin now: with this power it takes as long as is left, half as
+    /// much again for what is drawn meanwhile.
+    pub fn must_heat(&self, now: Moment, mean: Celsius, tank: HeatCapacity, power: Watts) -> bool {
+        let lift = (self.hot.get() - mean.get()).max(0.0);
+        let hours = 1.5 * tank.get() * lift / power.get().max(1.0);
+        let needed = Duration::try_from_secs_f64(3600.0 * hours).unwrap_or(Duration::MAX);
+        self.left(now) <= needed.saturating_add(self.hold)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
+    fn c(value: f64) -> Option<Celsius> {
+        Celsius::new(value).ok()
+    }
+
+    #[test]
+    fn a_cycle_counts_only_after_half_an_hour_without_a_break() {
+        let mut hygiene = Hygiene::new(WEEK);
+        let minute = |count| Moment::from_secs(60 * count);
+        for (at, coldest, done) in [
+            (0, c(61.0), false),
+            (20, c(59.0), false),
+            (25, c(60.0), false),
+            (50, c(60.0), false),
+            (55, c(60.5), true),
+        ] {
+            hygiene.observe(minute(at), coldest);
+            assert_eq!(hygiene.left(minute(at)) == WEEK, done, "{at}");
+        }
+        hygiene.observe(minute(60), None);
+        assert_eq!(hygiene.left(minute(65)), WEEK - Duration::from_secs(600));
+    }
+
+    #[test]
+    fn an_empty_tank_is_heated_before_its_legionella_deadline() {
+        let mut hygiene = Hygiene::new(WEEK);
+        for minute in 0..=30 {
+            hygiene.observe(Moment::from_secs(60 * minute), c(60.0));
+        }
+        let tank = HeatCapacity::of_water(300.0).unwrap();
+        let (cold, power) = (c(10.0).unwrap(), Watts::new(1500.0).unwrap());
+        let begins = (0..7 * 24)
+            .find(|&hour| hygiene.must_heat(Moment::from_secs(3600 * hour), cold, tank, power))
+            .unwrap();
+        // 17.4 kWh at 1.5 kW take 11.6 h; it began at least half as much again before.
+        assert!((145..=151).contains(&begins), "{begins}");
+    }
+}

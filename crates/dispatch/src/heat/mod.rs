@@ -1,0 +1,30 @@
+//! Heat from machines that hash: how much power a room, a tank or a pool wants now. It knows no other
+//! mode of a site and talks to nobody; limits of temperature win over everything here.
+//!
+//! ```text
+//!  set-point ─▶ Thermostat | Pi | Predictive ─▶ Guard (on and off times, starts) ─▶ Safety ─▶ power
+//!                                │                                                    │
+//!                   price, weather, hash value                       too hot: off; too cold: backup
+//! ```
+
+mod guard;
+mod heater;
+mod hydronic;
+mod hygiene;
+mod pi;
+mod pool;
+mod predict;
+mod safety;
+mod thermostat;
+mod zone;
+
+pub use guard::{Guard, Times};
+pub use heater::{Heater, HeaterError};
+pub use hydronic::HeatingCurve;
+pub use hygiene::Hygiene;
+pub use pi::Pi;
+pub use pool::Pool;
+pub use predict::{Ahead, Body, Comfort, HeatPlan, Planned, Predictive};
+pub use safety::{Medium, Safety, Verdict};
+pub use thermostat::Thermostat;
+pub use zone::{Control, Heating, Reason, Wanted, Zone};

@@ -1,0 +1,398 @@
+//! Predictive heat: the cheapest power over the hours ahead that keeps a body warm, given price,
+//! weather and what hashes earn. Plans with one heat capacity behind one loss (1R1C) and learns what
+//! that leaves out. It knows no sensor and no clock.
+
+use super::{Guard, Heater, Times};
+use std::time::Duration;
+use units::{Celsius, EnergyPrice, HeatCapacity, HeatLoss, Moment, NetWatts, Usd, Watts};
+
+/// A room, tank or pool as the plan sees it: C dT/dt = UA (ambient - T) + heat + gains.
+#[derive(Debug, Clone, Copy)]
+pub struct Body {
+    /// C.
+    pub capacity: HeatCapacity,
+    /// UA.
+    pub loss: HeatLoss,
+}
+
+/// One step of what is ahead.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ahead {
+    /// What the body loses heat to.
+    pub ambient: Celsius,
+    /// Heat that comes or goes besides: sun in, hot water out.
+    pub gain: NetWatts,
+    /// Not colder than this.
+    pub low: Celsius,
+    /// Not warmer than this.
+    pub high: Celsius,
+    /// Price of electricity.
+    pub price: EnergyPrice,
+}
+
+/// What discomfort costs in the plan, dollars for a kelvin and hour.
+#[derive(Debug, Clone, Copy)]
+pub struct Comfort {
+    /// Below the lower limit.
+    pub below: Usd,
+    /// Above the upper one.
+    pub above: Usd,
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Planned {
+    /// Power drawn.
+    pub power: Watts,
+    /// Temperature expected at its end.
+    pub temperature: Celsius,
+}
+
+/// What to draw, step by step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeatPlan {
+    /// Steps from now on.
+    pub steps: Vec<Planned>,
+    /// Electricity less what hashes earn, expected; comfort not counted.
+    pub cost: Usd,
+}
+
+/// The controller.
+#[derive(Debug, Clone)]
+pub struct Predictive {
+    body: Body,
+    step: Duration,
+    comfort: Comfort,
+    start_cost: Usd,
+    times: Times,
+    /// W that the model leaves out, learned.
+    bias: f64,
+    planned: Option<(Moment, HeatPlan, Ahead, f64)>,
+}
+
+impl Predictive {
+    /// Plans in steps of this length. A start costs this much: what is not hashed while a machine
+    /// starts, and wear.
+    pub fn new(
+        body: Body,
+        step: Duration,
+        comfort: Comfort,
+        start_cost: Usd,
+        times: Times,
+    ) -> Self {
+        Self { body, step, comfort, start_cost, times, bias: 0.0, planned: None }
+    }
+
+    /// Points of temperature that the plan distinguishes.
+    const POINTS: usize = 121;
+    /// Part of what a step's forecast was off by that goes into the bias.
+    const LEARN: f64 = 0.08;
+
+    /// Power now; plans anew whenever a step has passed. `drawn` is the mean power since the last plan,
+    /// `ahead` begins now and should reach a day or more. `None` without anything ahead.
+    pub fn step(
+        &mut self,
+        now: Moment,
+        is: Celsius,
+        drawn: Watts,
+        guard: &Guard,
+        ahead: &[Ahead],
+        heater: &Heater,
+    ) -> Option<Watts> {
+        if let Some((at, plan, _, _)) = &self.planned
+            && now.since(*at) < self.step
+        {
+            return plan.steps.first().map(|first| first.power);
+        }
+        self.learn(now, is, drawn, heater);
+        let plan = self.plan(is, guard.on(), guard.held(now), ahead, heater)?;
+        let power = plan.steps.first()?.power;
+        self.planned = Some((now, plan, *ahead.first()?, is.get()));
+        Some(power)
+    }
+
+    /// The plan that it follows, since when.
+    pub fn following(&self) -> Option<(Moment, &HeatPlan)> {
+        self.planned.as_ref().map(|(at, plan, _, _)| (*at, plan))
+    }
+
+    fn learn(&mut self, now: Moment, is: Celsius, drawn: Watts, heater: &Heater) {
+        let Some((at, _, then, was)) = &self.planned else { return };
+        let hours = now.since(*at).as_secs_f64() / 3600.0;
+        // After a pause the old forecast says nothing.
+        if hours <= 0.0 || hours > 2.0 * self.step.as_secs_f64() / 3600.0 {
+            return;
+        }
+        let (keep, per_watt) = self.response(hours);
+        let heat = drawn.get() + then.gain.get() + self.bias;
+        let ambient = then.ambient.get();
+        let expected = ambient + (was - ambient) * keep + per_watt * heat;
+        let off = (is.get() - expected) * self.body.capacity.get() / hours;
+        let most = heater.highest().get();
+        self.bias = (self.bias + Self::LEARN * off).clamp(-most, most);
+    }
+
+    /// Of the difference to ambient what is left after these hours, and kelvin gained for each watt.
+    fn response(&self, hours: f64) -> (f64, f64) {
+        let loss = self.body.loss.get();
+        let keep = (-hours * loss / self.body.capacity.get()).exp();
+        (keep, (1.0 - keep) / loss)
+    }
+
+    /// The cheapest plan: dynamic programming over temperature and how long the heater has been on or
+    /// off, linear between its points. `None` without anything ahead.
+    pub fn plan(
+        &self,
+        is: Celsius,
+        on: bool,
+        held: Option<Duration>,
+        ahead: &[Ahead],
+        heater: &Heater,
+    ) -> Option<HeatPlan> {
+        let table = Table::new(self, ahead, heater)?;
+        let mut mode = table.mode(on, held);
+        let mut temperature = is.get();
+        let mut cost = 0.0;
+        let steps = ahead.iter().enumerate().map(|(step, ahead)| {
+            let choice = table.best(step, mode, temperature, ahead);
+            (mode, temperature) = (choice.mode, choice.temperature);
+            cost += choice.paid;
+            Planned {
+                power: Watts::new(table.levels[choice.level].0).unwrap_or(Watts::ZERO),
+                temperature: Celsius::new(temperature).unwrap_or(is),
+            }
+        });
+        let steps = steps.collect();
+        Some(HeatPlan { steps, cost: Usd::new(cost).unwrap_or(Usd::ZERO) })
+    }
+}
+
+/// Cost to go, by step, mode and temperature. Modes count steps since the heater went on (first) or
+/// off, up to as many as it must stay.
+struct Table<'a> {
+    of: &'a Predictive,
+    /// W and dollars earned in an hour; the first is idle.
+    levels: Vec<(f64, f64)>,
+    hours: f64,
+    keep: f64,
+    per_watt: f64,
+    on_modes: usize,
+    off_modes: usize,
+    lowest: f64,
+    spacing: f64,
+    /// One row of points for each mode for each step, and a last one for the end.
+    to_go: Vec<f64>,
+}
+
+struct Choice {
+    level: usize,
+    mode: usize,
+    temperature: f64,
+    /// Electricity less earnings, dollars.
+    paid: f64,
+    total: f64,
+}
+
+impl<'a> Table<'a> {
+    fn new(of: &'a Predictive, ahead: &[Ahead], heater: &Heater) -> Option<Self> {
+        let first = ahead.first()?;
+        let bounds = ahead.iter().fold((first.low.get(), first.high.get()), |(low, high), a| {
+            (low.min(a.low.get()), high.max(a.high.get()))
+        });
+        // Some room beyond the limits, where only discomfort is worse or better.
+        let margin = 0.5 * (bounds.1 - bounds.0) + 2.0;
+        let (lowest, highest) = (bounds.0 - margin, bounds.1 + margin);
+        let hours = of.step.as_secs_f64() / 3600.0;
+        let (keep, per_watt) = of.response(hours);
+        let steps =
+            |time: Duration| (time.as_secs_f64() / of.step.as_secs_f64()).ceil().max(1.0) as usize;
+        let mut levels = vec![(heater.idle().get(), 0.0)];
+        levels.extend(heater.powers().map(|p| (p.get(), heater.earns_per_hour(p).get())));
+        let (on_modes, off_modes) = (steps(of.times.min_on), steps(of.times.min_off));
+        let row = (on_modes + off_modes) * Predictive::POINTS;
+        let mut table = Self {
+            of,
+            levels,
+            hours,
+            keep,
+            per_watt,
+            on_modes,
+            off_modes,
+            lowest,
+            spacing: (highest - lowest) / (Predictive::POINTS - 1) as f64,
+            to_go: vec![0.0; row * (ahead.len() + 1)],
+        };
+        table.end(ahead, heater);
+        for (step, ahead) in ahead.iter().enumerate().rev() {
+            for mode in 0..on_modes + off_modes {
+                for point in 0..Predictive::POINTS {
+                    let temperature = table.lowest + point as f64 * table.spacing;
+                    let total = table.best(step, mode, temperature, ahead).total;
+                    let at = table.index(step, mode, point);
+                    table.to_go[at] = total;
+                }
+            }
+        }
+        Some(table)
+    }
+
+    /// Heat that is left at the end saves what it costs to make on average.
+    fn end(&mut self, ahead: &[Ahead], heater: &Heater) {
+        let mean = ahead.iter().map(|a| a.price.usd_per_kwh()).sum::<f64>() / ahead.len() as f64;
+        let lowest = heater.lowest();
+        let earned = heater.earns_per_hour(lowest).get() / lowest.kilowatts();
+        let worth = (mean - earned).max(0.0) * self.of.body.capacity.get() / 1e3;
+        for mode in 0..self.on_modes + self.off_modes {
+            for point in 0..Predictive::POINTS {
+                let at = self.index(ahead.len(), mode, point);
+                self.to_go[at] = -worth * point as f64 * self.spacing;
+            }
+        }
+    }
+
+    fn index(&self, step: usize, mode: usize, point: usize) -> usize {
+        (step * (self.on_modes + self.off_modes) + mode) * Predictive::POINTS + point
+    }
+
+    fn mode(&self, on: bool, held: Option<Duration>) -> usize {
+        let (first, count) = if on { (0, self.on_modes) } else { (self.on_modes, self.off_modes) };
+        // The first mode is the one after a whole step.
+        let passed = held
+            .map_or(usize::MAX, |held| (held.as_secs_f64() / self.of.step.as_secs_f64()) as usize);
+        first + passed.saturating_sub(1).min(count - 1)
+    }
+
+    /// The level that costs least from this step on.
+    fn best(&self, step: usize, mode: usize, temperature: f64, ahead: &Ahead) -> Choice {
+        let is_on = mode < self.on_modes;
+        let must_stay = mode + 1 != self.on_modes && mode + 1 != self.on_modes + self.off_modes;
+        let ambient = ahead.ambient.get();
+        let without = ambient + (temperature - ambient) * self.keep;
+        let other_heat = ahead.gain.get() + self.of.bias;
+        let mut best: Option<Choice> = None;
+        for (level, &(power, earned)) in self.levels.iter().enumerate() {
+            let on = level > 0;
+            if must_stay && on != is_on {
+                continue;
+            }
+            let next_mode = match (is_on, on) {
+                (true, true) => (mode + 1).min(self.on_modes - 1),
+                (false, false) => (mode + 1).min(self.on_modes + self.off_modes - 1),
+                (true, false) => self.on_modes,
+                (false, true) => 0,
+            };
+            let next = without + self.per_watt * (power + other_heat);
+            let mut paid = (power / 1e3 * ahead.price.usd_per_kwh() - earned) * self.hours;
+            if on && !is_on {
+                paid += self.of.start_cost.get();
+            }
+            let cold = (ahead.low.get() - next).max(0.0);
+            let hot = (next - ahead.high.get()).max(0.0);
+            let discomfort = self.hours
+                * (cold * self.of.comfort.below.get() + hot * self.of.comfort.above.get());
+            let total = paid + discomfort + self.later(step + 1, next_mode, next);
+            if best.as_ref().is_none_or(|best| total < best.total) {
+                best = Some(Choice { level, mode: next_mode, temperature: next, paid, total });
+            }
+        }
+        // Idle or the lowest power is always among the choices.
+        best.unwrap_or(Choice { level: 0, mode, temperature, paid: 0.0, total: 0.0 })
+    }
+
+    fn later(&self, step: usize, mode: usize, temperature: f64) -> f64 {
+        let last = (Predictive::POINTS - 1) as f64;
+        let place = ((temperature - self.lowest) / self.spacing).clamp(0.0, last - 1e-9);
+        let point = place as usize;
+        let at = self.index(step, mode, point);
+        self.to_go[at] + (place - point as f64) * (self.to_go[at + 1] - self.to_go[at])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::guard::tests::{heater, watts};
+    use super::*;
+
+    fn c(value: f64) -> Celsius {
+        Celsius::new(value).unwrap()
+    }
+
+    fn controller() -> Predictive {
+        let usd = |value| Usd::new(value).unwrap();
+        let body = Body {
+            capacity: HeatCapacity::new(8000.0).unwrap(),
+            loss: HeatLoss::from_kelvin_per_kilowatt(5.0).unwrap(),
+        };
+        let comfort = Comfort { below: usd(2.0), above: usd(2.0) };
+        Predictive::new(body, Duration::from_secs(1800), comfort, usd(0.02), Times::default())
+    }
+
+    /// A day and a half at 0 °C; electricity costs this by step.
+    fn ahead(price: impl Fn(usize) -> f64) -> Vec<Ahead> {
+        (0..72)
+            .map(|step| Ahead {
+                ambient: Celsius::ZERO,
+                gain: NetWatts::ZERO,
+                low: c(20.0),
+                high: c(22.0),
+                price: EnergyPrice::per_kwh(price(step)).unwrap(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn heat_is_made_before_the_dear_hours_and_the_room_stays_warm() {
+        let heater = heater();
+        let dear = |step: usize| if (24..32).contains(&step) { 0.6 } else { 0.12 };
+        let plan = controller().plan(c(20.5), true, None, &ahead(dear), &heater).unwrap();
+        let energy = |from: usize, to: usize| {
+            plan.steps[from..to].iter().map(|s| s.power.get() / 2e3).sum::<f64>()
+        };
+        // Four hours of 4 kW without the room's 2 K are 16 kWh, and 2 K hold 16 kWh.
+        assert!(energy(24, 32) < 3.0, "{plan:?}");
+        assert!(plan.steps.iter().all(|s| (19.7..22.3).contains(&s.temperature.get())), "{plan:?}");
+    }
+
+    #[test]
+    fn free_power_that_earns_is_used_up_to_the_upper_limit() {
+        let heater = heater();
+        let plan = controller().plan(c(20.0), false, None, &ahead(|_| 0.0), &heater).unwrap();
+        assert!(plan.cost < Usd::ZERO);
+        let warm = plan.steps.iter().filter(|s| s.temperature.get() > 21.8).count();
+        assert!(warm > 50, "{plan:?}");
+    }
+
+    #[test]
+    fn a_plan_respects_the_least_time_on_that_is_left() {
+        let heater = heater();
+        let mut controller = controller();
+        controller.step = Duration::from_secs(600);
+        let warm: Vec<Ahead> =
+            ahead(|_| 0.5).into_iter().map(|a| Ahead { ambient: c(25.0), ..a }).collect();
+        let just_on = Some(Duration::from_secs(600));
+        let plan = controller.plan(c(23.0), true, just_on, &warm, &heater).unwrap();
+        let on: Vec<bool> = plan.steps.iter().map(|s| heater.hashes_at(s.power)).collect();
+        assert_eq!(on[..3], [true, true, false], "{plan:?}");
+    }
+
+    #[test]
+    fn what_the_model_leaves_out_is_learned() {
+        let heater = heater();
+        let mut controller = controller();
+        let guard = Guard::new(Times::default());
+        // 500 W more come in than anybody says: the room is held at 20 °C by 3,500 W.
+        for step in 0..200 {
+            let now = Moment::from_secs(1800 * step);
+            controller.step(now, c(20.0), watts(3500.0), &guard, &ahead(|_| 0.1), &heater);
+        }
+        assert!((controller.bias - 500.0).abs() < 10.0, "{}", controller.bias);
+    }
+
+    #[test]
+    fn nothing_ahead_is_no_plan() {
+        let guard = Guard::new(Times::default());
+        let power =
+            controller().step(Moment::default(), c(20.0), Watts::ZERO, &guard, &[], &heater());
+        assert_eq!(power, None);
+    }
+}

@@ -1,0 +1,272 @@
+//! One heated body with its machines: a control, switching times, safety and a backup heater, each
+//! asked in that order and each able to overrule the one before. It knows no other zone.
+
+use super::{Ahead, Guard, Heater, Pi, Predictive, Safety, Thermostat, Verdict};
+use std::time::Duration;
+use units::{Celsius, Moment, Reading, Watts};
+
+/// What decides the power.
+#[derive(Debug, Clone)]
+pub enum Control {
+    /// Full power or none.
+    Thermostat(Thermostat),
+    /// As much as is needed.
+    Pi(Pi),
+    /// As much as is cheapest; the PI controller takes over while nothing is known of what is ahead.
+    Predictive(Box<Predictive>, Pi),
+}
+
+/// What a zone should be and is.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Room, tank or pool.
+    pub is: Option<Reading<Celsius>>,
+    /// Exhaust air or fluid of the machines.
+    pub outlet: Option<Reading<Celsius>>,
+    /// Set-point of all controls but the predictive, whose limits are in `ahead`.
+    pub set_point: Celsius,
+    /// What the machines draw.
+    pub drawn: Watts,
+    /// Begins now; may be empty.
+    pub ahead: &'a [Ahead],
+}
+
+/// What a zone gets.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Heating {
+    /// For the machines.
+    pub power: Watts,
+    /// The backup heater is to run; it has a thermostat of its own.
+    pub backup: bool,
+    /// Why.
+    pub why: Reason,
+}
+
+/// What decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The control.
+    Control,
+    /// Least time on or off, or starts of a day.
+    Times,
+    /// The outlet is near or above its limit, or nobody knows.
+    TooHot,
+    /// Nobody knows how warm the zone is: machines idle, the backup heater has the zone.
+    Blind,
+}
+
+/// One heated body.
+#[derive(Debug, Clone)]
+pub struct Zone {
+    control: Control,
+    guard: Guard,
+    safety: Safety,
+    last: Option<Moment>,
+    /// Wh since the last plan, and hours.
+    drawn: (f64, f64),
+    cold_since: Option<Moment>,
+    backup: bool,
+    held: bool,
+}
+
+impl Zone {
+    /// Never heated yet.
+    pub fn new(control: Control, guard: Guard, safety: Safety) -> Self {
+        Self {
+            control,
+            guard,
+            safety,
+            last: None,
+            drawn: (0.0, 0.0),
+            cold_since: None,
+            backup: false,
+            held: false,
+        }
+    }
+
+    /// A temperature of the zone older than this is none.
+    const STALE: Duration = Duration::from_secs(600);
+    /// The backup heater starts after this long this many kelvin too cold, and stops at half of that.
+    const BACKUP: (Duration, f64) = (Duration::from_secs(1800), 1.5);
+
+    /// Whether its machines are on, and since when.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// What decides its power.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// Decides the power from now until the next step.
+    pub fn step(&mut self, now: Moment, wanted: &Wanted, heater: &Heater) -> Heating {
+        let dt = self.last.map_or(Duration::ZERO, |last| now.since(last));
+        self.last = Some(now);
+        let hours = dt.as_secs_f64() / 3600.0;
+        self.drawn = (self.drawn.0 + wanted.drawn.get() * hours, self.drawn.1 + hours);
+
+        let verdict = self.safety.step(now, wanted.outlet);
+        let is = wanted.is.and_then(|is| is.fresh(now, Self::STALE).copied());
+        self.watch_cold(now, is, wanted.set_point);
+        let Some(is) = is else {
+            let power = self.limited(now, heater.idle(), verdict, heater).0;
+            return Heating { power, backup: true, why: Reason::Blind };
+        };
+        let asked = self.ask(now, dt, is, wanted, heater);
+        let (power, why) = self.limited(now, asked, verdict, heater);
+        self.held = power != asked;
+        Heating { power, backup: self.backup, why }
+    }
+
+    fn ask(
+        &mut self,
+        now: Moment,
+        dt: Duration,
+        is: Celsius,
+        wanted: &Wanted,
+        heater: &Heater,
+    ) -> Watts {
+        let set_point = wanted.set_point;
+        match &mut self.control {
+            Control::Thermostat(thermostat) => thermostat.step(is, set_point, heater),
+            Control::Pi(pi) => pi.step(dt, is, set_point, self.held, heater),
+            Control::Predictive(predictive, pi) => {
+                let mean = if self.drawn.1 > 0.0 { self.drawn.0 / self.drawn.1 } else { 0.0 };
+                let mean = Watts::new(mean).unwrap_or(Watts::ZERO);
+                let before = predictive.following().map(|(at, _)| at);
+                let planned = predictive.step(now, is, mean, &self.guard, wanted.ahead, heater);
+                if predictive.following().map(|(at, _)| at) != before {
+                    self.drawn = (0.0, 0.0);
+                }
+                planned.unwrap_or_else(|| pi.step(dt, is, set_point, self.held, heater))
+            }
+        }
+    }
+
+    fn limited(
+        &mut self,
+        now: Moment,
+        asked: Watts,
+        verdict: Verdict,
+        heater: &Heater,
+    ) -> (Watts, Reason) {
+        let Verdict::AtMost(part) = verdict else {
+            self.guard.cut(now);
+            return (heater.idle(), Reason::TooHot);
+        };
+        let timed = self.guard.apply(now, asked, heater);
+        let most = Watts::new(part * heater.highest().get()).unwrap_or(Watts::ZERO);
+        if timed <= Watts::max(most, heater.idle()) {
+            let why = if timed == asked { Reason::Control } else { Reason::Times };
+            return (timed, why);
+        }
+        // Below the lowest power that is stable only the cut is left, and it comes by itself.
+        (Watts::max(most, heater.lowest()), Reason::TooHot)
+    }
+
+    fn watch_cold(&mut self, now: Moment, is: Option<Celsius>, set_point: Celsius) {
+        let short = is.map_or(f64::INFINITY, |is| set_point.get() - is.get());
+        let (patience, kelvin) = Self::BACKUP;
+        if short < kelvin {
+            self.cold_since = None;
+        } else {
+            let since = *self.cold_since.get_or_insert(now);
+            self.backup |= now.since(since) >= patience;
+        }
+        self.backup &= short > kelvin / 2.0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::guard::tests::heater;
+    use super::super::{Medium, Times};
+    use super::*;
+
+    fn zone() -> Zone {
+        let pi = Pi::new(2000.0, Duration::from_secs(3 * 3600));
+        Zone::new(Control::Pi(pi), Guard::new(Times::default()), Safety::new(Medium::Air))
+    }
+
+    fn c(value: f64) -> Celsius {
+        Celsius::new(value).unwrap()
+    }
+
+    /// Decides every minute; room and outlet by minute, `None` for a sensor that is lost.
+    fn run(
+        zone: &mut Zone,
+        minutes: std::ops::Range<u64>,
+        room: Option<f64>,
+        outlet: Option<f64>,
+    ) -> Heating {
+        let heater = heater();
+        let mut last = None;
+        for minute in minutes {
+            let now = Moment::from_secs(60 * minute);
+            let wanted = Wanted {
+                is: room.map(|t| Reading::new(c(t), now)),
+                outlet: outlet.map(|t| Reading::new(c(t), now)),
+                set_point: c(20.0),
+                drawn: Watts::ZERO,
+                ahead: &[],
+            };
+            last = Some(zone.step(now, &wanted, &heater));
+        }
+        last.unwrap()
+    }
+
+    #[test]
+    fn a_lost_room_sensor_leaves_the_room_to_the_backup_heater() {
+        let mut zone = zone();
+        assert!(run(&mut zone, 0..40, Some(18.6), Some(40.0)).power >= heater().lowest());
+        let blind = run(&mut zone, 40..80, None, Some(40.0));
+        assert_eq!(blind, Heating { power: heater().idle(), backup: true, why: Reason::Blind });
+        assert!(!run(&mut zone, 80..82, Some(19.9), Some(40.0)).backup);
+    }
+
+    #[test]
+    fn the_backup_heater_comes_when_the_machines_do_not_suffice() {
+        let mut zone = zone();
+        assert!(!run(&mut zone, 0..25, Some(18.0), Some(40.0)).backup);
+        assert!(run(&mut zone, 25..35, Some(18.0), Some(40.0)).backup);
+        assert!(run(&mut zone, 35..40, Some(19.0), Some(40.0)).backup);
+        assert!(!run(&mut zone, 40..45, Some(19.5), Some(40.0)).backup);
+    }
+
+    #[test]
+    fn an_outlet_that_is_too_hot_is_cut_at_once_whatever_the_switching_times_say() {
+        let mut zone = zone();
+        assert!(run(&mut zone, 0..5, Some(15.0), Some(40.0)).power == heater().highest());
+        let soft = run(&mut zone, 5..6, Some(15.0), Some(47.5));
+        assert_eq!((soft.power.get(), soft.why), (3000.0, Reason::TooHot));
+        let cut = run(&mut zone, 6..7, Some(15.0), Some(53.0));
+        assert_eq!((cut.power, cut.why), (heater().idle(), Reason::TooHot));
+        // Cool again, but off for less than its least time.
+        let cool = run(&mut zone, 7..8, Some(15.0), Some(35.0));
+        assert_eq!((cool.power, cool.why), (heater().idle(), Reason::Times));
+        assert!(run(&mut zone, 8..25, Some(15.0), Some(35.0)).power == heater().highest());
+    }
+
+    #[test]
+    fn without_forecast_the_predictive_control_heats_like_pi() {
+        use super::super::{Body, Comfort};
+        use units::{HeatCapacity, HeatLoss, Usd};
+        let body = Body {
+            capacity: HeatCapacity::new(8000.0).unwrap(),
+            loss: HeatLoss::new(200.0).unwrap(),
+        };
+        let comfort = Comfort { below: Usd::ZERO, above: Usd::ZERO };
+        let step = Duration::from_secs(900);
+        let predictive = Predictive::new(body, step, comfort, Usd::ZERO, Times::default());
+        let pi = Pi::new(2000.0, Duration::from_secs(3 * 3600));
+        let mut zone = zone();
+        let with_pi = run(&mut zone, 0..300, Some(18.6), Some(40.0));
+        zone = Zone::new(
+            Control::Predictive(Box::new(predictive), pi),
+            Guard::new(Times::default()),
+            Safety::new(Medium::Air),
+        );
+        assert_eq!(run(&mut zone, 0..300, Some(18.6), Some(40.0)), with_pi);
+    }
+}
