@@ -3,3 +3,5 @@
 //! This crate owns the day plan, the merit order of every second, local limits, heat control, the modes
 //! of a site and the baselines that delivery is measured against. It never does I/O, never awaits and
 //! never asks a clock: time is an argument, so that a year is a loop.
+
+pub mod plan;
