@@ -11,3 +11,4 @@ pub mod realtime;
 pub mod genset;
 pub mod heat;
 pub mod plant;
+pub mod plan;
