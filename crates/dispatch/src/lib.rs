@@ -6,9 +6,9 @@
 
 pub mod ask;
 pub mod baseline;
-pub mod load;
-pub mod realtime;
 pub mod genset;
 pub mod heat;
-pub mod plant;
+pub mod load;
 pub mod plan;
+pub mod plant;
+pub mod realtime;

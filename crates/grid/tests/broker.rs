@@ -1,6 +1,6 @@
 //! MQTT against a real mosquitto on this machine (Debian package `mosquitto`).
 
-use grid::{
+use hearth_grid::{
     Hub, Link, Quality, Signal,
     command::Inbox,
     homeassistant::{

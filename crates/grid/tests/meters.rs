@@ -1,6 +1,6 @@
 //! Modbus TCP and SunSpec against real servers on this machine.
 
-use grid::{
+use hearth_grid::{
     Hub, Link, Quality, Signal, modbus,
     number::Field,
     register::{Kind, Register, Table},

@@ -2,7 +2,7 @@
 //! `cargo xtask vtn` brings and then runs the ignored test here.
 #![cfg(feature = "openadr")]
 
-use grid::{
+use hearth_grid::{
     Hub, Quality,
     event::Ask,
     openadr::{Config, Report, State, Ven},

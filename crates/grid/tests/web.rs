@@ -1,7 +1,7 @@
 //! HTTP and files: readings, prices and exchange rates from a real server on this machine.
 
 use axum::{Router, routing::get};
-use grid::{
+use hearth_grid::{
     Hub, Link, Quality, Signal,
     http::{Get, Poll},
     number::{Field, Path},

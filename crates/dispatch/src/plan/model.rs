@@ -190,7 +190,7 @@ impl Model {
 fn minimised<M>(
     vars: ProblemVariables,
     objective: Expression,
-    solver: impl FnOnce(good_lp::variable::UnsolvedProblem) -> M,
+    solver: impl FnMut(good_lp::variable::UnsolvedProblem) -> M,
 ) -> M
 where
     M: SolverModel,
