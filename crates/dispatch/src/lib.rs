@@ -6,4 +6,5 @@
 
 pub mod ask;
 pub mod load;
+pub mod local;
 pub mod realtime;
