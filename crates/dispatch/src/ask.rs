@@ -117,20 +117,22 @@ pub fn combine(asks: &[Ask], capacity: Watts) -> Target {
     let mut raised: Option<&Ask> = None;
     let mut unmet = Vec::new();
     for ask in ranked {
+        // What an earlier target settled, no later limit moves.
+        let settled = bound.map(|(_, wanted)| wanted.clamp(floor, ceiling));
         let mut miss = |wanted: f64, given: f64| {
             if (wanted - given).abs() > 0.5 {
                 unmet.push((ask.mode, wanted - given));
             }
         };
         if let Some(wanted) = ask.ceiling.map(Watts::get) {
-            let given = wanted.max(floor);
+            let given = wanted.max(settled.unwrap_or(floor));
             miss(wanted, given);
             if given < ceiling {
                 (ceiling, lowered) = (given, Some(ask));
             }
         }
         if let Some(wanted) = ask.floor.map(Watts::get) {
-            let given = wanted.min(ceiling);
+            let given = wanted.min(settled.unwrap_or(ceiling));
             miss(wanted, given);
             if given > floor {
                 (floor, raised) = (given, Some(ask));
@@ -174,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_later_mode_never_widens_what_an_earlier_one_set() {
-        let cases: [(Vec<Ask>, f64, Mode); 6] = [
+        let cases: [(Vec<Ask>, f64, Mode); 7] = [
             (vec![], 1000.0, Mode::Free),
             (vec![Ask::exactly(Mode::Price, w(700.0), "p")], 700.0, Mode::Price),
             (
@@ -208,6 +210,15 @@ mod tests {
                 ],
                 400.0,
                 Mode::Aggregator,
+            ),
+            (
+                vec![
+                    Ask::exactly(Mode::Plant, w(400.0), "g"),
+                    Ask::at_least(Mode::Heat, w(900.0), "h"),
+                    Ask::at_most(Mode::Price, w(100.0), "p"),
+                ],
+                400.0,
+                Mode::Plant,
             ),
         ];
         for (asks, power, mode) in cases {

@@ -11,4 +11,5 @@ pub mod heat;
 pub mod load;
 pub mod plan;
 pub mod plant;
+pub mod local;
 pub mod realtime;

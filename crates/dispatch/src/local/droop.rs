@@ -1,0 +1,161 @@
+//! Frequency droop and under-frequency steps of the loads of one site. It never measures the frequency.
+
+use crate::ask::{Ask, Mode};
+use std::time::Duration;
+use units::{Hertz, Moment, Ratio, Reading, Watts};
+
+/// A frequency older than this is lost.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// A step at a threshold, as fast frequency response and relays do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Relay {
+    /// Acts at or below this.
+    pub below: Hertz,
+    /// Part of the power before the event that goes.
+    pub sheds: Ratio,
+    /// The frequency must be back within the dead band for this long before the power comes back.
+    pub recall: Duration,
+}
+
+/// Less power at low frequency and more at high, in proportion.
+#[derive(Debug, Clone)]
+pub struct Droop {
+    nominal: f64,
+    dead_band: f64,
+    droop: f64,
+    relays: Vec<Relay>,
+    /// Power of the loads before the frequency left the dead band.
+    before: Option<Watts>,
+    tripped: Option<Relay>,
+    calm_since: Option<Moment>,
+    last: Option<Ask>,
+}
+
+impl Droop {
+    /// Half-width of the dead band in hertz; droop as the part of the nominal frequency that moves the
+    /// whole capacity: at most 0.05 and 0.017 Hz in ERCOT (NERC BAL-001-TRE).
+    pub fn new(nominal: Hertz, dead_band: Hertz, droop: Ratio, mut relays: Vec<Relay>) -> Self {
+        relays.sort_by(|a, b| a.below.get().total_cmp(&b.below.get()));
+        Self {
+            nominal: nominal.get(),
+            dead_band: dead_band.get(),
+            droop: droop.get(),
+            relays,
+            before: None,
+            tripped: None,
+            calm_since: None,
+            last: None,
+        }
+    }
+
+    /// What the frequency asks now of loads that draw `power` of at most `capacity`; `None` within the
+    /// dead band. Without a fresh frequency the last ask holds.
+    pub fn step(
+        &mut self,
+        now: Moment,
+        frequency: Option<Reading<Hertz>>,
+        power: Watts,
+        capacity: Watts,
+    ) -> Option<Ask> {
+        let fresh = frequency.as_ref().and_then(|reading| reading.fresh(now, FRESH));
+        let Some(hertz) = fresh.map(|hertz| hertz.get()) else { return self.last.clone() };
+        let off = hertz - self.nominal;
+        let calm = off.abs() <= self.dead_band;
+        if calm {
+            let since = *self.calm_since.get_or_insert(now);
+            if self.tripped.is_none_or(|relay| now.since(since) >= relay.recall) {
+                (self.tripped, self.before, self.last) = (None, None, None);
+                return None;
+            }
+        } else {
+            self.calm_since = None;
+        }
+        let before = *self.before.get_or_insert(power);
+        // The lowest threshold passed counts, and stays until it is recalled.
+        if let Some(relay) = self.relays.iter().find(|relay| hertz <= relay.below.get()) {
+            if self.tripped.is_none_or(|old| relay.sheds.get() > old.sheds.get()) {
+                self.tripped = Some(*relay);
+            }
+        }
+        let share = self.share(off);
+        let moved = capacity.part(share);
+        let left =
+            self.tripped.map_or(before, |relay| before.saturating_sub(before.part(relay.sheds)));
+        let why = format!("the frequency is {hertz:.3} Hz");
+        let ask = if off < 0.0 || self.tripped.is_some() {
+            let lowered = if off < 0.0 { before.saturating_sub(moved) } else { before };
+            Ask::at_most(Mode::Droop, left.min(lowered), why)
+        } else {
+            Ask::at_least(Mode::Droop, (before + moved).min(capacity), why)
+        };
+        self.last = Some(ask.clone());
+        Some(ask)
+    }
+
+    /// Part of the capacity that moves this far from the nominal frequency, hertz.
+    fn share(&self, off: f64) -> Ratio {
+        let full = self.droop * self.nominal - self.dead_band;
+        let part = (off.abs() - self.dead_band) / full.max(1e-6);
+        Ratio::new(part.clamp(0.0, 1.0)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn w(watts: f64) -> Watts {
+        Watts::new(watts).unwrap()
+    }
+
+    fn hz(hertz: f64) -> Hertz {
+        Hertz::new(hertz).unwrap()
+    }
+
+    fn ercot() -> Droop {
+        let relay = Relay {
+            below: hz(59.7),
+            sheds: Ratio::new(1.0).unwrap(),
+            recall: Duration::from_secs(60),
+        };
+        Droop::new(hz(60.0), hz(0.017), Ratio::new(0.05).unwrap(), vec![relay])
+    }
+
+    fn at(droop: &mut Droop, second: u64, hertz: f64) -> Option<Ask> {
+        let now = Moment::from_secs(second);
+        droop.step(now, Some(Reading::new(hz(hertz), now)), w(500e3), w(1e6))
+    }
+
+    #[test]
+    fn nothing_moves_within_the_dead_band() {
+        for hertz in [59.983, 60.0, 60.017] {
+            assert_eq!(at(&mut ercot(), 1, hertz), None, "{hertz}");
+        }
+    }
+
+    #[test]
+    fn a_tenth_of_a_hertz_moves_what_the_standard_says() {
+        // (0.1 − 0.017) / (0.05 × 60 − 0.017) = 2.78 % of the capacity.
+        let low = at(&mut ercot(), 1, 59.9).unwrap().ceiling.unwrap().get();
+        let high = at(&mut ercot(), 1, 60.1).unwrap().floor.unwrap().get();
+        assert!((low - (500e3 - 27_824.0)).abs() < 10.0, "{low}");
+        assert!((high - (500e3 + 27_824.0)).abs() < 10.0, "{high}");
+    }
+
+    #[test]
+    fn a_relay_stays_tripped_until_the_frequency_has_been_back_for_its_time() {
+        let mut droop = ercot();
+        assert_eq!(at(&mut droop, 1, 59.69).unwrap().ceiling, Some(w(0.0)));
+        assert_eq!(at(&mut droop, 2, 60.0).unwrap().ceiling, Some(w(0.0)));
+        assert_eq!(at(&mut droop, 61, 60.0).unwrap().ceiling, Some(w(0.0)));
+        assert_eq!(at(&mut droop, 62, 60.0), None);
+    }
+
+    #[test]
+    fn a_lost_frequency_holds_the_last_ask() {
+        let mut droop = ercot();
+        let asked = at(&mut droop, 1, 59.9);
+        assert_eq!(droop.step(Moment::from_secs(9), None, w(1.0), w(1e6)), asked);
+    }
+}
