@@ -134,7 +134,7 @@ impl Config {
 }
 
 impl Ven {
-    /// Asks for ever, and publishes into the hub; `now` is only asked for where an event begins "now".
+    /// Asks for ever, and publishes into the hub.
     pub async fn run(self, hub: Hub, config: Config) {
         let config = Arc::new(config);
         keep(hub.clone(), config.name.clone(), || {
@@ -254,6 +254,10 @@ impl Ven {
                     let why = problem.detail.or(problem.title).unwrap_or_default();
                     let event = &report.event;
                     hub.refuse(&config.name, format!("report on {event} not taken: {why}").into());
+                }
+                Err(Error::InvalidParentObject) => {
+                    let event = &report.event;
+                    hub.refuse(&config.name, format!("`{event}` is no event's identifier").into());
                 }
                 Err(error) => return Err(trouble(config, "sending a report", &error)),
             }

@@ -1,4 +1,5 @@
 //! MQTT against a real mosquitto on this machine (Debian package `mosquitto`).
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what fails here fails the test")]
 
 use hearth_grid::{
     Hub, Link, Quality, Signal,

@@ -1,4 +1,5 @@
 //! Modbus TCP and SunSpec against real servers on this machine.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use hearth_grid::{
     Hub, Link, Quality, Signal, modbus,
@@ -133,4 +134,35 @@ async fn nobody_at_the_address_is_said_in_a_sentence() {
     let Link::Down(sentence) = hub.health()["meter"].link.clone() else { panic!() };
     assert!(sentence.contains("check its address"), "{sentence}");
     assert!(hub.snapshot().net_power.is_none());
+}
+
+/// `PYTHON` names an interpreter with pymodbus in it; else `python3`.
+#[tokio::test]
+#[ignore = "needs Python with pymodbus"]
+async fn a_server_of_others_is_read_the_same() {
+    use grid::register::WordOrder;
+    use std::{
+        io::{BufRead, BufReader},
+        process::{Command, Stdio},
+    };
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pymodbus_peer.py");
+    let mut peer = Command::new(python).arg(script).stdout(Stdio::piped()).spawn().unwrap();
+    let mut port = String::new();
+    BufReader::new(peer.stdout.take().unwrap()).read_line(&mut port).unwrap();
+    let at = SocketAddr::from(([127, 0, 0, 1], port.trim().parse().unwrap()));
+    let hub = Hub::new(Instant::now());
+    let map = vec![
+        register(Signal::Frequency, 0, Kind::F32, 1.0),
+        Register { order: WordOrder::LowFirst, ..register(Signal::NetPower, 2, Kind::I32, 1.0) },
+        register(Signal::Temperature("room".into()), 4, Kind::I16, 0.01),
+    ];
+    tokio::spawn(device(at, map).run(hub.clone()));
+    until(&hub, "a reading", |hub| hub.snapshot().net_power.is_some()).await;
+    peer.kill().unwrap();
+    peer.wait().unwrap();
+    let signals = hub.snapshot();
+    assert_eq!(signals.net_power.unwrap().reading.value.get(), -38_730.0);
+    assert!((signals.frequency.unwrap().reading.value.get() - 49.985).abs() < 1e-5);
+    assert_eq!(signals.temperatures["room"].reading.value.get(), -3.25);
 }

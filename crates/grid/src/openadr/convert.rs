@@ -121,7 +121,7 @@ fn repeat(
     }
     let round = round_end.since(begin);
     let end = begin.after(whole);
-    if round.is_zero() || whole >= ENDLESS && intervals.is_empty() {
+    if round.is_zero() {
         return Ok(());
     }
     let once = intervals.clone();
