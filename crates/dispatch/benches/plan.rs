@@ -9,12 +9,16 @@ use std::{
     f64::consts::TAU,
     time::{Duration, Instant},
 };
-use units::{Celsius, EnergyPrice, HashPrice, Hashrate, NetWatts, Ratio, UnixTime, Usd, WattHours, Watts};
+use units::{
+    Celsius, EnergyPrice, HashPrice, Hashrate, NetWatts, Ratio, UnixTime, Usd, WattHours, Watts,
+};
 
 type Made<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Made<()> {
-    println!("| site | solver | whole numbers | MILP, ms | with bound and reasons, ms | cost, $ | LP bound, $ | gap, % |");
+    println!(
+        "| site | solver | whole numbers | MILP, ms | with bound and reasons, ms | cost, $ | LP bound, $ | gap, % |"
+    );
     println!("|---|---|---|---|---|---|---|---|");
     for (name, problem) in [("home", home()?), ("farm, 20 classes", farm(20)?)] {
         for solver in solvers() {
@@ -131,7 +135,14 @@ fn farm(classes: usize) -> Made<Problem> {
     Ok(p)
 }
 
-fn class(name: &str, count: u32, jth: f64, powers: &[f64], start: f64, zone: Option<usize>) -> Made<Class> {
+fn class(
+    name: &str,
+    count: u32,
+    jth: f64,
+    powers: &[f64],
+    start: f64,
+    zone: Option<usize>,
+) -> Made<Class> {
     let highest = powers.iter().copied().fold(1.0, f64::max);
     let level = |watts: f64| -> Made<Level> {
         // Slower is more efficient: a fifth better at half power.

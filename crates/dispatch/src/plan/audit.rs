@@ -25,13 +25,19 @@ pub(super) fn broken(p: &Problem, plan: &Plan) -> Vec<String> {
             if on > class.available(t) {
                 say(t, "more machines than there are");
             }
-            let running: f64 =
-                c.counts.iter().zip(&class.levels).map(|(n, l)| f64::from(*n) * l.power.kilowatts()).sum();
+            let running: f64 = c
+                .counts
+                .iter()
+                .zip(&class.levels)
+                .map(|(n, l)| f64::from(*n) * l.power.kilowatts())
+                .sum();
             let all = running + f64::from(class.count - on) * class.off_power.kilowatts();
             if !near(all, c.power.kilowatts()) {
                 say(t, "class power is not that of its machines");
             }
-            let before = t.checked_sub(1).map_or(class.kw_now(), |b| plan.intervals[b].classes[k].power.kilowatts());
+            let before = t
+                .checked_sub(1)
+                .map_or(class.kw_now(), |b| plan.intervals[b].classes[k].power.kilowatts());
             if class.ramp_up.is_some_and(|r| over(all - before, r.kilowatts()))
                 || class.ramp_down.is_some_and(|r| over(before - all, r.kilowatts()))
             {
@@ -57,13 +63,19 @@ pub(super) fn broken(p: &Problem, plan: &Plan) -> Vec<String> {
         for c in p.commitments.iter().filter(|c| c.penalty.is_none()) {
             let most = c.at_most.get(t).copied().flatten();
             let least = c.at_least.get(t).copied().flatten();
-            if most.is_some_and(|l| over(i.import.get(), l.get())) || least.is_some_and(|l| over(l.get(), i.import.get())) {
+            if most.is_some_and(|l| over(i.import.get(), l.get()))
+                || least.is_some_and(|l| over(l.get(), i.import.get()))
+            {
                 say(t, "contract");
             }
         }
         if let (Some(b), Some(e), Some((net, after))) = (&p.battery, energy, i.battery) {
             let net = net.get() / 1e3;
-            let expect = e + if net > 0.0 { net * b.charge_efficiency.get() } else { net / b.discharge_efficiency.get() } * dt;
+            let expect = e + if net > 0.0 {
+                net * b.charge_efficiency.get()
+            } else {
+                net / b.discharge_efficiency.get()
+            } * dt;
             let after = after.kilowatt_hours();
             if !near(expect, after) {
                 say(t, &format!("battery holds {after} instead of {expect}"));
@@ -88,8 +100,15 @@ pub(super) fn broken(p: &Problem, plan: &Plan) -> Vec<String> {
             }
         }
         for (z, zone) in p.zones.iter().enumerate() {
-            let heat: f64 = p.classes.iter().zip(&i.classes)
-                .filter_map(|(c, plan)| c.heats.filter(|(to, _)| *to == z).map(|(_, share)| share.get() * plan.power.kilowatts()))
+            let heat: f64 = p
+                .classes
+                .iter()
+                .zip(&i.classes)
+                .filter_map(|(c, plan)| {
+                    c.heats
+                        .filter(|(to, _)| *to == z)
+                        .map(|(_, share)| share.get() * plan.power.kilowatts())
+                })
                 .sum();
             let heater = zone.heater.map_or(0.0, |(_, cop)| cop * i.zones[z].heater.kilowatts());
             let gains = zone.gains.get(t).map_or(0.0, |w| w.get() / 1e3);
@@ -118,7 +137,12 @@ pub(super) fn broken(p: &Problem, plan: &Plan) -> Vec<String> {
 }
 
 /// Follows each machine of a class: whoever has been on (off) longest stops (starts) first.
-fn times(p: &Problem, class: &Class, on: impl Iterator<Item = u32>, say: &mut impl FnMut(usize, &str)) {
+fn times(
+    p: &Problem,
+    class: &Class,
+    on: impl Iterator<Item = u32>,
+    say: &mut impl FnMut(usize, &str),
+) {
     let mut ages: [VecDeque<Duration>; 2] = [VecDeque::new(), VecDeque::new()];
     for batch in &class.now {
         ages[usize::from(batch.level.is_some())].extend((0..batch.count).map(|_| batch.since));

@@ -73,7 +73,8 @@ struct Commitment {
 
 /// The model of a problem that passed the check.
 pub(super) fn build(p: &Problem) -> (Model, Layout) {
-    let mut b = Builder { p, dt: p.hours(), t: p.steps(), m: Model::default(), at: Layout::default() };
+    let mut b =
+        Builder { p, dt: p.hours(), t: p.steps(), m: Model::default(), at: Layout::default() };
     b.grid();
     let changes: Vec<Changes> = (0..p.classes.len()).map(|k| b.class(k)).collect();
     b.battery();
@@ -95,7 +96,11 @@ struct Builder<'a> {
 }
 
 /// Machines that the past keeps in their state in each step: those of `batches` (count, time left).
-fn held(steps: usize, p: &Problem, batches: impl Iterator<Item = (u32, Duration)> + Clone) -> Vec<f64> {
+fn held(
+    steps: usize,
+    p: &Problem,
+    batches: impl Iterator<Item = (u32, Duration)> + Clone,
+) -> Vec<f64> {
     let left = |t: usize| batches.clone().filter(move |(_, left)| p.steps_in(*left) > t);
     (0..steps).map(|t| left(t).map(|(n, _)| f64::from(n)).sum()).collect()
 }
@@ -154,13 +159,15 @@ impl Builder<'_> {
                 self.m.at_most(vec![(import, 1.0)], limit, Limit::Import.at(t));
             }
             self.at.import.push(import);
-            let export = self.m.col(0.0, sell.map_or(0.0, |_| give), -sell.unwrap_or(0.0) * self.dt);
+            let export =
+                self.m.col(0.0, sell.map_or(0.0, |_| give), -sell.unwrap_or(0.0) * self.dt);
             if let Some(limit) = p.export_limit.map(|w| w.kilowatts()).filter(|w| *w < give) {
                 self.m.at_most(vec![(export, 1.0)], limit, Limit::Export.at(t));
             }
             self.at.export.push(export);
             // Import and export at once would be a money machine, or feign import under a contract.
-            let floor = p.commitments.iter().any(|c| c.at_least.get(t).is_some_and(|w| w.is_some()));
+            let floor =
+                p.commitments.iter().any(|c| c.at_least.get(t).is_some_and(|w| w.is_some()));
             if sell.is_some_and(|sell| sell > buy || floor) {
                 let importing = self.m.whole(1.0, 0.0);
                 self.m.at_most(vec![(import, 1.0), (importing, -take)], 0.0, Limit::Law.at(t));
@@ -286,7 +293,8 @@ impl Builder<'_> {
             self.m.tag(charge, Limit::Charge.at(t));
             self.m.tag(discharge, Limit::Discharge.at(t));
             self.m.tag(energy, Limit::Full.at(t));
-            let mut law = vec![(energy, 1.0), (charge, -into * self.dt), (discharge, self.dt / out)];
+            let mut law =
+                vec![(energy, 1.0), (charge, -into * self.dt), (discharge, self.dt / out)];
             if let Some(before) = store.energy.last() {
                 law.push((*before, -1.0));
             }
@@ -489,7 +497,8 @@ impl Builder<'_> {
                     let Some(limit) = limit else { continue };
                     let mut terms = vec![(self.at.import[t], sign)];
                     if let Some(penalty) = contract.penalty {
-                        let beyond = self.m.col(0.0, f64::INFINITY, penalty.usd_per_kwh() * self.dt);
+                        let beyond =
+                            self.m.col(0.0, f64::INFINITY, penalty.usd_per_kwh() * self.dt);
                         terms.push((beyond, -1.0));
                     }
                     self.m.at_most(terms, sign * limit.kilowatts(), tag.at(t));
@@ -516,7 +525,8 @@ impl Builder<'_> {
             for t in 0..self.t {
                 let sold = reserve.sold.get(t).map_or(0.0, |w| w.kilowatts());
                 // A call that outlasts the plan is offered no further than it was sold.
-                let most = if t + span > self.t { sold } else { reserve.most.kilowatts().max(sold) };
+                let most =
+                    if t + span > self.t { sold } else { reserve.most.kilowatts().max(sold) };
                 let offer = self.m.col(0.0, most, -reserve.price[t].usd_per_kwh() * self.dt);
                 offered.push(offer);
                 let mut sum = vec![(offer, -1.0)];

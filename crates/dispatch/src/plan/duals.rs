@@ -26,8 +26,12 @@ pub(super) fn duals(model: &Model, effort: Effort) -> Option<Duals> {
             rows.push([None, None]);
             continue;
         }
-        let constant: f64 =
-            row.terms.iter().filter(|(j, _)| fixed(*j)).map(|(j, by)| by * model.cols[*j].low).sum();
+        let constant: f64 = row
+            .terms
+            .iter()
+            .filter(|(j, _)| fixed(*j))
+            .map(|(j, by)| by * model.cols[*j].low)
+            .sum();
         let (low, high) = (row.low - constant, row.high - constant);
         // The dual is a maximum: its negative is minimised.
         let pair = if row.low == row.high {

@@ -120,7 +120,8 @@ fn conflict(problem: &Problem, model: &Model, effort: Effort) -> Infeasible {
         if elastic.rows[i].tag.limit.is_law() {
             continue;
         }
-        let (under, over) = (elastic.col(0.0, f64::INFINITY, 1.0), elastic.col(0.0, f64::INFINITY, 1.0));
+        let (under, over) =
+            (elastic.col(0.0, f64::INFINITY, 1.0), elastic.col(0.0, f64::INFINITY, 1.0));
         elastic.rows[i].terms.extend([(under, 1.0), (over, -1.0)]);
         slack.push((i, under, over));
     }

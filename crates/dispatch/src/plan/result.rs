@@ -163,9 +163,9 @@ fn cost(p: &Problem, at: &Layout, solved: &Solved, classes: &[ClassPlan], t: usi
     }
     if let (Some(g), Some(engine)) = (&p.genset, &at.genset) {
         let running = v(engine.on[t]).round();
-        let before = t.checked_sub(1).map_or(f64::from(u8::from(g.power_now.is_some())), |t| {
-            v(engine.on[t]).round()
-        });
+        let before = t
+            .checked_sub(1)
+            .map_or(f64::from(u8::from(g.power_now.is_some())), |t| v(engine.on[t]).round());
         usd += (v(engine.power[t]) * g.fuel.usd_per_kwh() + running * g.per_hour.get()) * dt;
         usd += (running - before).max(0.0) * g.start_cost.get();
     }
