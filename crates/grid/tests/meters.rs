@@ -140,7 +140,7 @@ async fn nobody_at_the_address_is_said_in_a_sentence() {
 #[tokio::test]
 #[ignore = "needs Python with pymodbus"]
 async fn a_server_of_others_is_read_the_same() {
-    use grid::register::WordOrder;
+    use hearth_grid::register::WordOrder;
     use std::{
         io::{BufRead, BufReader},
         process::{Command, Stdio},

@@ -34,8 +34,12 @@ impl Heater {
         let points = curve.iter().map(|&(power, efficiency)| {
             (power, price.earns_per_kwh(efficiency).usd_per_kwh() * power.kilowatts())
         });
-        let points: Vec<_> =
-            points.filter_map(|(power, usd)| Some((power, Usd::new(usd).ok()?))).collect();
+        let points = points.filter_map(|(power, usd)| Some((power, Usd::new(usd).ok()?)));
+        Self::of_points(idle, points.collect())
+    }
+
+    /// From the power at which nothing hashes, and powers with what an hour of each earns.
+    pub fn of_points(idle: Watts, points: Vec<(Watts, Usd)>) -> Result<Self, HeaterError> {
         if points.len() < 2 {
             return Err(HeaterError::TooFew);
         }

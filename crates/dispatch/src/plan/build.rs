@@ -263,14 +263,16 @@ impl Builder<'_> {
             let window = |cols: &[Col], steps: usize, sign: f64| -> Vec<(Col, f64)> {
                 cols[(t + 1).saturating_sub(steps)..=t].iter().map(|col| (*col, sign)).collect()
             };
-            if c.min_on > 1 || c.held_on[t] > 0.0 {
+            // Of a single machine, a start and a stop at once would also feign a change of the engine.
+            let single = c.count == 1.0;
+            if single || c.min_on > 1 || c.held_on[t] > 0.0 {
                 let mut terms = on(t);
-                terms.extend(window(&changes.start, c.min_on, -1.0));
+                terms.extend(window(&changes.start, c.min_on.max(1), -1.0));
                 self.m.at_least(terms, c.held_on[t], min_on.at(t));
             }
-            if c.min_off > 1 || c.held_off[t] > 0.0 {
+            if single || c.min_off > 1 || c.held_off[t] > 0.0 {
                 let mut terms = on(t);
-                terms.extend(window(&changes.stop, c.min_off, 1.0));
+                terms.extend(window(&changes.stop, c.min_off.max(1), 1.0));
                 self.m.at_most(terms, c.count - c.held_off[t], min_off.at(t));
             }
         }

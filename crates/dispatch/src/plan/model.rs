@@ -3,8 +3,8 @@
 
 use super::limit::Tag;
 use good_lp::{
-    Expression, ProblemVariables, ResolutionError, Solution, SolverModel, WithMipGap,
-    WithTimeLimit, constraint, variable, variables,
+    Expression, ResolutionError, Solution, SolverModel, WithMipGap, WithTimeLimit, constraint,
+    variable, variables,
 };
 use std::time::Duration;
 
@@ -133,7 +133,8 @@ impl Model {
         let objective: Expression = self.cols.iter().zip(&made).map(|(c, v)| c.cost * *v).sum();
         match effort.solver {
             Solver::Micro => {
-                let mut problem = minimised(vars, objective, good_lp::solvers::microlp::microlp);
+                let mut problem =
+                    vars.minimise(objective).using(good_lp::solvers::microlp::microlp);
                 if self.whole_columns() > 0 {
                     problem = problem.with_time_limit(effort.patience.as_secs_f64());
                     problem = problem.with_mip_gap(effort.gap as f32).map_err(refused)?;
@@ -142,7 +143,7 @@ impl Model {
             }
             #[cfg(feature = "highs")]
             Solver::Highs => {
-                let mut problem = minimised(vars, objective, good_lp::solvers::highs::highs);
+                let mut problem = vars.minimise(objective).using(good_lp::solvers::highs::highs);
                 problem = problem
                     .set_threads(1)
                     .set_time_limit(effort.patience.as_secs_f64())
@@ -185,17 +186,6 @@ impl Model {
         let cost = self.cols.iter().zip(&values).map(|(c, v)| c.cost * v).sum();
         Ok(Solved { values, cost })
     }
-}
-
-fn minimised<M>(
-    vars: ProblemVariables,
-    objective: Expression,
-    solver: impl FnMut(good_lp::variable::UnsolvedProblem) -> M,
-) -> M
-where
-    M: SolverModel,
-{
-    vars.minimise(objective).using(solver)
 }
 
 fn refused(error: impl std::fmt::Debug) -> Unsolved {

@@ -58,10 +58,12 @@ pub(super) fn explain(
             note(p, &mut found, Limit::Empty, tag.step, tag.span, duals.low[j]);
         }
     }
+    let rooms: Vec<Vec<f64>> =
+        at.zones.iter().map(|z| z.temperature.iter().map(|col| values[*col]).collect()).collect();
     for (t, interval) in plan.intervals.iter_mut().enumerate() {
         interval.marginal = EnergyPrice::per_kwh(prices.energy[t]).ok();
         for k in 0..p.classes.len() {
-            found[t].extend(held(p, at, values, &prices, interval, k, t));
+            found[t].extend(held(p, at, values, &prices, &rooms, interval, k, t));
         }
         let most = found[t].iter().copied().filter(|(_, usd)| *usd > NOTHING);
         interval.why = match most.max_by(|a, b| a.1.total_cmp(&b.1)) {
@@ -134,11 +136,13 @@ fn note(
 }
 
 /// What holds machines of a class at a loss, or off although they would gain.
+#[expect(clippy::too_many_arguments, reason = "all of one interval, asked once")]
 fn held(
     p: &Problem,
     at: &Layout,
     values: &[f64],
     prices: &Prices,
+    rooms: &[Vec<f64>],
     interval: &Interval,
     k: usize,
     t: usize,
@@ -173,7 +177,9 @@ fn held(
         // At a loss: would a stop be allowed?
         let bound = f64::from(changed(true, class.min_on)) + held_on(p, class)[t];
         let young = p.steps_in(class.min_on) > 1 && bound >= f64::from(running);
-        let limit = floor(p, interval, t, kw).unwrap_or(Limit::Starts(k));
+        let limit = floor(p, interval, t, kw)
+            .or_else(|| freezes(p, rooms, k, t, kw))
+            .unwrap_or(Limit::Starts(k));
         return Some((if young { Limit::MinOn(k) } else { limit }, lost));
     }
     let resting = f64::from(changed(false, class.min_off)) + held_off(p, class)[t];
@@ -208,8 +214,26 @@ fn floor(p: &Problem, interval: &Interval, t: usize, kw: f64) -> Option<Limit> {
     if let Some(i) = p.commitments.iter().position(breaks) {
         return Some(Limit::AtLeast(i));
     }
-    let sold = |r: &super::Reserve| r.sold.get(t).is_some_and(|w| w.get() > 0.0);
+    // Held until the last call that may begin in a step for which it was sold has ended.
+    let sold = |r: &super::Reserve| {
+        let first = (t + 1).saturating_sub(p.steps_in(r.duration).max(1));
+        r.sold.iter().take(t + 1).skip(first).any(|w| w.get() > 0.0)
+    };
     p.reserves.iter().position(sold).map(Limit::Sold)
+}
+
+/// The zone that would fall below comfort now or later if a class gave this much less heat now.
+fn freezes(p: &Problem, rooms: &[Vec<f64>], k: usize, t: usize, kw: f64) -> Option<Limit> {
+    let (z, share) = p.classes[k].heats?;
+    let (keeps, warms) = response(&p.zones[z], p.hours());
+    let mut missing = warms * kw * share.get();
+    for (temperature, low) in rooms[z].iter().zip(&p.zones[z].low).skip(t) {
+        if temperature - missing < low.get() - 1e-6 {
+            return Some(Limit::Cold(z));
+        }
+        missing *= keeps;
+    }
+    None
 }
 
 /// Nothing binds: each class does what its break-even says.

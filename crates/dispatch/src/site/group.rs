@@ -1,0 +1,337 @@
+//! Loads in groups: those whose heat goes to one body, and those that are free. Each group has its own
+//! merit order; zones are served before free loads. It never knows why a target is what it is.
+
+use super::Inputs;
+use crate::{
+    ask::Target,
+    heat::{Control, Guard, Heater, HeatingCurve, Hygiene, Safety, Times, Wanted, Zone},
+    load::{Load, LoadState},
+    realtime::{Aim, Controller, Move, Tuning},
+};
+use std::{sync::Arc, time::Duration};
+use units::{Celsius, EnergyPrice, HeatCapacity, Moment, NetWatts, Reading, Watts};
+
+/// A heated body and how it is heated.
+#[derive(Debug, Clone)]
+pub struct Body {
+    /// Its name; loads name it as their zone.
+    pub name: Arc<str>,
+    /// Name of its temperature among the signals.
+    pub temperature: Arc<str>,
+    /// Name of the temperature of exhaust air or fluid; the safety cut needs it.
+    pub outlet: Option<Arc<str>>,
+    /// What it is to have.
+    pub set_point: Celsius,
+    /// A heating curve that makes the set-point from the weather, and the name of the outdoor
+    /// temperature.
+    pub curve: Option<(HeatingCurve, Arc<str>)>,
+    /// A hygienic cycle and the heat capacity of the tank.
+    pub hygiene: Option<(Hygiene, HeatCapacity)>,
+    /// What decides.
+    pub control: Control,
+    /// How often its machines may start.
+    pub times: Times,
+    /// The independent cut.
+    pub safety: Safety,
+}
+
+/// How a zone is doing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ZoneState {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its temperature, if it is known and not too old.
+    pub is: Option<Celsius>,
+    /// What it is to have now.
+    pub set_point: Celsius,
+    /// Power that it asks of its machines.
+    pub asks: Watts,
+    /// The backup heater is to run.
+    pub backup: bool,
+    /// It was cut, or its temperature is not known: one sentence.
+    pub trouble: Option<Arc<str>>,
+}
+
+/// What the groups come to.
+pub(super) struct Shared {
+    pub moves: Vec<Move>,
+    pub set: Watts,
+    pub shortfall: NetWatts,
+}
+
+/// Loads with one target.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// Places in the site's list.
+    places: Vec<usize>,
+    controller: Controller,
+    set: f64,
+}
+
+/// A temperature older than this is not known.
+const STALE: Duration = Duration::from_secs(600);
+/// A load's own reading older than this is not what it draws.
+const FRESH: Duration = Duration::from_secs(30);
+
+/// All groups: one for each zone, and the free loads last.
+#[derive(Debug)]
+pub(super) struct Pool {
+    bodies: Vec<(Body, Zone)>,
+    groups: Vec<Group>,
+    full: Vec<f64>,
+    told: Vec<f64>,
+    levels: Vec<Vec<f64>>,
+}
+
+impl Pool {
+    pub(super) fn new(bodies: &[Body], tuning: Tuning) -> Self {
+        let zone = |body: &Body| {
+            let guard = Guard::new(body.times);
+            Zone::new(body.control.clone(), guard, body.safety.clone())
+        };
+        let group = || Group { places: Vec::new(), controller: Controller::new(tuning), set: 0.0 };
+        Self {
+            bodies: bodies.iter().map(|body| (body.clone(), zone(body))).collect(),
+            groups: (0..=bodies.len()).map(|_| group()).collect(),
+            full: Vec::new(),
+            told: Vec::new(),
+            levels: Vec::new(),
+        }
+    }
+
+    pub(super) fn set_loads(
+        &mut self,
+        now: Moment,
+        loads: &[Load],
+        levels: impl Fn(usize) -> usize,
+    ) {
+        let free = self.bodies.len();
+        let group_of = |load: &Load| {
+            let zone = load.zone.as_ref();
+            let at = zone.and_then(|zone| self.bodies.iter().position(|(b, _)| b.name == *zone));
+            at.unwrap_or(free)
+        };
+        let of: Vec<usize> = loads.iter().map(group_of).collect();
+        for (at, group) in self.groups.iter_mut().enumerate() {
+            group.places = (0..loads.len()).filter(|place| of[*place] == at).collect();
+            let own: Vec<Load> = group.places.iter().map(|at| loads[*at].clone()).collect();
+            let places = &group.places;
+            group.controller.set_loads(now, &own, |own| levels(places[own]));
+        }
+        self.full = loads.iter().map(|load| load.full().get()).collect();
+        let power = |load: &Load| load.levels.iter().map(|level| level.power.get()).collect();
+        self.levels = loads.iter().map(power).collect();
+        self.told = vec![0.0; loads.len()];
+        self.note_told();
+    }
+
+    fn note_told(&mut self) {
+        for group in &self.groups {
+            for (own, place) in group.places.iter().enumerate() {
+                let level = group.controller.level(own).unwrap_or(0);
+                let watts = self.levels[*place].get(level).copied();
+                self.told[*place] = watts.unwrap_or(0.0);
+            }
+        }
+    }
+
+    fn find(&self, load: usize) -> Option<(&Group, usize)> {
+        self.groups.iter().find_map(|group| {
+            let own = group.places.binary_search(&load).ok()?;
+            Some((group, own))
+        })
+    }
+
+    pub(super) fn obeys(&self, load: usize) -> Option<bool> {
+        self.find(load).and_then(|(group, own)| group.controller.obeys(own))
+    }
+
+    pub(super) fn level(&self, load: usize) -> Option<usize> {
+        self.find(load).and_then(|(group, own)| group.controller.level(own))
+    }
+
+    /// What the loads draw by their own readings, else by what they were told.
+    pub(super) fn drawn(&self, now: Moment, states: &[LoadState]) -> Watts {
+        let one = |(at, told): (usize, &f64)| {
+            let measured = states.get(at).and_then(|state| state.measured);
+            measured.and_then(|m| m.fresh(now, FRESH).map(|w| w.get())).unwrap_or(*told)
+        };
+        super::watts(self.told.iter().enumerate().map(one).sum())
+    }
+
+    /// What all set-points come to.
+    pub(super) fn set(&self) -> Watts {
+        super::watts(self.told.iter().sum())
+    }
+
+    /// What loads that do not obey may add when they come back by themselves.
+    pub(super) fn away(&self) -> Watts {
+        let away = (0..self.full.len()).filter(|at| self.obeys(*at) == Some(false));
+        super::watts(away.map(|at| self.full[at] - self.told[at]).sum())
+    }
+
+    /// Watts of free loads that earn more than power costs.
+    pub(super) fn worth(&self, price: EnergyPrice) -> Watts {
+        self.groups.last().map_or(Watts::ZERO, |free| free.controller.worth(price))
+    }
+
+    /// What each zone asks of its machines.
+    pub(super) fn heat(
+        &mut self,
+        inputs: &Inputs<'_>,
+        states: &[LoadState],
+        loads: &[Load],
+    ) -> Vec<ZoneState> {
+        let now = inputs.now;
+        let mut zones = Vec::new();
+        for ((body, zone), group) in self.bodies.iter_mut().zip(&self.groups) {
+            let reading = |name: &Arc<str>| inputs.temperatures.get(name).copied();
+            let is = reading(&body.temperature);
+            let known = is.and_then(|is| is.fresh(now, STALE).copied());
+            let Some(heater) = heater(group, loads) else {
+                zones.push(ZoneState {
+                    name: body.name.clone(),
+                    is: known,
+                    set_point: body.set_point,
+                    asks: Watts::ZERO,
+                    backup: true,
+                    trouble: Some("no machine that can be steered heats it".into()),
+                });
+                continue;
+            };
+            let mut set_point = body.set_point;
+            if let Some((curve, outdoor)) = &body.curve
+                && let Some(outdoor) = reading(outdoor).and_then(|r| r.fresh(now, STALE).copied())
+            {
+                set_point = curve.supply(body.set_point, outdoor);
+            }
+            if let Some((hygiene, capacity)) = &mut body.hygiene {
+                hygiene.observe(now, known);
+                let mean = known.unwrap_or(body.set_point);
+                if hygiene.must_heat(now, mean, *capacity, heater.highest()) {
+                    set_point = hygiene.hot;
+                }
+            }
+            let none = Vec::new();
+            let raised = set_point > body.set_point;
+            let ahead = inputs.ahead.get(&body.name).filter(|_| !raised).unwrap_or(&none);
+            let drawn = group.places.iter().map(|at| {
+                let measured = states.get(*at).and_then(|state| state.measured);
+                measured
+                    .and_then(|m| m.fresh(now, FRESH).map(|w| w.get()))
+                    .unwrap_or(self.told[*at])
+            });
+            let wanted = Wanted {
+                is,
+                outlet: body.outlet.as_ref().map_or_else(
+                    // Where nobody measures it, the machines' own limits must do.
+                    || Celsius::new(20.0).ok().map(|warm| Reading::new(warm, now)),
+                    reading,
+                ),
+                set_point,
+                drawn: super::watts(drawn.sum()),
+                ahead,
+            };
+            let heating = zone.step(now, &wanted, &heater);
+            let trouble = match heating.why {
+                crate::heat::Reason::TooHot => Some("its outlet is too hot, or not known"),
+                crate::heat::Reason::Blind => Some("its temperature is not known"),
+                _ => None,
+            };
+            zones.push(ZoneState {
+                name: body.name.clone(),
+                is: known,
+                set_point,
+                asks: heating.power,
+                backup: heating.backup,
+                trouble: trouble.map(Into::into),
+            });
+        }
+        zones
+    }
+
+    /// Shares the target out: zones first, in their order, then the free loads.
+    pub(super) fn share(
+        &mut self,
+        now: Moment,
+        target: &Target,
+        zones: &[ZoneState],
+        states: &[LoadState],
+        held: bool,
+    ) -> Shared {
+        let mut left = target.power.get();
+        let mut ceiling = target.ceiling.get();
+        let mut shared = Shared { moves: Vec::new(), set: Watts::ZERO, shortfall: NetWatts::ZERO };
+        let (mut set, mut short) = (0.0, 0.0);
+        for (at, group) in self.groups.iter_mut().enumerate() {
+            let wanted = match zones.get(at) {
+                Some(zone) => zone.asks.get().min(ceiling),
+                None => left.max(0.0),
+            };
+            let most = ceiling.max(0.0);
+            let own: Vec<LoadState> = group
+                .places
+                .iter()
+                .map(|at| states.get(*at).copied().unwrap_or_default())
+                .collect();
+            let measured: f64 = group
+                .places
+                .iter()
+                .zip(&own)
+                .map(|(place, state)| {
+                    let fresh = state.measured.and_then(|m| m.fresh(now, FRESH).map(|w| w.get()));
+                    fresh.unwrap_or(self.told[*place])
+                })
+                .sum();
+            let aim = Aim {
+                target: NetWatts::new(wanted).unwrap_or_default(),
+                ceiling: super::watts(most),
+                floor: Watts::ZERO,
+                held,
+                within: wanted >= most - 1e-6,
+            };
+            let meter = NetWatts::new(measured).ok().map(|sum| Reading::new(sum, now));
+            let step = group.controller.step(now, aim, &own, meter);
+            group.set = step.set.get();
+            set += group.set;
+            short += step.shortfall.get();
+            left -= group.set;
+            ceiling -= group.set;
+            let place = |one: Move| Move { load: group.places[one.load], level: one.level };
+            shared.moves.extend(step.moves.into_iter().map(place));
+        }
+        self.note_told();
+        shared.set = super::watts(set);
+        shared.shortfall = NetWatts::new(short).unwrap_or_default();
+        shared
+    }
+}
+
+/// The machines of a zone as one heater.
+fn heater(group: &Group, loads: &[Load]) -> Option<Heater> {
+    let own = || group.places.iter().filter_map(|at| loads.get(*at));
+    let idle: Watts = own().map(|load| load.power_at(0)).sum();
+    let most = own().map(|load| load.levels.len()).max()?;
+    // All at their first level, all at their second, and so on: what lies between is mixed.
+    let point = |level: usize| {
+        let power: Watts = own().map(|load| load.power_at(level)).sum();
+        let value = own().filter_map(|load| load.levels.get(level).or(load.levels.last()));
+        (power, value.map(|level| level.value).sum())
+    };
+    let mut points: Vec<(Watts, units::Usd)> = (1..most).map(point).collect();
+    // One machine alone is the least that can run.
+    let least = own().filter_map(|load| {
+        let level = load.levels.get(1)?;
+        let others: f64 = idle.get() - load.power_at(0).get();
+        Some((super::watts(others + level.power.get()), level.value))
+    });
+    points.extend(least.min_by(|a, b| a.0.get().total_cmp(&b.0.get())));
+    points.sort_by(|a, b| a.0.get().total_cmp(&b.0.get()));
+    points.dedup_by(|a, b| (a.0.get() - b.0.get()).abs() < 1.0);
+    if let [(only, value)] = points[..] {
+        // On or off: a heater with one power is one that can be told its last percent.
+        let below = super::watts(only.get() * 0.99);
+        points.insert(0, (below, value * 0.99));
+    }
+    Heater::of_points(idle, points).ok()
+}
