@@ -16,6 +16,8 @@ pub struct Bridge {
     pub chain: RwLock<Option<Chain>>,
     /// The machines as the status shows them; none while there is no fleet.
     pub fleet: RwLock<Option<api::Fleet>>,
+    /// Power as the status shows it; none while nothing is dispatched.
+    pub energy: RwLock<Option<api::Energy>>,
     recorder: Recorder,
     /// The ledger's name for each of the server's sessions.
     sessions: Mutex<HashMap<u64, SessionId>>,
@@ -35,6 +37,7 @@ impl Bridge {
             server: OnceLock::new(),
             chain: RwLock::new(None),
             fleet: RwLock::new(None),
+            energy: RwLock::new(None),
             recorder,
             sessions: Mutex::default(),
             now: Mutex::default(),

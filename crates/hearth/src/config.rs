@@ -3,6 +3,7 @@
 //! A file is read once at start. All its faults are told at once, each with its line and a remedy;
 //! nothing is ever replaced by a default because it was wrong. `docs/configuration.md` is for users.
 
+mod energy;
 mod fleet;
 mod node;
 mod section;
@@ -11,7 +12,10 @@ mod tests;
 mod value;
 mod write;
 
-pub use self::fleet::{Declared, Fed, Fleet, Login};
+pub use self::{
+    energy::{Energy, Evidence, HomeAssistant, Kind as ZoneKind, Plan, Sources, Zone},
+    fleet::{Declared, Fed, Fleet, Login},
+};
 pub use node::{check_url, default_url, find_cookies, usual_cookie};
 pub use section::Problem;
 pub use value::parse_duration;
@@ -50,6 +54,8 @@ pub struct Config {
     pub web: SocketAddr,
     /// The machines.
     pub fleet: Fleet,
+    /// What decides on power is told.
+    pub energy: Energy,
     /// What is logged.
     pub log: Log,
 }
@@ -219,8 +225,9 @@ fn read(mut root: Section<'_, '_>, folder: &Path) -> Config {
     drop(web);
 
     let fleet = fleet::read(root.section("fleet"));
+    let energy = energy::read(root.section("energy"), folder);
     let log = read_log(root.section("log"));
-    let config = Config { data_dir, chain, stratum, web: listen, fleet, log };
+    let config = Config { data_dir, chain, stratum, web: listen, fleet, energy, log };
     drop(root);
     config
 }

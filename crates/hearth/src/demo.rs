@@ -6,6 +6,7 @@
 use crate::{
     Outcome,
     config::Config,
+    demo_energy::{self, DemoEnergy},
     demo_farm::{self, DemoFarm},
     private::{PrivateSite, made_up_address},
     shutdown,
@@ -69,6 +70,9 @@ struct Report {
     /// Emulated machines: found, steered, tuned.
     #[serde(flatten)]
     fleet: demo_farm::Report,
+    /// A house, a price, a grid operator's call, and the signed record of it.
+    #[serde(flatten)]
+    power: demo_energy::Report,
 }
 
 #[derive(Serialize)]
@@ -125,7 +129,22 @@ pub async fn run(args: Args) -> Outcome {
     tokio::pin!(stop);
     let mut shown = HashSet::new();
     let mut next = started;
+    let mut power: Option<DemoEnergy> = None;
     while started.elapsed() < args.time {
+        match (&mut power, &farm) {
+            // The farm's own story comes first: found, steered, tuned.
+            (None, Some(farm)) if started.elapsed() >= args.time / 2 => {
+                let (bridge, folder) = (private.site.bridge(), folder.path());
+                let begun =
+                    DemoEnergy::start(farm, bridge, folder, args.time / 2, !args.json).await;
+                match begun {
+                    Ok(begun) => power = Some(begun),
+                    Err(error) => return Err(format!("power is not decided on: {error}").into()),
+                }
+            }
+            (Some(power), _) => power.tick(),
+            _ => {}
+        }
         next += Duration::from_millis(500);
         select! {
             _ = &mut stop => break,
@@ -136,6 +155,10 @@ pub async fn run(args: Args) -> Outcome {
         }
     }
     let took = started.elapsed();
+    let power = match power {
+        Some(power) => power.finish().await,
+        None => demo_energy::Report::default(),
+    };
     let fleet = match farm {
         Some(farm) => farm.finish().await,
         None => demo_farm::Report::default(),
@@ -153,7 +176,7 @@ pub async fn run(args: Args) -> Outcome {
     site.stop().await?;
     drop(node);
 
-    let report = report(took, &miners, &blocks, &paid, &status, fleet);
+    let report = report(took, &miners, &blocks, &paid, &status, (fleet, power));
     if args.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
@@ -224,7 +247,7 @@ fn report(
     blocks: &[BlockRow],
     paid: &BTreeMap<String, u64>,
     status: &Arc<api::Status>,
-    fleet: demo_farm::Report,
+    (fleet, power): (demo_farm::Report, demo_energy::Report),
 ) -> Report {
     let taken = |block: &&BlockRow| {
         !matches!(block.state, ledger::BlockState::Pending | ledger::BlockState::Rejected)
@@ -257,6 +280,7 @@ fn report(
         tip_to_job_ms_p99: status.tip_to_job_ms.p99,
         miners,
         fleet,
+        power,
     }
 }
 
@@ -297,5 +321,6 @@ fn print(report: &Report) {
             "New block to the last miner's new job: median {p50:.2} ms, 99th percentile {p99:.2} ms."
         );
     }
+    demo_energy::show(&report.power);
     println!("The coins are play money of a private signet, the addresses made up.");
 }

@@ -10,6 +10,7 @@ mod tune;
 
 use crate::{
     bridge::Bridge,
+    energy::Machines,
     fleet::{meter::ServerMeter, view::View},
     private::made_up_address,
 };
@@ -50,7 +51,7 @@ const MACHINES: [Kind; 11] = [
 ];
 /// The one that says yes and does nothing.
 const STUBBORN: usize = 2;
-const SPEED: f64 = 60.0;
+pub const SPEED: f64 = 60.0;
 /// Real time between two shares of the machine that is tuned: a share is still a dozen hashes.
 const SHARE_INTERVAL: Duration = Duration::from_millis(6);
 /// Real time over which it is measured before anything is changed: eight hundred shares, 3.5 %.
@@ -101,6 +102,7 @@ pub struct DemoFarm {
     tasks: Vec<JoinHandle<()>>,
     tuning: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
+    meter: Arc<ServerMeter>,
     shown: bool,
 }
 
@@ -194,8 +196,39 @@ impl DemoFarm {
             )),
             tokio::spawn(stage.clone().watch(farm.clone(), bridge)),
         ];
-        let Stage { view, told, .. } = stage;
-        Ok(Self { farm, fleet, circuits, view, told, tasks, tuning: Some(tuning), stop, shown })
+        let Stage { view, told, meter, .. } = stage;
+        let tuning = Some(tuning);
+        Ok(Self { farm, fleet, circuits, view, told, tasks, tuning, stop, meter, shown })
+    }
+
+    /// What is steered with when power is decided on: all but the machines that the farm's own story is
+    /// about.
+    pub fn machines(&self) -> Machines {
+        let own = |firmware| matches!(firmware, Firmware::AxeOs);
+        let fleet = self.fleet.clone();
+        Machines {
+            fleet: self.fleet.clone(),
+            meter: self.meter.clone(),
+            busy: Arc::new(move |id| {
+                fleet.registry().get(id).is_none_or(|device| own(device.identity.firmware))
+            }),
+        }
+    }
+
+    /// Machines whose heat goes to the house: one of a home.
+    pub fn heating(&self) -> Vec<Arc<str>> {
+        let registry = self.fleet.registry();
+        let home = registry.devices().find(|d| d.identity.firmware == Firmware::Avalon);
+        home.map(|device| device.id.to_string().into()).into_iter().collect()
+    }
+
+    /// What all machines draw, and those that heat: as the emulated meter sees it.
+    pub fn power(&self) -> impl Fn() -> (Watts, Watts) + Send + 'static {
+        let farm = self.farm.clone();
+        move || {
+            let heating = farm.machines().iter().filter(|machine| machine.kind() == Kind::AvalonQ);
+            (farm.meter(), heating.map(|machine| machine.output().power).sum())
+        }
     }
 
     /// Ends the tuning at its last good setting, and says what became of all.

@@ -73,7 +73,8 @@ fn config_for(node: &PrivateNode, folder: &Path) -> Config {
     // What looks at machines is no part of what is measured or shown here.
     let fleet = config::Fleet { enabled: false, ..config::Fleet::default() };
     let data_dir = folder.to_path_buf();
-    Config { data_dir, chain, stratum, web: free, fleet, log: Log::default() }
+    let energy = config::Energy::default();
+    Config { data_dir, chain, stratum, web: free, fleet, energy, log: Log::default() }
 }
 
 /// A signet address that belongs to a name: a witness program nobody has a key for.

@@ -1,6 +1,6 @@
 //! Everything that runs while miners are served, started and stopped in the right order.
 
-use crate::{bridge::Bridge, config::Config, fleet::run::Running, status};
+use crate::{bridge::Bridge, config::Config, energy, fleet::run::Running, status};
 use api::Status;
 use chain::Chain;
 use ledger::{Ledger, LedgerError};
@@ -37,6 +37,8 @@ pub enum SiteError {
     Web { listen: SocketAddr, source: io::Error },
     #[error("cannot use the folder {}: {source}; make it one that this user may write to", folder.display())]
     DataDir { folder: PathBuf, source: io::Error },
+    #[error("power cannot be decided on: {source}")]
+    Energy { source: Box<dyn std::error::Error + Send + Sync> },
 }
 
 /// A running site.
@@ -44,6 +46,7 @@ pub struct Site {
     bridge: Arc<Bridge>,
     ledger: Ledger,
     fleet: Option<Running>,
+    energy: Option<energy::Running>,
     status: watch::Receiver<Arc<Status>>,
     web_address: SocketAddr,
     stop_web: oneshot::Sender<()>,
@@ -76,7 +79,24 @@ impl Site {
             ),
             false => None,
         };
-        let routes = fleet.as_ref().map(Running::routes).unwrap_or_default();
+        let mut routes = fleet.as_ref().map(Running::routes).unwrap_or_default();
+        let energy = match (config.energy.enabled, &fleet) {
+            (true, Some(fleet)) => {
+                let tunings = fleet.tunings.clone();
+                let machines = energy::Machines {
+                    fleet: fleet.fleet.clone(),
+                    meter: fleet.meter.clone(),
+                    busy: Arc::new(move |id| tunings.holds(id)),
+                };
+                let (told, token) = (&config.energy, fleet.token());
+                let folder = &config.data_dir;
+                let energy = energy::Running::start(told, folder, bridge.clone(), machines, token)
+                    .map_err(|source| SiteError::Energy { source })?;
+                routes = routes.merge(energy.routes());
+                Some(energy)
+            }
+            _ => None,
+        };
 
         let mut maker = status::Maker::new(bridge.clone(), ledger.clone(), config.network());
         let (publish, status) = watch::channel(Arc::new(maker.make().await));
@@ -94,7 +114,7 @@ impl Site {
             // An error means that the site is gone, which ends the page as well.
             let _ = web_stopped.await;
         }));
-        Ok(Self { bridge, ledger, fleet, status, web_address, stop_web, web, status_task })
+        Ok(Self { bridge, ledger, fleet, energy, status, web_address, stop_web, web, status_task })
     }
 
     /// Where miners connect, in the order of the configured ports.
@@ -134,6 +154,9 @@ impl Site {
     /// Stops everything: miners are asked to come back, what they did is on disk, blocks on their way
     /// to a node arrive.
     pub async fn stop(mut self) -> Result<(), LedgerError> {
+        if let Some(energy) = self.energy.take() {
+            energy.stop().await;
+        }
         // First, while machines still prove work and the server still counts it.
         if let Some(fleet) = self.fleet.take() {
             fleet.stop().await;

@@ -89,6 +89,9 @@ impl Maker {
             ..Status::default()
         };
         status.fleet.clone_from(&self.bridge.fleet.read().unwrap_or_else(PoisonError::into_inner));
+        status
+            .energy
+            .clone_from(&self.bridge.energy.read().unwrap_or_else(PoisonError::into_inner));
         {
             let held = self.bridge.now.lock().unwrap_or_else(PoisonError::into_inner);
             status.work = held.template.as_deref().map(work);

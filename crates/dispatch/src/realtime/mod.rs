@@ -181,6 +181,11 @@ impl Controller {
         self.units.get(load).and_then(Unit::obeys)
     }
 
+    /// What a load draws: by its own reading where that was made after it arrived, else as it should.
+    pub fn draws(&self, load: usize, now: Moment, state: &LoadState) -> Watts {
+        self.units.get(load).map_or(Watts::ZERO, |unit| watts(unit.draws(now, state)))
+    }
+
     /// What is metered besides the loads: everything else at the connection point, and what loads draw
     /// other than they should. `None` before the first reading.
     pub fn base(&self) -> Option<NetWatts> {

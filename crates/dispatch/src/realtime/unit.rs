@@ -10,6 +10,8 @@ use units::Moment;
 const GRACE: Duration = Duration::from_secs(5);
 /// A load's own reading older than this says nothing.
 const FRESH: Duration = Duration::from_secs(15);
+/// What a load draws is taken from its reading for so long.
+const BELIEVED: Duration = Duration::from_secs(30);
 /// Off by more than this part of its full power, and of ten watts, is another level.
 const TOLERANCE: f64 = 0.08;
 /// Looks in a row that must agree before a load is believed or doubted.
@@ -109,6 +111,14 @@ impl Unit {
         let passed = moment.since(self.since).as_secs_f64();
         let part = passed / ramp.as_secs_f64().max(1e-3);
         from + (target - from) * part.clamp(0.0, 1.0)
+    }
+
+    /// By its own reading where that was made after it arrived, else as it should.
+    pub(super) fn draws(&self, now: Moment, state: &LoadState) -> f64 {
+        let arrived = self.since.after(self.ramp());
+        let measured =
+            state.measured.filter(|told| told.at >= arrived && told.age(now) <= BELIEVED);
+        measured.map_or_else(|| self.at(now), |told| told.value.get())
     }
 
     pub(super) fn is_moving(&self, now: Moment) -> bool {

@@ -70,8 +70,17 @@ pub(super) struct Group {
 
 /// A temperature older than this is not known.
 const STALE: Duration = Duration::from_secs(600);
-/// A load's own reading older than this is not what it draws.
-const FRESH: Duration = Duration::from_secs(30);
+
+impl Group {
+    /// By the loads' own readings, else as they should.
+    fn drawn(&self, now: Moment, states: &[LoadState]) -> f64 {
+        let one = |(own, place): (usize, &usize)| {
+            let state = states.get(*place).copied().unwrap_or_default();
+            self.controller.draws(own, now, &state).get()
+        };
+        self.places.iter().enumerate().map(one).sum()
+    }
+}
 
 /// All groups: one for each zone, and the free loads last.
 #[derive(Debug)]
@@ -150,13 +159,9 @@ impl Pool {
         self.find(load).and_then(|(group, own)| group.controller.level(own))
     }
 
-    /// What the loads draw by their own readings, else by what they were told.
+    /// What the loads draw by their own readings, else as they should.
     pub(super) fn drawn(&self, now: Moment, states: &[LoadState]) -> Watts {
-        let one = |(at, told): (usize, &f64)| {
-            let measured = states.get(at).and_then(|state| state.measured);
-            measured.and_then(|m| m.fresh(now, FRESH).map(|w| w.get())).unwrap_or(*told)
-        };
-        super::watts(self.told.iter().enumerate().map(one).sum())
+        super::watts(self.groups.iter().map(|group| group.drawn(now, states)).sum())
     }
 
     /// What all set-points come to.
@@ -168,6 +173,12 @@ impl Pool {
     pub(super) fn away(&self) -> Watts {
         let away = (0..self.full.len()).filter(|at| self.obeys(*at) == Some(false));
         super::watts(away.map(|at| self.full[at] - self.told[at]).sum())
+    }
+
+    pub(super) fn set_point(&mut self, zone: &str, set_point: Celsius) {
+        for (body, _) in self.bodies.iter_mut().filter(|(body, _)| *body.name == *zone) {
+            body.set_point = set_point;
+        }
     }
 
     /// Watts of free loads that earn more than power costs.
@@ -215,12 +226,6 @@ impl Pool {
             let none = Vec::new();
             let raised = set_point > body.set_point;
             let ahead = inputs.ahead.get(&body.name).filter(|_| !raised).unwrap_or(&none);
-            let drawn = group.places.iter().map(|at| {
-                let measured = states.get(*at).and_then(|state| state.measured);
-                measured
-                    .and_then(|m| m.fresh(now, FRESH).map(|w| w.get()))
-                    .unwrap_or(self.told[*at])
-            });
             let wanted = Wanted {
                 is,
                 outlet: body.outlet.as_ref().map_or_else(
@@ -229,7 +234,7 @@ impl Pool {
                     reading,
                 ),
                 set_point,
-                drawn: super::watts(drawn.sum()),
+                drawn: super::watts(group.drawn(now, states)),
                 ahead,
             };
             let heating = zone.step(now, &wanted, &heater);
@@ -274,15 +279,7 @@ impl Pool {
                 .iter()
                 .map(|at| states.get(*at).copied().unwrap_or_default())
                 .collect();
-            let measured: f64 = group
-                .places
-                .iter()
-                .zip(&own)
-                .map(|(place, state)| {
-                    let fresh = state.measured.and_then(|m| m.fresh(now, FRESH).map(|w| w.get()));
-                    fresh.unwrap_or(self.told[*place])
-                })
-                .sum();
+            let measured = group.drawn(now, states);
             let aim = Aim {
                 target: NetWatts::new(wanted).unwrap_or_default(),
                 ceiling: super::watts(most),

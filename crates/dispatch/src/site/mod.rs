@@ -169,6 +169,11 @@ impl Site {
         self.pool.set_loads(now, loads, levels);
     }
 
+    /// Another set-point of a heated body; unknown names are ignored.
+    pub fn set_point(&mut self, zone: &str, set_point: Celsius) {
+        self.pool.set_point(zone, set_point);
+    }
+
     /// What the loads can draw together.
     pub fn capacity(&self) -> Watts {
         self.capacity

@@ -1,1 +1,383 @@
+use super::*;
+use crate::{
+    heat::{Control, Medium, Pi, Safety, Times},
+    load::tests::{load, watts as w},
+};
 
+fn net(watts: f64) -> NetWatts {
+    NetWatts::new(watts).unwrap()
+}
+
+fn c(degrees: f64) -> Celsius {
+    Celsius::new(degrees).unwrap()
+}
+
+fn r(part: f64) -> Ratio {
+    Ratio::new(part).unwrap()
+}
+
+/// Ten machines of one kilowatt that each earn ten cents an hour, by steps of a half.
+fn machines() -> Vec<Load> {
+    (0..10).map(|i| load(&format!("m{i}"), &[(0.0, 0.0), (500.0, 0.05), (1000.0, 0.10)])).collect()
+}
+
+/// A site and the world that its loads draw in: they obey at once.
+struct World {
+    site: Site,
+    loads: Vec<Load>,
+    levels: Vec<usize>,
+    second: u64,
+    others: f64,
+    signals: Signals,
+    calls: Vec<Call>,
+    frequency: f64,
+    temperature: f64,
+}
+
+/// Which signals are there.
+#[derive(Clone, Copy)]
+struct Signals {
+    net: bool,
+    frequency: bool,
+    charge: bool,
+    generator: bool,
+    fuel: bool,
+    price: bool,
+    temperature: bool,
+    calls: bool,
+    set_point: bool,
+    alive: bool,
+}
+
+const ALL: Signals = Signals {
+    net: true,
+    frequency: true,
+    charge: true,
+    generator: true,
+    fuel: true,
+    price: true,
+    temperature: true,
+    calls: true,
+    set_point: true,
+    alive: true,
+};
+
+impl World {
+    fn new(setup: Setup, loads: Vec<Load>) -> Self {
+        let mut site = Site::new(setup);
+        site.set_loads(Moment::from_secs(1000), &loads, |_| 0);
+        let levels = vec![0; loads.len()];
+        Self {
+            site,
+            loads,
+            levels,
+            second: 1000,
+            others: 300.0,
+            signals: ALL,
+            calls: Vec::new(),
+            frequency: 60.0,
+            temperature: 19.0,
+        }
+    }
+
+    fn drawn(&self) -> f64 {
+        let one = |(load, level): (&Load, &usize)| load.power_at(*level).get();
+        self.loads.iter().zip(&self.levels).map(one).sum()
+    }
+
+    fn step(&mut self, price: f64, set_point: Option<f64>) -> Decision {
+        self.second += 1;
+        let now = Moment::from_secs(self.second);
+        let there = self.signals;
+        let read = |is: bool, value: f64| is.then(|| Reading::new(value, now));
+        let of = |value: f64| Watts::new(value).unwrap();
+        let drawn = self.drawn();
+        let inputs = Inputs {
+            now,
+            utc: UnixTime(self.second),
+            net: read(there.net, self.others + drawn).map(|v| Reading::new(net(v.value), v.at)),
+            frequency: read(there.frequency, self.frequency)
+                .map(|v| Reading::new(Hertz::new(v.value).unwrap(), v.at)),
+            charge: read(there.charge, 0.8).map(|v| Reading::new(r(v.value), v.at)),
+            generator: read(there.generator, self.others + drawn)
+                .map(|v| Reading::new(of(v.value), v.at)),
+            fuel: read(there.fuel, 1.0).map(|v| Reading::new(r(v.value), v.at)),
+            price: there.price.then(|| EnergyPrice::per_kwh(price).unwrap()),
+            temperatures: read(there.temperature, self.temperature)
+                .map(|v| (Arc::from("room"), Reading::new(c(v.value), v.at)))
+                .into_iter()
+                .collect(),
+            calls: if there.calls { &self.calls } else { &[] },
+            set_point: set_point.filter(|_| there.set_point).map(net),
+            alive: there.alive.then_some(now),
+            ..Inputs::default()
+        };
+        let states: Vec<LoadState> = self
+            .loads
+            .iter()
+            .zip(&self.levels)
+            .map(|(load, level)| LoadState {
+                measured: Some(Reading::new(load.power_at(*level), now)),
+                answers: true,
+                enabled: true,
+            })
+            .collect();
+        let decision = self.site.step(&inputs, &self.loads, &states);
+        for one in &decision.moves {
+            self.levels[one.load] = one.level;
+        }
+        decision
+    }
+
+    fn run(&mut self, seconds: u64, price: f64, set_point: Option<f64>) -> Decision {
+        let mut last = None;
+        for _ in 0..seconds {
+            last = Some(self.step(price, set_point));
+        }
+        last.unwrap()
+    }
+}
+
+#[test]
+fn machines_run_while_they_earn_more_than_their_power_costs() {
+    let mut world = World::new(Setup { price: true, ..Setup::default() }, machines());
+    assert_eq!(world.run(10, 0.05, None).target.mode, Mode::Price);
+    assert_eq!(world.drawn(), 10_000.0);
+    world.run(10, 0.20, None);
+    assert_eq!(world.drawn(), 0.0);
+    world.run(10, -0.05, None);
+    assert_eq!(world.drawn(), 10_000.0);
+}
+
+#[test]
+fn a_price_that_trembles_around_break_even_switches_nothing() {
+    let mut world = World::new(Setup { price: true, ..Setup::default() }, machines());
+    world.run(10, 0.05, None);
+    let mut moves = 0;
+    for second in 0..600 {
+        let price = if second % 2 == 0 { 0.1005 } else { 0.0995 };
+        moves += world.step(price, None).moves.len();
+    }
+    assert_eq!(moves, 0);
+    assert_eq!(world.drawn(), 10_000.0);
+}
+
+#[test]
+fn machines_take_the_surplus_and_no_more() {
+    let mut world = World::new(Setup { surplus: Some(w(200.0)), ..Setup::default() }, machines());
+    world.others = -4_300.0;
+    let decision = world.run(20, 0.05, None);
+    assert_eq!(decision.target.mode, Mode::Surplus);
+    assert_eq!(world.drawn(), 4_000.0);
+    world.others = 500.0;
+    world.run(20, 0.05, None);
+    assert_eq!(world.drawn(), 0.0);
+}
+
+#[test]
+fn a_call_curtails_and_the_machines_come_back_after_it() {
+    let mut world = World::new(Setup { price: true, ..Setup::default() }, machines());
+    world.run(10, 0.05, None);
+    world.calls = vec![Call {
+        id: "peak".into(),
+        starts: UnixTime(world.second + 5),
+        ends: Some(UnixTime(world.second + 65)),
+        asks: Called::ImportLimit(w(2_300.0)),
+        priority: 0,
+    }];
+    let decision = world.run(30, 0.05, None);
+    assert_eq!(decision.target.mode, Mode::DemandResponse);
+    assert!(decision.target.why.contains("peak"), "{}", decision.target.why);
+    assert_eq!(world.drawn(), 2_000.0);
+    world.run(60, 0.05, None);
+    assert_eq!(world.drawn(), 10_000.0);
+}
+
+#[test]
+fn an_aggregators_set_point_is_met_at_the_connection_point_although_others_draw_too() {
+    let mut world = World::new(Setup { price: true, ..Setup::default() }, machines());
+    world.others = 1_500.0;
+    world.run(20, 0.05, Some(6_000.0));
+    assert_eq!(world.drawn() + world.others, 6_000.0);
+    world.others = 3_000.0;
+    world.run(20, 0.05, Some(6_000.0));
+    assert_eq!(world.drawn() + world.others, 6_000.0);
+}
+
+#[test]
+fn the_breaker_wins_over_everybody() {
+    let setup = Setup { price: true, import_limit: Some(w(5_000.0)), ..Setup::default() };
+    let mut world = World::new(setup, machines());
+    world.run(20, 0.0, Some(9_000.0));
+    assert!(world.drawn() + world.others <= 5_000.0, "{}", world.drawn());
+    world.others = 4_200.0;
+    let decision = world.run(20, 0.0, None);
+    assert_eq!(decision.target.mode, Mode::Safety);
+    assert!(world.drawn() + world.others <= 5_000.0, "{}", world.drawn());
+}
+
+#[test]
+fn computing_that_pays_more_runs_first() {
+    let mut loads = machines();
+    loads.push(load("ai", &[(0.0, 0.0), (3_000.0, 0.9)]));
+    let mut world = World::new(Setup { price: true, ..Setup::default() }, loads);
+    world.run(20, 0.05, Some(4_300.0));
+    assert_eq!(world.levels[10], 1, "the computing load runs");
+    assert_eq!(world.drawn(), 4_000.0);
+    world.run(20, 0.2, None);
+    assert_eq!(world.drawn(), 3_000.0, "above what hashing earns only computing goes on");
+}
+
+/// A room that two of the machines heat.
+fn heated() -> (Setup, Vec<Load>) {
+    let body = Body {
+        name: "home".into(),
+        temperature: "room".into(),
+        outlet: None,
+        set_point: c(21.0),
+        curve: None,
+        hygiene: None,
+        control: Control::Pi(Pi::new(1_000.0, Duration::from_secs(3 * 3600))),
+        times: Times { min_on: Duration::ZERO, min_off: Duration::ZERO, starts_per_day: 1000 },
+        safety: Safety::new(Medium::Air),
+    };
+    let mut loads = machines();
+    for load in &mut loads[..2] {
+        load.zone = Some("home".into());
+    }
+    (Setup { price: true, zones: vec![body], ..Setup::default() }, loads)
+}
+
+#[test]
+fn a_cold_room_is_heated_although_hashing_does_not_pay() {
+    let (setup, loads) = heated();
+    let mut world = World::new(setup, loads);
+    let decision = world.run(60, 0.5, None);
+    assert_eq!(decision.target.mode, Mode::Heat);
+    let (heating, free) = world.levels.split_at(2);
+    assert!(heating.iter().sum::<usize>() >= 3, "{heating:?}");
+    assert!(free.iter().all(|level| *level == 0));
+    world.temperature = 25.0;
+    world.run(60, 0.5, None);
+    assert_eq!(world.drawn(), 0.0);
+}
+
+#[test]
+fn a_call_reaches_the_free_machines_first_and_the_heat_only_for_the_rest() {
+    let (setup, loads) = heated();
+    let mut world = World::new(setup, loads);
+    world.run(60, 0.0, None);
+    assert_eq!(world.drawn(), 10_000.0);
+    world.calls = vec![Call {
+        id: "a".into(),
+        starts: UnixTime(0),
+        ends: None,
+        asks: Called::ImportLimit(w(2_300.0)),
+        priority: 0,
+    }];
+    world.run(60, 0.0, None);
+    assert_eq!(world.drawn(), 2_000.0);
+    assert_eq!(world.levels[..2], [2, 2], "the room keeps its heat");
+    world.calls[0].asks = Called::Simple(3);
+    world.run(60, 0.0, None);
+    assert_eq!(world.drawn(), 0.0);
+}
+
+/// What each link's loss does to a site in which everything else is in order, at the worst moment: all
+/// machines run. Off-grid what is lost sheds; on the grid it holds.
+#[test]
+fn each_lost_link_has_its_stated_meaning_alone_and_in_pairs() {
+    let limits = genset::Limits {
+        rated: w(20_000.0),
+        nominal: Hertz::new(60.0).unwrap(),
+        lowest: r(0.0),
+        highest: r(0.9),
+        step: r(0.1),
+        block: w(500.0),
+        patience: Duration::from_secs(60),
+    };
+    let on_grid = || {
+        let (setup, loads) = heated();
+        let droop =
+            Droop::new(Hertz::new(60.0).unwrap(), Hertz::new(0.02).unwrap(), r(0.05), vec![]);
+        let setup = Setup {
+            import_limit: Some(w(20_000.0)),
+            droop: Some(droop),
+            reserve: Some(Reserve::new(r(0.2), r(0.3), false)),
+            dead_man: Some(Duration::from_secs(30)),
+            ..setup
+        };
+        World::new(setup, loads)
+    };
+    let off_grid = || {
+        let setup = Setup {
+            connection: Connection::OffGrid,
+            import_limit: Some(w(20_000.0)),
+            engine: Some(limits),
+            reserve: Some(Reserve::new(r(0.2), r(0.3), true)),
+            dead_man: Some(Duration::from_secs(30)),
+            ..Setup::default()
+        };
+        World::new(setup, machines())
+    };
+    type Lose = fn(&mut Signals);
+    // What is lost, and whether all sheds: on the grid, off-grid.
+    let links: [(&str, Lose, Option<bool>, Option<bool>); 8] = [
+        ("net power", |s| s.net = false, Some(false), Some(true)),
+        ("frequency", |s| s.frequency = false, Some(false), None),
+        ("charge", |s| s.charge = false, Some(false), Some(true)),
+        ("generator", |s| s.generator = false, None, Some(true)),
+        ("fuel pressure", |s| s.fuel = false, None, Some(true)),
+        ("temperature", |s| s.temperature = false, Some(false), None),
+        ("calls", |s| s.calls = false, Some(false), None),
+        ("dead-man", |s| s.alive = false, Some(true), Some(true)),
+    ];
+    for first in 0..links.len() {
+        for second in first..links.len() {
+            let names = (links[first].0, links[second].0);
+            let lose = |world: &mut World| {
+                links[first].1(&mut world.signals);
+                links[second].1(&mut world.signals);
+            };
+            let sheds = |of: fn(&(&str, Lose, Option<bool>, Option<bool>)) -> Option<bool>| {
+                [first, second].iter().any(|link| of(&links[*link]) == Some(true))
+            };
+            let mut world = on_grid();
+            world.temperature = 15.0;
+            world.run(120, 0.0, None);
+            assert_eq!(world.drawn(), 10_000.0);
+            lose(&mut world);
+            world.run(700, 0.0, None);
+            let on = world.drawn();
+            match (sheds(|link| link.2), !world.signals.temperature) {
+                (true, _) => assert_eq!(on, 0.0, "{names:?}"),
+                // Machines of a room that nobody measures idle: its backup heater has it.
+                (false, true) => assert_eq!(on, 8_000.0, "{names:?}"),
+                (false, false) => assert_eq!(on, 10_000.0, "{names:?}"),
+            }
+            let mut world = off_grid();
+            world.others = 2_000.0;
+            world.run(600, 0.0, None);
+            assert!(world.drawn() > 8_000.0, "the engine carries {}", world.drawn());
+            let before = world.drawn();
+            lose(&mut world);
+            world.run(700, 0.0, None);
+            let off = world.drawn();
+            if sheds(|link| link.3) {
+                assert!(off < 0.3 * before, "{names:?} off-grid: {before} W, then {off} W");
+            } else {
+                assert!(off > 0.5 * before, "{names:?} off-grid: {before} W, then {off} W");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_lost_price_buys_nothing_beyond_the_plan() {
+    let mut world = World::new(Setup { price: true, ..Setup::default() }, machines());
+    world.run(10, 0.05, None);
+    world.signals.price = false;
+    let decision = world.run(10, 0.05, None);
+    assert_eq!(world.drawn(), 0.0);
+    assert!(decision.target.why.contains("nobody says"), "{}", decision.target.why);
+}

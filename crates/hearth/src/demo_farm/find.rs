@@ -5,6 +5,7 @@ use crate::fleet::model;
 use fleet::{
     Control, Device, DeviceId, Driver, Limits,
     control::{Clock, Meter, Who},
+    curve::Curve,
     discovery::{range, scan},
     drivers::{self, stratum_only::StratumOnly},
     work::WorkScale,
@@ -37,6 +38,9 @@ impl Stage {
                 device.scale = WorkScale::new(scale).unwrap_or(WorkScale::ONE);
                 if model::nameplate(device).is_none() {
                     device.declared_power = nominal(kind);
+                }
+                if device.curve.is_none() {
+                    device.curve = nameplate_of(kind);
                 }
             }
             let name = device.model.as_deref().or(device.identity.model.as_deref());
@@ -78,6 +82,12 @@ fn envelope() -> Limits {
         input_high: None,
         power: None,
     }
+}
+
+/// Machines that the catalogue does not know by the name that they tell.
+fn nameplate_of(kind: Kind) -> Option<Curve> {
+    let machine = twin::farm::Machine::new(Spec::of(kind), Celsius::new(25.0).ok()?);
+    Curve::new(vec![(machine.output().power, machine.output().hashrate)]).ok()
 }
 
 fn nominal(kind: Kind) -> Option<Watts> {

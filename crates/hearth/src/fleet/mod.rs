@@ -10,5 +10,5 @@ pub mod model;
 pub mod run;
 pub mod scan;
 pub mod tune;
-mod tuning;
+pub mod tuning;
 pub mod view;

@@ -47,7 +47,9 @@ const HOME: Duration = Duration::from_secs(30);
 
 /// A fleet that runs. Dropping it ends supervision; machines keep what they were set to.
 pub struct Running {
-    tunings: Arc<Tunings>,
+    pub fleet: Arc<Fleet>,
+    pub meter: Arc<ServerMeter>,
+    pub tunings: Arc<Tunings>,
     token: Arc<str>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -123,7 +125,12 @@ impl Running {
         if !told.scan.is_empty() {
             tasks.push(keep("the scan for machines", move || finder.clone().ranges()));
         }
-        Ok(Self { tunings, token, tasks })
+        Ok(Self { fleet, meter, tunings, token, tasks })
+    }
+
+    /// Who has it may change things over HTTP.
+    pub fn token(&self) -> Arc<str> {
+        self.token.clone()
     }
 
     /// What can be asked and told over HTTP.

@@ -77,9 +77,8 @@ pub(super) fn texts(value: &DeValue) -> Read<Vec<String>> {
 
 /// Headers such as `["Authorization: Bearer …"]`. What they say is never repeated: it may be a token.
 pub(super) fn headers(value: &DeValue) -> Read<Vec<(String, String)>> {
-    let wanted = || {
-        Fault::Sentence("must be a list of headers in quotes, such as [\"Name: value\"]".into())
-    };
+    let wanted =
+        || Fault::Sentence("must be a list of headers in quotes, such as [\"Name: value\"]".into());
     let pair = |text: String| {
         let (name, value) = text.split_once(':')?;
         Some((name.trim().to_owned(), value.trim().to_owned()))

@@ -12,11 +12,7 @@ use grid::{
     register::{Kind, Register, Table, WordOrder},
     sunspec, victron,
 };
-use std::{
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 use units::{EnergyPrice, Ratio, Usd};
 
 /// Every source of signals.
@@ -131,12 +127,7 @@ fn read_register(section: &mut Section<'_, '_>, given: bool) -> Option<Register>
     };
     let field = field(section);
     let unknown = section.optional("unknown", value::count(0u32, u32::MAX));
-    Some(Register {
-        order,
-        field: field?,
-        unknown,
-        ..Register::new(of?, table, address?, kind?)
-    })
+    Some(Register { order, field: field?, unknown, ..Register::new(of?, table, address?, kind?) })
 }
 
 fn read_sunspec(section: &mut Section<'_, '_>, given: bool) -> Option<sunspec::Device> {
@@ -256,11 +247,7 @@ fn read_format(section: &mut Section<'_, '_>) -> Option<price::Format> {
     Some(price::Format { layout, unit: unit?, step })
 }
 
-fn read_prices(
-    section: &mut Section<'_, '_>,
-    given: bool,
-    folder: &Path,
-) -> Option<price::Source> {
+fn read_prices(section: &mut Section<'_, '_>, given: bool, folder: &Path) -> Option<price::Source> {
     let file = section.optional("file", value::path).map(|path| place(&path, folder));
     let get = get(section, false);
     if given && section.has("file") == section.has("url") {

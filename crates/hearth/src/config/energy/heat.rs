@@ -1,0 +1,172 @@
+//! `[[energy.heat]]`: rooms, tanks and pools, and the machines whose heat goes there.
+
+use super::{
+    label,
+    lines::{quantity, texts},
+};
+use crate::config::{
+    DAY, HOUR, MINUTE,
+    section::{Fault, Section},
+    value,
+};
+use dispatch::{
+    heat::{
+        Body as Model, Comfort, Control, HeatingCurve, Hygiene, Medium, Pi, Predictive, Safety,
+        Thermostat, Times,
+    },
+    site::Body,
+};
+use std::{sync::Arc, time::Duration};
+use units::{Celsius, HeatCapacity, HeatLoss, Usd};
+
+/// A heated body as configured.
+#[derive(Debug, Clone)]
+pub struct Zone {
+    pub kind: Kind,
+    pub body: Body,
+    /// Machines whose heat goes there, by their ids.
+    pub machines: Vec<Arc<str>>,
+    /// How warm and how cold the plan lets it become, kelvin.
+    pub band_k: f64,
+    /// What it loses heat to.
+    pub outdoor: Arc<str>,
+}
+
+/// What is heated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Room,
+    Hydronic,
+    Tank,
+    Pool,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Room => "room",
+            Self::Hydronic => "hydronic",
+            Self::Tank => "tank",
+            Self::Pool => "pool",
+        }
+    }
+
+    /// Watt-hours per kelvin, watts per kelvin, set-point: a heated room of a house (energy.md: R 5 K/kW,
+    /// C 8 kWh/K), a heating circuit, 300 litres of hot water, 30 m³ of pool.
+    fn usual(self) -> (f64, f64, f64) {
+        match self {
+            Self::Room => (8000.0, 200.0, 21.0),
+            Self::Hydronic => (250.0, 200.0, 20.0),
+            Self::Tank => (350.0, 2.5, 55.0),
+            Self::Pool => (35_000.0, 400.0, 27.0),
+        }
+    }
+}
+
+pub(super) fn read(energy: &mut Section<'_, '_>) -> Vec<Zone> {
+    let given = energy.has("heat");
+    let mut zones: Vec<Zone> = Vec::new();
+    for mut section in energy.sections("heat") {
+        let zone = read_zone(&mut section, given);
+        let Some(zone) = zone else { continue };
+        if zones.iter().any(|other| other.body.name == zone.body.name) {
+            section.fault("name", "is there twice: give each heated body its own");
+        }
+        zones.push(zone);
+    }
+    zones
+}
+
+fn read_zone(section: &mut Section<'_, '_>, given: bool) -> Option<Zone> {
+    let warmth = || quantity::<Celsius>("a temperature in quotes, such as \"21 C\"");
+    let name = section.optional("name", label);
+    let kind = section.or("kind", Kind::Room, |value| match value.as_str() {
+        Some("room") => Ok(Kind::Room),
+        Some("hydronic") => Ok(Kind::Hydronic),
+        Some("tank") => Ok(Kind::Tank),
+        Some("pool") => Ok(Kind::Pool),
+        _ => Err(Fault::MustBe("\"room\", \"hydronic\", \"tank\" or \"pool\"".into())),
+    });
+    let (capacity, loss, set) = kind.usual();
+    let celsius = |degrees| Celsius::new(degrees).unwrap_or(Celsius::ZERO);
+    let temperature = section.optional("temperature", value::text);
+    let outlet = section.optional("outlet", value::text);
+    let outdoor = section.or("outdoor", "outdoor".into(), value::text);
+    let set_point = section.or("set", celsius(set), warmth());
+    let capacity = section.or("capacity_wh_per_k", capacity, value::number(1.0, 1e9));
+    let loss = section.or("loss_w_per_k", loss, value::number(0.01, 1e7));
+    let band_k = section.or("band_k", 0.5, value::number(0.05, 20.0));
+    let times = Times {
+        min_on: section.or("min_on", 30 * MINUTE, value::duration(Duration::ZERO, DAY)),
+        min_off: section.or("min_off", 15 * MINUTE, value::duration(Duration::ZERO, DAY)),
+        starts_per_day: section.or("starts_per_day", 6, value::count(1usize, 1000)),
+    };
+    let control = section.or("control", "pi".into(), |value| match value.as_str() {
+        Some(text @ ("thermostat" | "pi" | "predictive")) => Ok(text.to_owned()),
+        _ => Err(Fault::MustBe("\"thermostat\", \"pi\" or \"predictive\"".into())),
+    });
+    let gain = section.or("watts_per_k", 10.0 * loss, value::number(1.0, 1e8));
+    let reset = section.or("reset", 3 * HOUR, value::duration(MINUTE, 7 * DAY));
+    let cold = section.or("cold_usd_per_kh", 1.0, value::number(0.0, 1000.0));
+    let fluid = section.or("fluid", matches!(kind, Kind::Hydronic | Kind::Tank), value::flag);
+    let hygiene_every = section.or("hygiene_every", 7 * DAY, value::duration(DAY, 30 * DAY));
+    let design_outdoor = section.or("design_outdoor", celsius(-10.0), warmth());
+    let design_supply = section.or("design_supply", celsius(55.0), warmth());
+    let machines = section.or("machines", Vec::new(), texts);
+    if !given {
+        return None;
+    }
+    let (Some(name), Some(temperature)) = (name, temperature) else {
+        if section.clean() {
+            section.fault("name", "and temperature are needed for each heated body");
+        }
+        return None;
+    };
+    if machines.is_empty() {
+        section
+            .fault("machines", "is needed: whose heat goes there, as hearth scan shows their ids");
+        return None;
+    }
+    let medium = if fluid { Medium::Fluid } else { Medium::Air };
+    let model =
+        Model { capacity: HeatCapacity::new(capacity).ok()?, loss: HeatLoss::new(loss).ok()? };
+    let usd = |dollars: f64| Usd::new(dollars).unwrap_or_default();
+    let pi = Pi::new(gain, reset);
+    let control = match &*control {
+        "thermostat" => Control::Thermostat(Thermostat::new(band_k)),
+        "predictive" => {
+            let comfort = Comfort { below: usd(cold), above: usd(cold) };
+            let predictive = Predictive::new(model, 15 * MINUTE, comfort, usd(0.02), times);
+            Control::Predictive(Box::new(predictive), pi)
+        }
+        _ => Control::Pi(pi),
+    };
+    let outdoor: Arc<str> = outdoor.into();
+    let curve = (kind == Kind::Hydronic).then(|| {
+        let curve = HeatingCurve {
+            design_outdoor,
+            design_supply,
+            exponent: 1.3,
+            fluid: (celsius(medium.limits().0), celsius(medium.limits().1)),
+        };
+        (curve, outdoor.clone())
+    });
+    let hygiene = (kind == Kind::Tank).then(|| (Hygiene::new(hygiene_every), model.capacity));
+    Some(Zone {
+        kind,
+        body: Body {
+            name: name.into(),
+            temperature: temperature.into(),
+            outlet: outlet.map(Into::into),
+            set_point,
+            curve,
+            hygiene,
+            control,
+            times,
+            safety: Safety::new(medium),
+        },
+        machines: machines.into_iter().map(Into::into).collect(),
+        band_k,
+        outdoor,
+    })
+}

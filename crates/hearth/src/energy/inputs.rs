@@ -1,0 +1,131 @@
+//! Signals of the hub as what one decision is made from: stale values are left out, names become zones,
+//! prices become what is ahead. It decides nothing.
+
+use super::Owner;
+use crate::config::Energy;
+use dispatch::{
+    heat::Ahead,
+    site::{Call, Called, Inputs},
+};
+use grid::{Signal, Signals, Told, event::Ask};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use units::{Celsius, EnergyPrice, Moment, NetWatts, Ratio, Reading, UnixTime, Watts};
+
+/// A predictive control looks so far ahead, in such steps.
+const AHEAD: usize = 96;
+const STEP: Duration = Duration::from_secs(900);
+
+/// What energy costs at a time: a source's word, its series, else the owner's own price.
+pub fn price_at(
+    told: &Energy,
+    signals: &Signals,
+    now: Moment,
+    utc: UnixTime,
+    at: UnixTime,
+) -> Option<EnergyPrice> {
+    let present = || {
+        let reading = signals.price.as_ref()?.reading;
+        reading.fresh(now, Signal::Price.age_limit()).copied().filter(|_| at == utc)
+    };
+    let series = || signals.prices.as_ref()?.reading.value.at(at);
+    present().or_else(series).or(told.power_price)
+}
+
+/// Calls of grid operators that were not refused.
+pub fn calls(signals: &Signals, owner: &Owner) -> Vec<Call> {
+    let Some(events) = &signals.events else { return Vec::new() };
+    let mut calls = Vec::new();
+    for event in &events.reading.value.0 {
+        if event.opted_out || owner.refused.contains(&event.id) {
+            continue;
+        }
+        for interval in &event.intervals {
+            for ask in &interval.asks {
+                let asks = match ask {
+                    Ask::Simple(level) => Called::Simple(*level),
+                    Ask::ImportLimit(watts) => Called::ImportLimit(*watts),
+                    Ask::ExportLimit(watts) => Called::ExportLimit(*watts),
+                    Ask::SetPoint(net) => Called::Net(*net),
+                    Ask::Relative(net) => Called::Relative(*net),
+                    // An emergency without a number asks for all that can go.
+                    Ask::Emergency(_) => Called::Simple(3),
+                    Ask::Price(_) | Ask::ExportPrice(_) | Ask::Other(_) => continue,
+                };
+                calls.push(Call {
+                    id: event.id.clone(),
+                    starts: interval.start,
+                    ends: interval.end,
+                    asks,
+                    priority: event.priority.unwrap_or(u32::MAX),
+                });
+            }
+        }
+    }
+    calls
+}
+
+/// Everything for one step.
+pub fn inputs<'a>(
+    told: &Energy,
+    signals: &Signals,
+    owner: &Owner,
+    calls: &'a [Call],
+    planned: Option<Watts>,
+    now: Moment,
+    utc: UnixTime,
+) -> Inputs<'a> {
+    fn of<T: Copy>(told: &Option<Told<T>>) -> Option<Reading<T>> {
+        told.as_ref().map(|told| told.reading)
+    }
+    let full = told.engine.and_then(|engine| engine.full_pressure);
+    let fuel = signals.fuel_pressure.as_ref().map(|told| {
+        let part = full.map_or(1.0, |full| told.reading.value.get() / full.get());
+        Reading::new(Ratio::new(part.clamp(0.0, 1.0)).unwrap_or_default(), told.reading.at)
+    });
+    // An engine without a gauge is taken to be fed.
+    let fuel = match (fuel, full) {
+        (None, None) => Some(Reading::new(Ratio::ALL, now)),
+        (fuel, _) => fuel,
+    };
+    let ahead = told.zones.iter().map(|zone| {
+        let outdoor = signals.temperatures.get(&zone.outdoor);
+        let outdoor = outdoor.and_then(|told| {
+            let limit = Signal::Temperature(zone.outdoor.clone()).age_limit() * 6;
+            told.reading.fresh(now, limit).copied()
+        });
+        let set = owner.set_points.get(&zone.body.name).copied().unwrap_or(zone.body.set_point);
+        let bound = |kelvin: f64| Celsius::new(set.get() + kelvin).unwrap_or(set);
+        let step = |at: usize| {
+            let time = if at == 0 { utc } else { utc.after(STEP * at as u32) };
+            Some(Ahead {
+                // The weather stays as it is: the plain forecast.
+                ambient: outdoor?,
+                gain: NetWatts::ZERO,
+                low: bound(-zone.band_k),
+                high: bound(zone.band_k),
+                price: price_at(told, signals, now, utc, time)?,
+            })
+        };
+        let steps: Option<Vec<Ahead>> = (0..AHEAD).map(step).collect();
+        (zone.body.name.clone(), steps.unwrap_or_default())
+    });
+    let temperatures: BTreeMap<Arc<str>, Reading<Celsius>> =
+        signals.temperatures.iter().map(|(name, told)| (name.clone(), told.reading)).collect();
+    Inputs {
+        now,
+        utc,
+        net: of(&signals.net_power),
+        frequency: of(&signals.frequency),
+        charge: of(&signals.battery_charge),
+        generator: of(&signals.generator),
+        fuel,
+        price: price_at(told, signals, now, utc, utc),
+        temperatures,
+        ahead: ahead.collect(),
+        calls,
+        set_point: signals.set_point.as_ref().and_then(|told| told.reading.value.wanted(now)),
+        owner: owner.power,
+        planned,
+        alive: signals.alive.as_ref().map(|told| told.reading.at),
+    }
+}

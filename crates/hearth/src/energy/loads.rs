@@ -1,0 +1,213 @@
+//! Machines and computing loads as decisions see them: levels of power, what each earns, how they are
+//! doing. It sends nothing.
+
+use super::Machines;
+use crate::{config::Energy, fleet::view::estimate};
+use dispatch::load::{Class, Level, Load, LoadState, Times};
+use fleet::{
+    Control, Device, DeviceId,
+    command::Command,
+    control::{Fleet, Who},
+    device::Presence,
+    levels::{self, Level as Told},
+};
+use grid::{Signal, Signals};
+use std::{sync::Arc, time::Duration};
+use units::{HashPrice, Hashrate, Moment, Reading, Usd, Watts};
+
+const HOUR: Duration = Duration::from_secs(3600);
+/// A machine that gets no work still idles at some power; nobody knows at which before it was measured.
+/// An assumption: a fifth of its full power.
+const STARVED: f64 = 0.2;
+/// What firmware takes to move, until it was measured: LuxOS goes down in 5 s, others in up to a minute;
+/// up again takes minutes (fleet.md, ramp times).
+const RAMP_UP: Duration = Duration::from_secs(90);
+const RAMP_DOWN: Duration = Duration::from_secs(8);
+/// Starts wear machines: not more often than this.
+const MIN_ON: Duration = Duration::from_secs(300);
+const MIN_OFF: Duration = Duration::from_secs(120);
+/// A Bitaxe needs no rest.
+const SMALL: f64 = 200.0;
+
+/// A load and how it is told.
+#[derive(Debug, Clone)]
+pub struct Held {
+    pub load: Load,
+    pub how: How,
+}
+
+/// How a load is told.
+#[derive(Debug, Clone)]
+pub enum How {
+    /// By its firmware or its switch: what to send for each level.
+    Machine(DeviceId, Vec<Told>),
+    /// By getting no work.
+    Work(DeviceId, Who),
+    /// The computing load at this place of the configuration.
+    Compute(usize),
+}
+
+/// All loads that can be steered now, and the level that each runs at. Hashes earn by `price`; without
+/// one, levels are valued by their hashes alone, which orders machines and says nothing of money.
+pub fn all(told: &Energy, fleet: &Fleet, price: Option<HashPrice>) -> Vec<(Held, usize)> {
+    let now = fleet.clock.now();
+    let devices: Vec<Device> = fleet.registry().devices().cloned().collect();
+    let mut held: Vec<(Held, usize)> = devices
+        .iter()
+        .filter_map(|device| {
+            let held = machine(told, fleet, device, price)?;
+            let level = runs_at(device, &held.load, now);
+            Some((held, level))
+        })
+        .collect();
+    for (at, compute) in told.compute.iter().enumerate() {
+        let full = compute.value.usd_per_kwh() * compute.power.kilowatts();
+        let level = |power, value| Level { power, value: usd(value) };
+        let load = Load {
+            id: compute.name.clone(),
+            class: Class::Compute,
+            levels: vec![level(Watts::ZERO, 0.0), level(compute.power, full)],
+            times: Times {
+                min_on: compute.min_run,
+                min_off: Duration::ZERO,
+                ramp_up: compute.load.timeout,
+                ramp_down: compute.load.timeout,
+            },
+            start_cost: Usd::default(),
+            zone: None,
+        };
+        held.push((Held { load, how: How::Compute(at) }, 0));
+    }
+    held
+}
+
+fn machine(
+    told: &Energy,
+    fleet: &Fleet,
+    device: &Device,
+    price: Option<HashPrice>,
+) -> Option<Held> {
+    let worth = |rate: Hashrate| match price {
+        Some(price) => price.earns(rate, HOUR),
+        // A dollar for a petahash: only the order counts.
+        None => usd(rate.hashes_per_second() / 1e15),
+    };
+    let zone = |id: &str| {
+        let heats = told.zones.iter().find(|zone| zone.machines.iter().any(|one| **one == *id));
+        heats.map(|zone| zone.body.name.clone())
+    };
+    let id = device.id.to_string();
+    let (levels, how) = if device.control == Control::StratumOnly {
+        let curve = device.curve.as_ref()?;
+        let full = curve.ceiling();
+        let starved = Watts::new(full.get() * STARVED).ok()?;
+        let who = fleet.registry().who(&device.id)?;
+        let levels = vec![
+            Level { power: starved, value: Usd::default() },
+            Level { power: full, value: worth(curve.rate_at(full)) },
+        ];
+        (levels, How::Work(device.id.clone(), who))
+    } else {
+        let told = levels::levels(device);
+        let level = |told: &Told| Level { power: told.power, value: worth(told.rate) };
+        (told.iter().map(level).collect(), How::Machine(device.id.clone(), told))
+    };
+    if levels.len() < 2 {
+        return None;
+    }
+    let real = |time| fleet.clock.real(time);
+    let small = levels.last().is_some_and(|level| level.power.get() < SMALL);
+    let times = Times {
+        min_on: if small { Duration::ZERO } else { real(MIN_ON) },
+        min_off: if small { Duration::ZERO } else { real(MIN_OFF) },
+        ramp_up: real(if small { RAMP_DOWN } else { RAMP_UP }),
+        ramp_down: real(RAMP_DOWN),
+    };
+    let load = Load {
+        zone: zone(&id),
+        id: id.into(),
+        class: Class::Miner,
+        // A start costs what it does not hash while it ramps up.
+        start_cost: levels.last().map_or_else(Usd::default, |level| {
+            level.value * (times.ramp_up.as_secs_f64() / HOUR.as_secs_f64())
+        }),
+        levels,
+        times,
+    };
+    Some(Held { load, how })
+}
+
+/// The level that a machine was last seen at.
+fn runs_at(device: &Device, load: &Load, now: fleet::Moment) -> usize {
+    let settings = device.settings.as_ref().map(|read| &read.value);
+    if settings.and_then(|settings| settings.mining) == Some(false) {
+        return 0;
+    }
+    let set = settings.and_then(|settings| settings.power_limit);
+    let drawn = || estimate(device, now).map(|estimate| estimate.power);
+    match set.or_else(drawn) {
+        // What a machine draws may be a little less than what it is set to.
+        Some(power) => load.level_within(Watts::new(power.get() * 1.05).unwrap_or(power)),
+        None => load.levels.len().saturating_sub(1),
+    }
+}
+
+/// How each load is doing now, on the loop's clock.
+pub fn states(
+    told: &Energy,
+    held: &[Held],
+    machines: &Machines,
+    signals: &Signals,
+    running: &[Option<bool>],
+    now: Moment,
+) -> Vec<LoadState> {
+    let clock = machines.fleet.clock;
+    let fleet_now = clock.now();
+    let registry = machines.fleet.registry();
+    let enabled = |id: &str| {
+        let mut contacts =
+            told.enable.iter().filter(|one| one.machines.iter().any(|own| **own == *id));
+        contacts.all(|one| closed(signals, &one.contact, now))
+    };
+    let state = |held: &Held| match &held.how {
+        How::Machine(id, _) | How::Work(id, _) => {
+            let Some(device) = registry.get(id) else { return LoadState::default() };
+            let told = device.metered_power.or(device.known.power);
+            // Ages carry over from one clock to the other.
+            let measured = told.map(|reading| {
+                let age = clock.real(reading.age(fleet_now));
+                Reading::new(reading.value, Moment(now.0.saturating_sub(age)))
+            });
+            LoadState {
+                measured,
+                answers: device.presence != Presence::Offline || matches!(held.how, How::Work(..)),
+                enabled: !(machines.busy)(id) && enabled(&held.load.id),
+            }
+        }
+        How::Compute(at) => LoadState {
+            measured: running.get(*at).copied().flatten().map(|runs| {
+                let level = usize::from(runs);
+                Reading::new(held.load.power_at(level), now)
+            }),
+            answers: true,
+            enabled: enabled(&held.load.id),
+        },
+    };
+    held.iter().map(state).collect()
+}
+
+/// Whether a contact is known to be closed.
+fn closed(signals: &Signals, contact: &Arc<str>, now: Moment) -> bool {
+    let limit = Signal::Contact(contact.clone()).age_limit();
+    let told = signals.contacts.get(contact);
+    told.and_then(|told| told.reading.fresh(now, limit).copied()) == Some(true)
+}
+
+/// What to send for a machine to come to a level.
+pub fn orders(fleet: &Fleet, id: &DeviceId, level: &Told) -> Vec<Command> {
+    fleet.registry().get(id).map_or_else(Vec::new, |device| levels::orders(device, level))
+}
+
+fn usd(dollars: f64) -> Usd {
+    Usd::new(dollars).unwrap_or_default()
+}

@@ -1,0 +1,210 @@
+//! Power in this program: signals in, a decision each second, commands out, and what became of it shown,
+//! recorded and told to Home Assistant. It ties rooms together and decides nothing itself.
+//!
+//! ```text
+//!  grid::Hub ─ Signals ─▶ inputs ─▶ dispatch::Site ─ moves ─▶ orders ─▶ fleet, compute
+//!      ▲                              ▲       │                           │ read back
+//!   sources                 plan ─────┘       ├─▶ view (state tree)       ▼
+//!                                             ├─▶ record (evidence)    LoadState
+//!                                             └─▶ home (Home Assistant)
+//! ```
+
+mod home;
+mod inputs;
+mod loads;
+mod orders;
+mod plan;
+mod record;
+mod run;
+mod view;
+
+use crate::{bridge::Bridge, config::Energy, fleet::meter::ServerMeter};
+use axum::{Router, body::Bytes, extract::State, http::StatusCode, routing::post};
+use fleet::{DeviceId, control::Fleet};
+use grid::{Hub, command::Inbox};
+use std::{
+    error::Error,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::task::JoinHandle;
+use units::Watts;
+
+/// What the owner said, over Home Assistant or HTTP; kept for as long as the program runs.
+#[derive(Debug, Default)]
+pub struct Owner {
+    /// Power of all loads.
+    power: Option<Watts>,
+    /// Set-points of heated bodies by name, °C.
+    set_points: std::collections::BTreeMap<Arc<str>, units::Celsius>,
+    /// Calls that were refused.
+    refused: std::collections::BTreeSet<Arc<str>>,
+}
+
+/// The machines that are steered, and what they are steered with.
+#[derive(Clone)]
+pub struct Machines {
+    pub fleet: Arc<Fleet>,
+    pub meter: Arc<ServerMeter>,
+    /// Machines that somebody else has in hand, as while they are tuned.
+    pub busy: Arc<dyn Fn(&DeviceId) -> bool + Send + Sync>,
+}
+
+type Shared<T> = Arc<Mutex<T>>;
+
+fn hold<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Power that is decided on. Dropping it ends that; machines keep what they were set to.
+pub struct Running {
+    hub: Hub,
+    inbox: Inbox,
+    token: Arc<str>,
+    tasks: Vec<JoinHandle<()>>,
+    record: Option<record::Recorder>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Running {
+    /// Starts all of it. Its tasks are its own: whatever becomes of them, miners are served.
+    pub fn start(
+        told: &Energy,
+        folder: &Path,
+        bridge: Arc<Bridge>,
+        machines: Machines,
+        token: Arc<str>,
+    ) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let told = Arc::new(told.clone());
+        let hub = Hub::new(tokio::time::Instant::now());
+        let inbox = Inbox::default();
+        let mut tasks = sources(&told.sources, &hub, &inbox);
+        let owner: Shared<Owner> = Arc::default();
+        let (vens, ven_tasks) = vens(&told.sources, &hub);
+        tasks.extend(ven_tasks);
+        let record = match &told.evidence {
+            Some(evidence) => {
+                Some(record::Recorder::start(&folder.join("evidence"), &told.site, evidence)?)
+            }
+            None => None,
+        };
+        let planned: Shared<plan::Planned> = Arc::default();
+        let shown = run::Loop::new(run::Parts {
+            told: told.clone(),
+            hub: hub.clone(),
+            bridge: bridge.clone(),
+            machines,
+            owner: owner.clone(),
+            planned,
+            vens,
+            record: record.as_ref().map(record::Recorder::sender),
+        });
+        if let Some(home) = &told.home_assistant {
+            tasks.extend(home::start(home, &told, &hub, bridge, owner)?);
+        }
+        tasks.push(tokio::spawn(shown.run()));
+        Ok(Self { hub, inbox, token, tasks, record })
+    }
+
+    /// Where signals meet; the demonstration tells its own.
+    pub fn hub(&self) -> Hub {
+        self.hub.clone()
+    }
+
+    /// What can be told over HTTP: an aggregator's set-points and signs of life, with the same token as
+    /// tuning.
+    pub fn routes(&self) -> Router {
+        let door =
+            Door { hub: self.hub.clone(), inbox: self.inbox.clone(), token: self.token.clone() };
+        Router::new()
+            .route("/api/v1/energy/set-point", post(set_point))
+            .route("/api/v1/energy/alive", post(alive))
+            .with_state(door)
+    }
+
+    /// Ends decisions; the record is whole on disk.
+    pub async fn stop(mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+        if let Some(record) = self.record.take() {
+            record.stop().await;
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Door {
+    hub: Hub,
+    inbox: Inbox,
+    token: Arc<str>,
+}
+
+impl Door {
+    fn admits(&self, headers: &axum::http::HeaderMap) -> bool {
+        let said = headers.get("authorization").and_then(|value| value.to_str().ok());
+        said.and_then(|said| said.strip_prefix("Bearer ")).is_some_and(|said| *said == *self.token)
+    }
+}
+
+const WHO: &str = "the token in control.token is needed: Authorization: Bearer …";
+
+async fn set_point(
+    State(door): State<Door>,
+    headers: axum::http::HeaderMap,
+    body: Bytes,
+) -> (StatusCode, String) {
+    if !door.admits(&headers) {
+        return (StatusCode::UNAUTHORIZED, WHO.into());
+    }
+    match door.inbox.accept(&door.hub, &"http".into(), &body) {
+        Ok(taken) => (StatusCode::OK, format!("{{\"sequence\":{}}}", taken.sequence)),
+        Err(bad) => (StatusCode::BAD_REQUEST, bad.to_string()),
+    }
+}
+
+async fn alive(State(door): State<Door>, headers: axum::http::HeaderMap) -> (StatusCode, String) {
+    if !door.admits(&headers) {
+        return (StatusCode::UNAUTHORIZED, WHO.into());
+    }
+    door.hub.tell_alive(&"http".into());
+    (StatusCode::OK, String::new())
+}
+
+fn sources(told: &crate::config::Sources, hub: &Hub, inbox: &Inbox) -> Vec<JoinHandle<()>> {
+    let mut tasks = Vec::new();
+    for device in &told.modbus {
+        tasks.push(tokio::spawn(device.clone().run(hub.clone())));
+    }
+    for device in &told.sunspec {
+        tasks.push(tokio::spawn(device.clone().run(hub.clone())));
+    }
+    for broker in &told.mqtt {
+        tasks.push(tokio::spawn(broker.clone().run(hub.clone(), inbox.clone())));
+    }
+    for poll in &told.http {
+        tasks.push(tokio::spawn(poll.clone().run(hub.clone())));
+    }
+    for prices in &told.prices {
+        tasks.push(tokio::spawn(prices.clone().run(hub.clone())));
+    }
+    if let Some(rates) = &told.bitcoin {
+        tasks.push(tokio::spawn(rates.clone().run(hub.clone())));
+    }
+    tasks
+}
+
+fn vens(
+    told: &crate::config::Sources,
+    hub: &Hub,
+) -> (Vec<grid::openadr::Ven>, Vec<JoinHandle<()>>) {
+    let one = |config: &grid::openadr::Config| {
+        let ven = grid::openadr::Ven::default();
+        let task = tokio::spawn(ven.clone().run(hub.clone(), config.clone()));
+        (ven, task)
+    };
+    told.openadr.iter().map(one).unzip()
+}

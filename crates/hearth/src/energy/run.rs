@@ -1,0 +1,325 @@
+//! The loop: once a second, what is known goes in, a decision comes out and is carried out, shown,
+//! recorded and reported. A fault in one second is told and the next one goes on.
+
+use super::{
+    Machines, Owner, Shared, hold, inputs,
+    loads::{self, Held, How},
+    orders::Hands,
+    plan::{self, Planned},
+    record::{Meterage, Second, Sender},
+    view,
+};
+use crate::{bridge::Bridge, config::Energy};
+use dispatch::{
+    ask::Mode,
+    local::Reserve,
+    site::{Connection, Setup, Site},
+};
+use grid::{Hub, Signal, openadr};
+use std::{
+    sync::{Arc, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use units::{Difficulty, EnergyPrice, HashPrice, Moment, NetWatts, Sats, UnixTime, Work};
+
+const EVERY: Duration = Duration::from_secs(1);
+/// The list of loads is made anew this often, and whenever their number changed.
+const RELOAD: Duration = Duration::from_secs(60);
+/// A computing load is asked this often whether it runs.
+const ASK: u64 = 10;
+
+/// What the loop is made of.
+pub struct Parts {
+    pub told: Arc<Energy>,
+    pub hub: Hub,
+    pub bridge: Arc<Bridge>,
+    pub machines: Machines,
+    pub owner: Shared<Owner>,
+    pub planned: Shared<Planned>,
+    pub vens: Vec<openadr::Ven>,
+    pub record: Option<Sender>,
+}
+
+/// A site under way.
+pub struct Loop {
+    parts: Parts,
+    hands: Hands,
+    site: Site,
+    held: Vec<Held>,
+    loaded: Option<(Moment, usize)>,
+    running: Vec<Option<bool>>,
+    meterage: Option<Meterage>,
+    seconds: u64,
+    last_target: Option<Mode>,
+}
+
+impl Loop {
+    pub fn new(parts: Parts) -> Self {
+        let told = &parts.told;
+        let setup = Setup {
+            connection: told.connection,
+            import_limit: told.import_limit,
+            price: told.price,
+            surplus: told.surplus,
+            export: told.export,
+            engine: told.engine.map(|engine| engine.limits),
+            droop: told.droop.clone(),
+            reserve: told.reserve.map(|(stop, resume)| {
+                Reserve::new(stop, resume, told.connection == Connection::OffGrid)
+            }),
+            dead_man: told.dead_man,
+            levels: told.levels,
+            zones: told.zones.iter().map(|zone| zone.body.clone()).collect(),
+            ..Setup::default()
+        };
+        let hands =
+            Hands { told: told.clone(), fleet: parts.fleet.clone(), meter: parts.meter.clone() };
+        let meterage = parts.record.as_ref().zip(told.evidence.as_ref()).map(|(sender, told)| {
+            Meterage::new(told.clone(), sender.clone(), !parts.told.zones.is_empty())
+        });
+        Self {
+            site: Site::new(setup),
+            hands,
+            held: Vec::new(),
+            loaded: None,
+            running: vec![None; told.compute.len()],
+            meterage,
+            seconds: 0,
+            last_target: None,
+            parts,
+        }
+    }
+
+    /// Runs until it is dropped.
+    pub async fn run(mut self) {
+        let mut every = interval(EVERY);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // A frequency that leaves its band is not to wait for the end of a second.
+        let mut news = self.parts.told.droop.is_some().then(|| self.parts.hub.subscribe());
+        let mut stepped = Instant::now();
+        loop {
+            match &mut news {
+                Some(news) => tokio::select! {
+                    _ = every.tick() => {}
+                    changed = news.changed() => {
+                        let seen = news.borrow_and_update().frequency.clone();
+                        let now = self.parts.hub.now();
+                        let urgent = seen.is_some_and(|told| {
+                            told.reading.fresh(now, Signal::Frequency.age_limit()).is_some()
+                        });
+                        // Not more often than ten times a second.
+                        if changed.is_err() || !urgent || stepped.elapsed() < EVERY / 10 {
+                            continue;
+                        }
+                    }
+                },
+                None => {
+                    every.tick().await;
+                }
+            }
+            stepped = Instant::now();
+            self.step().await;
+        }
+    }
+
+    async fn step(&mut self) {
+        let (now, utc) = (self.parts.hub.now(), utc());
+        let signals = self.parts.hub.snapshot();
+        self.seconds += 1;
+        if self.seconds % ASK == 1 {
+            for (at, compute) in self.parts.told.compute.iter().enumerate() {
+                let answer = compute.load.running().await;
+                self.running[at] = answer.and_then(Result::ok);
+            }
+        }
+        let hash = self.hash_price();
+        self.load(now, hash);
+        let told = &self.parts.told;
+        let states =
+            loads::states(told, &self.held, &self.parts.machines, &signals, &self.running, now);
+        let owner = Owner {
+            power: hold(&self.parts.owner).power,
+            set_points: hold(&self.parts.owner).set_points.clone(),
+            refused: hold(&self.parts.owner).refused.clone(),
+        };
+        for (zone, set) in &owner.set_points {
+            self.site.set_point(zone, *set);
+        }
+        let calls = inputs::calls(&signals, &owner);
+        let planned = hold(&self.parts.planned).now(utc);
+        let mut inputs = inputs::inputs(told, &signals, &owner, &calls, planned, now, utc);
+        if hash.is_none() {
+            // What hashing earns is not known, so neither is whether power is worth its price.
+            inputs.price = None;
+        }
+        let loads: Vec<dispatch::load::Load> =
+            self.held.iter().map(|held| held.load.clone()).collect();
+        let mut decision = self.site.step(&inputs, &loads, &states);
+        if told.price && hash.is_none() {
+            decision.warnings.push(
+                "what hashing earns is not known: set [energy.bitcoin] and wait for the node"
+                    .into(),
+            );
+        }
+        if self.last_target != Some(decision.target.mode) {
+            self.last_target = Some(decision.target.mode);
+            tracing::info!(
+                mode = %decision.target.mode,
+                target = %decision.target.power,
+                "{}", decision.target.why
+            );
+        }
+        if told.steer {
+            for one in &decision.moves {
+                if let Some(held) = self.held.get(one.load) {
+                    self.hands.tell(held, one.level);
+                }
+            }
+        }
+        let net = signals.net_power.as_ref().map(|told| told.reading);
+        let net = net.and_then(|net| net.fresh(now, Signal::NetPower.age_limit()).copied());
+        self.plan(&signals, net, decision.drawn, now, utc);
+        let running = calls.iter().find(|call| call.runs(utc)).map(|call| &call.id);
+        self.record(net, running, &decision, now, utc).await;
+        let best = hash.and_then(|hash| self.best(hash));
+        let tree = view::make(&view::Seen {
+            told: &self.parts.told,
+            hub: &self.parts.hub,
+            signals: &signals,
+            owner: &owner,
+            site: &self.site,
+            held: &self.held,
+            states: &states,
+            calls: &calls,
+            decision: &decision,
+            price: inputs.price,
+            hash: best,
+            planned: &hold(&self.parts.planned),
+            record: self.parts.record.as_ref(),
+            now,
+            utc,
+        });
+        *self.parts.bridge.energy.write().unwrap_or_else(PoisonError::into_inner) = Some(tree);
+    }
+
+    /// What a kilowatt-hour of hashing earns on the best machine here.
+    fn best(&self, _hash: HashPrice) -> Option<EnergyPrice> {
+        let merit = |held: &Held| {
+            let (low, high) = (held.load.levels.first()?, held.load.levels.last()?);
+            let watts = high.power.kilowatts() - low.power.kilowatts();
+            (watts > 0.0).then(|| (high.value.get() - low.value.get()) / watts)
+        };
+        let miners = self.held.iter().filter(|held| !matches!(held.how, How::Compute(_)));
+        miners.filter_map(merit).max_by(f64::total_cmp).and_then(|m| EnergyPrice::per_kwh(m).ok())
+    }
+
+    /// From the own node's template and the exchange rate.
+    fn hash_price(&self) -> Option<HashPrice> {
+        let (difficulty, reward): (f64, Sats) = {
+            let now = self.parts.bridge.now.lock().unwrap_or_else(PoisonError::into_inner);
+            let template = now.template.as_ref()?;
+            (template.target.difficulty_float(), template.coinbase_value)
+        };
+        let difficulty = Difficulty::new(difficulty).ok()?;
+        let limit = Signal::BitcoinPrice.age_limit();
+        grid::rate::hash_price(&self.parts.hub, limit, difficulty, reward)?.ok()
+    }
+
+    fn load(&mut self, now: Moment, hash: Option<HashPrice>) {
+        let count = self.parts.machines.fleet.registry().devices().count();
+        let fresh = self.loaded.is_some_and(|(at, known)| now.since(at) < RELOAD && known == count);
+        if fresh && !self.held.is_empty() {
+            return;
+        }
+        let all = loads::all(&self.parts.told, &self.parts.machines.fleet, hash);
+        let usable = all.len();
+        let (held, levels): (Vec<Held>, Vec<usize>) = all.into_iter().unzip();
+        let loads: Vec<dispatch::load::Load> = held.iter().map(|held| held.load.clone()).collect();
+        self.site.set_loads(now, &loads, |at| levels.get(at).copied().unwrap_or(0));
+        self.held = held;
+        // Machines whose capabilities are not known yet come with the next look.
+        self.loaded = Some((now, if usable < count { usize::MAX } else { count }));
+        if usable < count && !self.held.is_empty() {
+            self.loaded = Some((now, count));
+        }
+    }
+
+    fn plan(
+        &mut self,
+        signals: &grid::Signals,
+        net: Option<NetWatts>,
+        drawn: units::Watts,
+        now: Moment,
+        utc: UnixTime,
+    ) {
+        let told = &self.parts.told;
+        if !told.plan.enabled || self.held.is_empty() {
+            return;
+        }
+        let step = utc.floor_to(told.plan.step);
+        {
+            let mut planned = hold(&self.parts.planned);
+            if planned.busy || planned.asked == Some(step) {
+                return;
+            }
+            planned.asked = Some(step);
+        }
+        let others = net.map(|net| net - NetWatts::from(drawn));
+        let held: Vec<(&Held, usize)> = self
+            .held
+            .iter()
+            .enumerate()
+            .map(|(at, held)| (held, self.site.level(at).unwrap_or(0)))
+            .collect();
+        match plan::problem(told, &held, signals, others, now, utc) {
+            Ok(problem) => plan::make(&self.parts.planned, problem, utc),
+            Err(trouble) => {
+                let mut planned = hold(&self.parts.planned);
+                planned.trouble = Some(format!("no day plan: {trouble}"));
+                // Prices may come any moment.
+                planned.asked = None;
+            }
+        }
+    }
+
+    async fn record(
+        &mut self,
+        net: Option<NetWatts>,
+        event: Option<&Arc<str>>,
+        decision: &dispatch::site::Decision,
+        now: Moment,
+        utc: UnixTime,
+    ) {
+        let Some(meterage) = &mut self.meterage else { return };
+        let bridge = self.parts.bridge.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let snapshot = bridge.server.get()?.snapshot();
+            let shares = snapshot.workers.iter().map(|worker| worker.accepted).sum();
+            let work: Work = snapshot.workers.iter().map(|worker| worker.work).sum();
+            snapshot.complete.then_some((shares, work))
+        });
+        let work = work.await.ok().flatten();
+        let heating = decision.zones.iter().map(|zone| zone.asks.get()).sum();
+        let second = Second { utc, at: now.0.as_secs_f64(), net, work, heating, event };
+        let Some(done) = meterage.take(&second) else { return };
+        if let Some(event) = done.event {
+            for ven in &self.parts.vens {
+                ven.report(openadr::Report {
+                    event: event.clone(),
+                    start: done.start,
+                    length: done.length,
+                    demand: done.imported.and_then(|energy| energy.mean_over(done.length)),
+                    usage: done.imported,
+                    state: openadr::State::Curtailed,
+                });
+            }
+        }
+    }
+}
+
+/// Now, by the calendar.
+pub fn utc() -> UnixTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    UnixTime(since.map_or(0, |since| since.as_secs()))
+}
