@@ -205,12 +205,12 @@ impl Season {
             body,
             heater: heater(1.0),
             pi: Pi::new(1500.0, Duration::from_secs(3 * 3600)),
-            band_k: 0.5,
+            band_k: 2.5,
             above_k: 2.0,
             open: 0..24,
             comfort: 20.0,
             cold_per_day: 0.5,
-            range: (19.0, 23.0),
+            range: (19.0, 25.0),
             drawn: vec![0.0; 48],
             window_m2: spec.window_m2,
             ..Self::common(days, seed, weather)
@@ -362,7 +362,7 @@ impl Season {
                     hygiene.left(now)
                 };
                 let capacity = self.body.capacity;
-                let must = hygiene.must_heat(now, tank.mean(), capacity, self.heater.highest());
+                let must = hygiene.must_heat(now, tank.mean(), capacity, self.heater.lowest());
                 cycle = must && minute >= 6 * 1440;
                 outcome.overdue += usize::from(minute > 8 * 1440 && left.is_zero());
             }

@@ -18,7 +18,7 @@ pub struct Times {
 impl Default for Times {
     /// 30 minutes, 15 minutes, 6 starts.
     fn default() -> Self {
-        let minutes = |count| Duration::from_secs(60 * count);
+        let minutes = |count: u64| Duration::from_secs(60 * count);
         Self { min_on: minutes(30), min_off: minutes(15), starts_per_day: 6 }
     }
 }

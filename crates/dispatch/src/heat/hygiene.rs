@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn a_cycle_counts_only_after_half_an_hour_without_a_break() {
         let mut hygiene = Hygiene::new(WEEK);
-        let minute = |count| Moment::from_secs(60 * count);
+        let minute = |count: u64| Moment::from_secs(60 * count);
         for (at, coldest, done) in [
             (0, c(61.0), false),
             (20, c(59.0), false),
