@@ -22,8 +22,7 @@ cargo xtask bitcoind                   build Bitcoin Core, once; prints where it
 cargo xtask fuzz [target] [--for 60s]  one fuzz target, or each in turn, for that long
 cargo xtask clients                    unmodified pyasic and asic-rs against emulated machines
 cargo xtask vtn                        the OpenADR end node against a real openleadr-vtn
-cargo xtask soak [--for 5m]            the long proofs of power control, then load a server for
-                                       that long and look for leaks
+cargo xtask soak [--for 5m]            load a server for that long and look for leaks
 
 Bitcoin Core is taken from $BITCOIND, then from PATH; otherwise it is built and kept in
 $HEARTH_CACHE, or ~/.cache/hearth when that is not set.

@@ -13,27 +13,8 @@ pub fn demo(arguments: &[String]) -> Outcome {
     hearth("building hearth, then the demo", &["demo"], arguments)
 }
 
-/// The proofs of power control that take minutes, then `hearth bench stratum --soak`.
+/// `hearth bench stratum --soak`.
 pub fn soak(time: u64) -> Outcome {
-    step(
-        "1,000 hours of an engine, whole heating seasons, 10,000 devices",
-        &mut cargo(&[
-            "test",
-            "-p",
-            "hearth-dispatch",
-            "--no-fail-fast",
-            "--test",
-            "engine",
-            "--test",
-            "season",
-            "--test",
-            "tracking",
-            "--",
-            "--ignored",
-            "--nocapture",
-        ]),
-        "a proof of power control does not hold: its figures above say which",
-    )?;
     let time = format!("{time}s");
     hearth("building hearth, then the soak", &["bench", "stratum", "--soak", &time], &[])
 }
