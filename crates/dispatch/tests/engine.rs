@@ -19,7 +19,7 @@ fn an_engine_stays_in_its_band_and_below_its_step_in_20_random_hours_with_failur
 }
 
 #[test]
-#[ignore = "takes a minute; `cargo test -p hearth-dispatch --test engine -- --ignored --nocapture`"]
+#[ignore = "does not hold yet: 6 of 1,000 hours step too far; `cargo test -p hearth-dispatch --test engine -- --ignored --nocapture`"]
 fn an_engine_stays_in_its_band_and_below_its_step_in_1000_random_hours_with_failures() {
     report(1000);
 }
