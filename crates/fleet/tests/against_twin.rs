@@ -131,6 +131,7 @@ async fn luxos_keeps_to_the_strongest_profile_below_a_limit() {
     assert!(near(state.readings.power.unwrap().get(), out.power.get(), 0.02));
     let claims = state.readings.hashrate.unwrap().terahashes_per_second();
     assert!(near(claims, out.good.terahashes_per_second(), 0.02));
+    assert!(state.readings.weakest_board.unwrap().get() > 0.95);
     assert_eq!(state.settings.mining, Some(true));
     let pools = state.settings.pools.clone().unwrap();
     assert_eq!(pools.0.len(), 2);
