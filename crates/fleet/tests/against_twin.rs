@@ -199,6 +199,8 @@ async fn what_a_machine_ignores_or_refuses_is_told_as_that() {
         let refused = done(&*driver, Command::Pause).await;
         assert!(matches!(refused, Outcome::Refused(Refusal::Said(_))), "{firmware:?} {refused:?}");
         farm.set_fault(0, Some(Fault::Garbage));
+        // The link above has a live stream open by now, which goes on telling the truth.
+        let driver = drivers::open(at, firmware).unwrap();
         let garbage = driver.read().await;
         assert!(matches!(garbage, Err(DriverError::Garbage(_))), "{firmware:?} {garbage:?}");
         farm.set_fault(0, Some(Fault::Endless));
