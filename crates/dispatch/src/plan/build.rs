@@ -524,12 +524,12 @@ impl Builder<'_> {
         for (i, reserve) in p.reserves.iter().enumerate() {
             let span = p.steps_in(reserve.duration).max(1);
             let mut offered = Vec::with_capacity(self.t);
-            for t in 0..self.t {
+            for (t, price) in reserve.price.iter().enumerate() {
                 let sold = reserve.sold.get(t).map_or(0.0, |w| w.kilowatts());
                 // A call that outlasts the plan is offered no further than it was sold.
                 let most =
                     if t + span > self.t { sold } else { reserve.most.kilowatts().max(sold) };
-                let offer = self.m.col(0.0, most, -reserve.price[t].usd_per_kwh() * self.dt);
+                let offer = self.m.col(0.0, most, -price.usd_per_kwh() * self.dt);
                 offered.push(offer);
                 let mut sum = vec![(offer, -1.0)];
                 let givers = reserve.classes.iter().copied();
@@ -549,13 +549,13 @@ impl Builder<'_> {
                 }
             }
             for k in reserve.classes.iter().copied().chain(reserve.battery.then_some(battery)) {
-                for u in 0..self.t {
+                for (u, held) in held[k].iter_mut().enumerate() {
                     let all = self.m.col(0.0, f64::INFINITY, 0.0);
-                    for t in (u + 1).saturating_sub(span)..=u {
-                        let Some(part) = parts[k][t].last() else { continue };
+                    let callable = &parts[k][(u + 1).saturating_sub(span)..=u];
+                    for part in callable.iter().filter_map(|parts| parts.last()) {
                         self.m.at_least(vec![(all, 1.0), (part.col, -1.0)], 0.0, Limit::Law.at(u));
                     }
-                    held[k][u].push(all);
+                    held.push(all);
                 }
             }
             self.at.reserves.push(offered);
