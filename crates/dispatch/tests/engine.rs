@@ -2,7 +2,9 @@
 //! full power, breakers that drop out, fuel that weakens, readings that are lost. All made up from
 //! seeds. The engine must stay in its band and bear no larger step than it may.
 
-use dispatch::genset::{Following, Limits, Phase, Seen};
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use hearth_dispatch::genset::{Following, Limits, Phase, Seen};
 use std::{collections::VecDeque, time::Duration};
 use twin::energy::{Engine, Genset, GensetSpec, Miners, MinersSpec, Noise};
 use units::{Hertz, Moment, Ratio, Reading, Watts};

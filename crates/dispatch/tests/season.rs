@@ -2,7 +2,9 @@
 //! twin, which is richer than the model that the plan has. Weather, prices and taps are made up from a
 //! seed. Comfort is made equal by each control's set-point, then costs are compared.
 
-use dispatch::heat::{
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use hearth_dispatch::heat::{
     Ahead, Body, Comfort, Control, Guard, Heater, Hygiene, Medium, Pi, Predictive, Safety,
     Thermostat, Times, Wanted, Zone,
 };
@@ -252,7 +254,7 @@ impl Season {
     /// A garden's pool, swum in from 9 to 21 and covered otherwise, from 1 May.
     fn pool(days: usize, seed: u64) -> Self {
         let spec = PoolSpec::garden().unwrap();
-        let pool = dispatch::heat::Pool {
+        let pool = hearth_dispatch::heat::Pool {
             litres: 44_800.0,
             surface_m2: spec.surface_m2,
             open: 9..21,

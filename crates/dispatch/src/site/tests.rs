@@ -322,8 +322,9 @@ fn each_lost_link_has_its_stated_meaning_alone_and_in_pairs() {
         World::new(setup, machines())
     };
     type Lose = fn(&mut Signals);
+    type Link = (&'static str, Lose, Option<bool>, Option<bool>);
     // What is lost, and whether all sheds: on the grid, off-grid.
-    let links: [(&str, Lose, Option<bool>, Option<bool>); 8] = [
+    let links: [Link; 8] = [
         ("net power", |s| s.net = false, Some(false), Some(true)),
         ("frequency", |s| s.frequency = false, Some(false), Some(true)),
         ("charge", |s| s.charge = false, Some(false), Some(true)),
@@ -340,7 +341,7 @@ fn each_lost_link_has_its_stated_meaning_alone_and_in_pairs() {
                 links[first].1(&mut world.signals);
                 links[second].1(&mut world.signals);
             };
-            let sheds = |of: fn(&(&str, Lose, Option<bool>, Option<bool>)) -> Option<bool>| {
+            let sheds = |of: fn(&Link) -> Option<bool>| {
                 [first, second].iter().any(|link| of(&links[*link]) == Some(true))
             };
             let mut world = on_grid();
