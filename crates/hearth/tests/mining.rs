@@ -53,11 +53,12 @@ fn a_new_tip_while_shares_are_in_flight_makes_them_stale_and_nothing_worse() {
     let mut load = Load::open(config).unwrap();
     load.connect(20).unwrap();
     let result = thread::scope(|scope| {
-        // Spread over the load, so that on a busy machine, too, shares are on their way at each.
+        // Making the shares takes a busy machine longer: the tips begin with the first that is counted.
         let tips = scope.spawn(|| {
+            hearth.until("the first shares", |status| status.shares.accepted > 0);
             (0..3).for_each(|_| {
-                thread::sleep(Duration::from_millis(1500));
                 drop(node.generate(1, OTHER).unwrap());
+                thread::sleep(Duration::from_millis(1500));
             });
         });
         let pattern = Pattern::Paced { connections: 20, per_second: 1000.0, seconds: 8.0 };

@@ -337,7 +337,9 @@ impl Obeying {
     }
 
     fn draws(&self, t: u64) -> f64 {
-        let sent = self.sent.iter().map(|(_, order)| order.target + order.over);
+        // What never arrives makes no machine draw more.
+        let arrives = self.sent.iter().filter(|(_, order)| order.outcome != 5);
+        let sent = arrives.map(|(_, order)| order.target + order.over);
         let ramps = self.ramps.iter().filter(|(_, until)| t < *until).map(|(most, _)| *most);
         sent.chain(ramps).fold(self.set, f64::max)
     }
