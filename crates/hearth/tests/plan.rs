@@ -89,13 +89,17 @@ fn bad_input_is_refused_by_the_name_of_its_key() {
             "column = \"sun\"",
             &["pv_kw: ", "has no column sun; it has export"],
         ),
-        ("column = \"pv_kw\"", "column = \"time\"", &["pv_kw: ", "\"00:00\" in line"]),
+        ("column = \"pv_kw\"", "column = \"time\"", &["pv_kw: ", "\"00:00\" in row"]),
         ("heats = \"house\"", "heats = \"cellar\"", &["heats of class miner: there is no zone"]),
         ("hashrate_ths = 56", "hashrate = 56", &["hashrate", "unknown field"]),
         (", hashrate_ths = 56", "", &["level of class miner: give hashrate_ths, or usd_per_hour"]),
         ("charge_efficiency = 0.95", "charge_efficiency = 95", &["charge_efficiency"]),
         ("start = 2026-01-15T00:00:00Z", "start = 2026-01-15", &["start: give a date and a time"]),
-        ("import_limit_kw = 9", "import_limit_kw = 0.1", &["in conflict: import limit"]),
+        (
+            "load_kw = { csv = \"home-series.csv\", column = \"load_kw\" }",
+            "load_kw = 15",
+            &["import limit"],
+        ),
     ] {
         let said = refusal(from, to);
         assert!(expected.iter().all(|words| said.contains(words)), "{to}: {said}");

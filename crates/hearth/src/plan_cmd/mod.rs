@@ -41,10 +41,13 @@ pub async fn run(args: Args) -> Outcome {
 }
 
 fn part(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|gap| (0.0..1.0).contains(gap)).ok_or("give 0 or more, below 1".into())
+    text.parse::<f64>()
+        .ok()
+        .filter(|gap| (0.0..1.0).contains(gap))
+        .ok_or("give 0 or more, below 1".into())
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
     let fits = |time: &f64| *time > 0.0 && *time <= 86_400.0;
-    text.parse().ok().filter(fits).ok_or("give more than 0, up to a day".into())
+    text.parse::<f64>().ok().filter(fits).ok_or("give more than 0, up to a day".into())
 }

@@ -47,7 +47,7 @@ type Show<'a> = Box<dyn Fn(usize, &Interval) -> Cell + 'a>;
 
 fn table(problem: &Problem, plan: &Plan) -> Table {
     let mut columns: Vec<(Column, Show<'_>)> = Vec::new();
-    let mut add = |name: String, heading: String, show: Show<'_>| {
+    let mut add = |name: String, heading: String, show| {
         columns.push((Column::new(name, heading), show));
     };
     let kw = |watts: f64| Cell::Number(watts / 1e3, 2);

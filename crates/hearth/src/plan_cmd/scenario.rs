@@ -441,7 +441,6 @@ fn unix(start: Datetime) -> Result<UnixTime, String> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 mod tests {
     use super::*;
 

@@ -96,7 +96,7 @@ impl Files {
                 let number = |(at, field): (usize, &String)| {
                     let number = field.parse::<f64>().map_err(|_| {
                         let file = column.csv.display();
-                        format!("{key}: {file} has {field:?} in line {}, no number", at + 2)
+                        format!("{key}: {file} has {field:?} in row {}, no number", at + 1)
                     })?;
                     make(at, number)
                 };
