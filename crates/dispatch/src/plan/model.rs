@@ -207,7 +207,7 @@ impl Model {
             ResolutionError::Infeasible => Unsolved::Infeasible,
             other => Unsolved::Other(other.to_string()),
         })?;
-        let proven = solution.status() != SolutionStatus::TimeLimit;
+        let proven = !matches!(solution.status(), SolutionStatus::TimeLimit);
         let values: Vec<f64> = made
             .iter()
             .zip(&self.cols)
