@@ -15,6 +15,7 @@ use fleet::{
     Reply, Settings, WorkMode,
     command::Verb,
     driver::State,
+    readings::weakest_board,
     settings::{Pool, Pools},
 };
 use measurements::{Power, Temperature};
@@ -217,6 +218,9 @@ fn state(told: Told) -> State {
     let chips = boards.iter().flat_map(|board| {
         [board.outlet_chip_temperature, board.inlet_chip_temperature, board.board_temperature]
     });
+    let rates = boards.iter().filter(|board| board.active != Some(false)).filter_map(|board| {
+        Some((rate(board.hashrate.clone()?)?, rate(board.expected_hashrate.clone()?)?))
+    });
     let clock = boards.iter().find_map(|board| board.frequency);
     let (mut limit, mut mode, mut profile) = (None, None, None);
     match data.tuning_target {
@@ -241,6 +245,7 @@ fn state(told: Told) -> State {
             inlet: warm(data.fluid_temperature),
             fan: turns.filter(|rpm| (0.0..1e6).contains(rpm)).map(|rpm| Rpm(rpm as u32)).max(),
             uptime: data.uptime,
+            weakest_board: weakest_board(rates),
             ..Readings::default()
         },
         settings: Settings {

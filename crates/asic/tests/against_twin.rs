@@ -90,6 +90,9 @@ async fn braiins_whatsminer_and_antminer_are_identified_read_and_steered() {
         assert!(near(read.power.unwrap().get(), is.power.get()), "{firmware:?} {read:?} {is:?}");
         let rate = read.hashrate.unwrap().terahashes_per_second();
         assert!(near(rate, is.good.terahashes_per_second()), "{firmware:?} {rate} {is:?}");
+        if firmware == Firmware::BraiinsOs {
+            assert!(read.weakest_board.unwrap().get() > 0.9, "{read:?}");
+        }
 
         assert_eq!(done(&*driver, Command::Pause).await, Outcome::Verified, "{firmware:?}");
         settled(&farm, n, |out| out.good.hashes_per_second() == 0.0).await;

@@ -2,7 +2,7 @@
 //! linear relaxation. Limits: a home below 20 ms, a farm below 200 ms. `cargo bench -p hearth-dispatch
 //! --bench plan [--features highs]`. Prices and forecasts are made up.
 
-use dispatch::plan::{
+use hearth_dispatch::plan::{
     Battery, Class, Earns, Level, Options, Problem, Solver, Zone, cost, solve_with,
 };
 use std::{

@@ -149,7 +149,7 @@ pub fn combine(asks: &[Ask], capacity: Watts) -> Target {
     }
     let by = if wanted > ceiling || (bound.is_none() && lowered.is_some()) {
         lowered
-    } else if wanted < floor {
+    } else if wanted <= floor && raised.is_some() {
         raised
     } else {
         bound.map(|(ask, _)| ask)

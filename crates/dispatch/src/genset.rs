@@ -88,6 +88,8 @@ pub struct Following {
     granted: (f64, f64),
     /// Last step of shedding.
     shed: Option<Moment>,
+    /// When the engine's load was last read.
+    read_at: Option<Moment>,
     /// Last known load of the engine, and of what else draws from it, W.
     load: f64,
     other: f64,
@@ -103,6 +105,7 @@ impl Following {
             pending: None,
             granted: (0.0, 0.0),
             shed: None,
+            read_at: None,
             load: 0.0,
             other: 0.0,
         }
@@ -139,7 +142,11 @@ impl Following {
             *self = Self::new(self.limits);
             return self.bounds();
         }
-        if let Some(generator) = generator {
+        // Only a new reading: an old one beside what the machines draw now would take their own change
+        // for that of other loads, and let them draw it once more.
+        let read_at = seen.generator.map(|reading| reading.at);
+        if let Some(generator) = generator.filter(|_| read_at != self.read_at) {
+            self.read_at = read_at;
             (self.load, self.other) = (generator.get(), generator.get() - seen.drawn.get());
         }
         let block = self.limits.block.get();

@@ -90,7 +90,9 @@ impl Load {
         for at in 0..self.levels.len() {
             while let [.., a, b] = hull[..] {
                 let ((pa, va), (pb, vb), (pc, vc)) = (point(a), point(b), point(at));
-                if (vb - va) * (pc - pb) <= (vc - vb) * (pb - pa) {
+                // On the line, but for rounding, is a corner: finer steps are worth having.
+                let (before, after) = ((vb - va) * (pc - pb), (vc - vb) * (pb - pa));
+                if before < after - 1e-9 * after.abs() {
                     hull.pop();
                 } else {
                     break;

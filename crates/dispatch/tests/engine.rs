@@ -2,7 +2,9 @@
 //! full power, breakers that drop out, fuel that weakens, readings that are lost. All made up from
 //! seeds. The engine must stay in its band and bear no larger step than it may.
 
-use dispatch::genset::{Following, Limits, Phase, Seen};
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use hearth_dispatch::genset::{Following, Limits, Phase, Seen};
 use std::{collections::VecDeque, time::Duration};
 use twin::energy::{Engine, Genset, GensetSpec, Miners, MinersSpec, Noise};
 use units::{Hertz, Moment, Ratio, Reading, Watts};
@@ -19,7 +21,7 @@ fn an_engine_stays_in_its_band_and_below_its_step_in_20_random_hours_with_failur
 }
 
 #[test]
-#[ignore = "takes a minute; `cargo test -p hearth-dispatch --test engine -- --ignored --nocapture`"]
+#[ignore = "does not hold yet: 6 of 1,000 hours step too far; `cargo test -p hearth-dispatch --test engine -- --ignored --nocapture`"]
 fn an_engine_stays_in_its_band_and_below_its_step_in_1000_random_hours_with_failures() {
     report(1000);
 }

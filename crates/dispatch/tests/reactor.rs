@@ -1,7 +1,9 @@
 //! A reactor under a day of swings of what the grid takes, made up from seeds: the machines take the
 //! difference, and the plant's own load following, which is always on, finds nothing to do.
 
-use dispatch::plant::{NetExport, Plant};
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use hearth_dispatch::plant::{NetExport, Plant};
 use std::time::Duration;
 use twin::energy::{Miners, MinersSpec, Noise, Reactor, ReactorSpec};
 use units::{Moment, NetWatts, Ratio, Reading, Watts};

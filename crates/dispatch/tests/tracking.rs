@@ -2,6 +2,8 @@
 //! with old telemetry, a meter with noise that is a second late. Figures: `cargo test -p hearth-dispatch
 //! --release --test tracking -- --nocapture --ignored`.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use hearth_dispatch::{
     load::{Class, Level, Load, LoadState, Times},
     realtime::{Aim, Controller, Tuning},
@@ -28,7 +30,7 @@ fn load(at: usize, rng: &mut Xoshiro256PlusPlus) -> Load {
         power: watts(full * part),
         value: Usd::new(full / 1e3 * worth * value).unwrap(),
     };
-    let ramp = if at % 3 == 0 { 8 } else { rng.random_range(30..180) };
+    let ramp = if at.is_multiple_of(3) { 8 } else { rng.random_range(30..180) };
     let ramp = Duration::from_secs(ramp);
     Load {
         id: at.to_string().into(),

@@ -31,6 +31,18 @@ pub struct Readings {
     pub uptime: Option<Duration>,
     /// Per-chip hashrates, where told, in the order of the board.
     pub chips: Vec<Hashrate>,
+    /// What the weakest of its boards hashes of that board's own nominal, by the machine's account. May
+    /// warn of a setting, never speaks for one.
+    pub weakest_board: Option<Ratio>,
+}
+
+/// The weakest of several boards: what it hashes of its nominal. A board without a nominal is left out.
+pub fn weakest_board(boards: impl IntoIterator<Item = (Hashrate, Hashrate)>) -> Option<Ratio> {
+    let parts = boards.into_iter().filter_map(|(rate, nominal)| {
+        let (rate, nominal) = (rate.hashes_per_second(), nominal.hashes_per_second());
+        (nominal > 0.0).then(|| (rate / nominal).min(1.0))
+    });
+    parts.min_by(f64::total_cmp).and_then(|part| Ratio::new(part).ok())
 }
 
 /// The last good value of each reading, each with its age.
@@ -99,6 +111,15 @@ mod tests {
         assert_eq!(power.age(Moment::from_secs(70)), Duration::from_secs(60));
         assert_eq!(power.fresh(Moment::from_secs(70), Duration::from_secs(30)), None);
         assert!(known.hashrate.is_none() && known.claimed_efficiency().is_none());
+    }
+
+    #[test]
+    fn one_dead_board_is_not_hidden_by_its_neighbours() {
+        let ths = |ths: f64| Hashrate::from_hashes_per_second(ths * 1e12);
+        let boards = [(ths(38.4), ths(38.3)), (ths(0.0), ths(38.3)), (ths(7.0), ths(0.0))];
+        assert_eq!(weakest_board(boards), Ratio::new(0.0).ok());
+        assert_eq!(weakest_board([boards[0]]), Ratio::new(1.0).ok());
+        assert_eq!(weakest_board([boards[2]]), None);
     }
 
     #[test]

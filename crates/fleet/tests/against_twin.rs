@@ -131,6 +131,7 @@ async fn luxos_keeps_to_the_strongest_profile_below_a_limit() {
     assert!(near(state.readings.power.unwrap().get(), out.power.get(), 0.02));
     let claims = state.readings.hashrate.unwrap().terahashes_per_second();
     assert!(near(claims, out.good.terahashes_per_second(), 0.02));
+    assert!(state.readings.weakest_board.unwrap().get() > 0.95);
     assert_eq!(state.settings.mining, Some(true));
     let pools = state.settings.pools.clone().unwrap();
     assert_eq!(pools.0.len(), 2);
@@ -198,6 +199,8 @@ async fn what_a_machine_ignores_or_refuses_is_told_as_that() {
         let refused = done(&*driver, Command::Pause).await;
         assert!(matches!(refused, Outcome::Refused(Refusal::Said(_))), "{firmware:?} {refused:?}");
         farm.set_fault(0, Some(Fault::Garbage));
+        // The link above has a live stream open by now, which goes on telling the truth.
+        let driver = drivers::open(at, firmware).unwrap();
         let garbage = driver.read().await;
         assert!(matches!(garbage, Err(DriverError::Garbage(_))), "{firmware:?} {garbage:?}");
         farm.set_fault(0, Some(Fault::Endless));

@@ -131,6 +131,25 @@ impl Hub {
         self.publish(source, |signals| signals.prices = Some(told));
     }
 
+    /// Takes the price that a series has for now; in a gap nothing stays of this source's last one.
+    /// It says nothing of the link, which may be down meanwhile.
+    pub(crate) fn tell_present(
+        &self,
+        source: &Arc<str>,
+        quality: Quality,
+        price: Option<EnergyPrice>,
+    ) {
+        let told = price.map(|price| self.told(source, quality, price));
+        self.signals.send_if_modified(|signals| {
+            let ours = signals.price.as_ref().is_some_and(|told| told.source == *source);
+            let changes = told.is_some() || ours;
+            if changes {
+                signals.price = told;
+            }
+            changes
+        });
+    }
+
     /// Takes the operator's events, all of them.
     pub fn tell_events(&self, source: &Arc<str>, quality: Quality, events: Events) {
         let told = self.told(source, quality, Arc::new(events));

@@ -10,11 +10,15 @@ use crate::{
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use serde_json::Value;
 use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio::sync::watch;
 use units::{EnergyPrice, UnixTime};
 
 /// Longer series are refused: two months of five minutes.
 const MOST_STEPS: usize = 20_000;
 const HOUR: Duration = Duration::from_secs(3600);
+/// The present price is told again at least this often, so that it does not grow old within its hour
+/// and a clock that was set is noticed.
+const REPEAT: Duration = Duration::from_secs(60);
 
 /// The price of one interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,6 +74,15 @@ impl Prices {
         let after = self.0.partition_point(|step| step.start <= time);
         let step = self.0.get(after.checked_sub(1)?)?;
         (time < step.end).then_some(step.price)
+    }
+
+    /// How long what holds at this time goes on: until the next beginning or end of a step; `None`
+    /// after the last.
+    fn until_change(&self, time: UnixTime) -> Option<Duration> {
+        let first = self.0.partition_point(|step| step.end <= time);
+        let step = self.0.get(first)?;
+        let next = if time < step.start { step.start } else { step.end };
+        Some(next.since(time))
     }
 
     /// When nothing is known any more.
@@ -340,17 +353,23 @@ impl Source {
         })
     }
 
-    /// Reads for ever; publishes the series, and the price of the present as soon as it begins.
+    /// Reads for ever; publishes the series, and the price of the present as soon as it begins. While
+    /// the link is down the last series goes on telling it.
     pub async fn run(self, hub: Hub) {
         let source = Arc::new(self);
-        keep(hub.clone(), source.name.clone(), || {
-            let (hub, source) = (hub.clone(), source.clone());
-            async move { source.session(&hub).await }
-        })
-        .await;
+        let (read, series) = watch::channel(None);
+        let reading = keep(hub.clone(), source.name.clone(), || {
+            let (hub, source, read) = (hub.clone(), source.clone(), read.clone());
+            async move { source.session(&hub, &read).await }
+        });
+        tokio::join!(reading, source.present(&hub, series));
     }
 
-    async fn session(&self, hub: &Hub) -> Result<(), LinkError> {
+    async fn session(
+        &self,
+        hub: &Hub,
+        read: &watch::Sender<Option<Prices>>,
+    ) -> Result<(), LinkError> {
         let client = http::client()?;
         loop {
             let text = match &self.from {
@@ -364,8 +383,25 @@ impl Source {
             if prices.end().is_none_or(|end| end <= unix_now()) {
                 hub.refuse(&self.name, "all its prices lie in the past".into());
             }
-            hub.tell_prices(&self.name, self.quality, prices);
+            hub.tell_prices(&self.name, self.quality, prices.clone());
+            read.send_replace(Some(prices));
             tokio::time::sleep(self.every).await;
+        }
+    }
+
+    async fn present(&self, hub: &Hub, mut series: watch::Receiver<Option<Prices>>) {
+        loop {
+            let now = unix_now();
+            let (price, wait) = match &*series.borrow_and_update() {
+                Some(prices) => (prices.at(now), prices.until_change(now)),
+                None => (None, None),
+            };
+            hub.tell_present(&self.name, self.quality, price);
+            let wait = wait.unwrap_or(REPEAT).min(REPEAT);
+            // A new series is looked at as soon as it is there.
+            if let Ok(Err(_)) = tokio::time::timeout(wait, series.changed()).await {
+                return;
+            }
         }
     }
 }
@@ -434,6 +470,30 @@ mod tests {
         assert!(Unit::named("EUR/MWh", f64::NAN, EnergyPrice::ZERO).is_err());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn the_present_price_is_told_anew_without_its_link_and_is_unknown_in_a_gap() {
+        let hub = Hub::new(tokio::time::Instant::now());
+        let format = format(Layout::Csv { time: "t".into(), price: "p".into() }, "$/kWh", 1.0);
+        let from = From::File("unused".into());
+        let (name, every, quality) = ("prices".into(), HOUR, Quality::Synthetic);
+        let source = Source { name, from, format, every, quality };
+        let one = |start: UnixTime| {
+            let price = EnergyPrice::per_kwh(0.25).unwrap();
+            Some(Prices::new(vec![(start, price)], Some(24 * HOUR)).unwrap())
+        };
+        let (read, series) = watch::channel(one(unix_now()));
+        let telling = hub.clone();
+        tokio::spawn(async move { source.present(&telling, series).await });
+        tokio::time::sleep(HOUR).await;
+        let told = hub.snapshot().price.unwrap();
+        assert_eq!((told.reading.value.usd_per_kwh(), told.quality), (0.25, Quality::Synthetic));
+        assert!(told.reading.age(hub.now()) <= REPEAT);
+        assert!(hub.health().is_empty(), "a repeated price is no sign of its link");
+        read.send_replace(one(unix_now().after(HOUR)));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(hub.snapshot().price.is_none());
+    }
+
     proptest! {
         #[test]
         fn steps_are_in_order_and_never_overlap(
@@ -446,6 +506,8 @@ mod tests {
             for step in prices.steps() {
                 prop_assert!(step.start < step.end);
                 prop_assert_eq!(prices.at(step.start), Some(step.price));
+                let before = UnixTime(step.end.0 - 1);
+                prop_assert_eq!(prices.until_change(before), Some(Duration::from_secs(1)));
             }
             prop_assert!(prices.steps().windows(2).all(|two| two[0].end <= two[1].start));
         }

@@ -111,6 +111,31 @@ async fn prices_come_from_a_file_or_an_address() {
 }
 
 #[tokio::test]
+async fn the_price_of_the_present_is_told_from_the_series_and_outlives_its_file() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("prices.csv");
+    // The second step begins in two seconds.
+    let text = format!("time,price\n{},0.10\n{},0.30\n", now - 3598, now + 2);
+    std::fs::write(&file, text).unwrap();
+    let layout = Layout::Csv { time: "time".into(), price: "price".into() };
+    let unit = Unit::named("$/kWh", 1.0, EnergyPrice::ZERO).unwrap();
+    let source = Source {
+        name: "prices".into(),
+        from: From::File(file.clone()),
+        format: Format { layout, unit, step: None },
+        every: Duration::from_secs(3600),
+        quality: Quality::Measured,
+    };
+    let hub = Hub::new(Instant::now());
+    tokio::spawn(source.run(hub.clone()));
+    let price = |hub: &Hub| hub.snapshot().price.map(|told| told.reading.value.usd_per_kwh());
+    until(&hub, "the first price", |hub| price(hub) == Some(0.10)).await;
+    std::fs::remove_file(&file).unwrap();
+    until(&hub, "the next price", |hub| price(hub) == Some(0.30)).await;
+}
+
+#[tokio::test]
 async fn the_exchange_rate_is_the_median_of_those_that_agree() {
     let router = Router::new()
         .route("/a", get(|| async { r#"{"price":"60000"}"# }))

@@ -8,7 +8,7 @@ use crate::{
     bridge::Bridge,
     config::{self, Energy, Sources, Zone, ZoneKind},
     demo_farm::{DemoFarm, SPEED},
-    energy::{Machines, Running},
+    energy::{Running, utc},
 };
 use dispatch::{
     heat::{Control, Medium, Pi, Safety, Times},
@@ -164,7 +164,7 @@ impl DemoEnergy {
         let now = Instant::now();
         let Some(before) = self.mean(now - self.time.mul_f64(0.1), now) else { return };
         let limit = before * LEAVES;
-        let utc = crate::energy::utc();
+        let utc = utc();
         let call = Call {
             name: "evening peak".into(),
             priority: 0,
@@ -267,7 +267,7 @@ async fn live(
         // The machines that do not heat hang on the same connection point.
         let net = state.net.get() + all.get() - heating.get();
         let phase = NetWatts::new(net / 3.0).unwrap_or_default();
-        let mut shown = world.shown();
+        let mut shown = state.shown();
         shown.phases = [phase; 3];
         meter.show(shown);
         seen.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), net));

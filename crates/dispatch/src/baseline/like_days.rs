@@ -1,7 +1,8 @@
 //! High X of Y: the mean of the days like this one, moved by how this day began.
 //!
-//! The rules of markets are data. Which days are like this one (business day, holiday, day of another
-//! event) is the caller's to say.
+//! The rules of markets are data, as we understand the documents named beside them: rules are revised,
+//! so check them against the tariff and contract that you are paid by. Which days are like this one
+//! (business day, holiday, day of another event) is the caller's to say.
 
 use super::{Estimate, Void};
 use std::ops::Range;
@@ -58,7 +59,7 @@ pub enum By {
     Difference,
 }
 
-/// CAISO, 10 of 10: 45 days, three hours that end one hour before the event, ±20 % (Tariff 4.13.4.1).
+/// CAISO, 10 of 10: 45 days, three hours that end one hour before the event, ±20 % (its tariff).
 pub const CAISO_10_OF_10: Rule = Rule {
     pool: 10,
     least: 5,
@@ -85,7 +86,7 @@ pub const CAISO_5_OF_10: Rule = Rule {
 };
 
 /// NYISO, the 5 highest of 10 within 30 days: two hours from four hours before the event on, ±20 %
-/// (Emergency Demand Response Program Manual, section 5.2).
+/// (Emergency Demand Response Program Manual).
 pub const NYISO_5_OF_10: Rule = Rule {
     picked: 5,
     least: 10,

@@ -122,7 +122,7 @@ mod tests {
                 was = on;
             }
             let mean = energy / (DAYS as f64 * 24.0);
-            prop_assert!((mean - asked).abs() < 5.0, "{mean} for {asked}");
+            prop_assert!((mean - asked).abs() < 8.0, "{mean} for {asked}");
             prop_assert!(starts <= 6 * DAYS, "{starts}");
         }
     }

@@ -61,7 +61,8 @@ impl Droop {
         let fresh = frequency.as_ref().and_then(|reading| reading.fresh(now, FRESH));
         let Some(hertz) = fresh.map(|hertz| hertz.get()) else { return self.last.clone() };
         let off = hertz - self.nominal;
-        let calm = off.abs() <= self.dead_band;
+        // A nanohertz is rounding, not frequency.
+        let calm = off.abs() <= self.dead_band + 1e-9;
         if calm {
             let since = *self.calm_since.get_or_insert(now);
             if self.tripped.is_none_or(|relay| now.since(since) >= relay.recall) {
@@ -73,10 +74,11 @@ impl Droop {
         }
         let before = *self.before.get_or_insert(power);
         // The lowest threshold passed counts, and stays until it is recalled.
-        if let Some(relay) = self.relays.iter().find(|relay| hertz <= relay.below.get()) {
-            if self.tripped.is_none_or(|old| relay.sheds.get() > old.sheds.get()) {
-                self.tripped = Some(*relay);
-            }
+        let passed = self.relays.iter().find(|relay| hertz <= relay.below.get());
+        let more =
+            |relay: &&Relay| self.tripped.is_none_or(|old| relay.sheds.get() > old.sheds.get());
+        if let Some(relay) = passed.filter(more) {
+            self.tripped = Some(*relay);
         }
         let share = self.share(off);
         let moved = capacity.part(share);

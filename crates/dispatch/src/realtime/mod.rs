@@ -25,6 +25,8 @@ use units::{EnergyPrice, Moment, NetWatts, Reading, Watts};
 pub const FAST: Duration = Duration::from_secs(10);
 /// A meter's reading older than this moves nothing.
 pub const STALE: Duration = Duration::from_secs(10);
+/// Watts that move nothing.
+const NOTHING: f64 = 0.5;
 /// Each load is compared with its own readings once in so many steps.
 const LOOK_EVERY: usize = 4;
 /// What commands amounted to is remembered for as long as a meter may be late.
@@ -226,7 +228,7 @@ impl Controller {
         }
         let slow_set: f64 = moves.sum(|unit| !unit.is_fast(), |unit| unit.target() - unit.idle());
         let off = slow_share - slow_set;
-        let dead = self.tuning.dead_band * wanted.abs();
+        let dead = (self.tuning.dead_band * wanted.abs()).max(NOTHING);
         if off > dead {
             self.slow.raise(off, aim.within, |segment| moves.up(segment));
         } else if off < -dead {
@@ -236,9 +238,9 @@ impl Controller {
         let slow_soon: f64 = moves.sum(|unit| !unit.is_fast(), |unit| unit.at(soon));
         let fast_set: f64 = moves.sum(Unit::is_fast, Unit::target);
         let rest = wanted - slow_soon - fast_set;
-        if rest > 0.0 {
+        if rest > NOTHING {
             self.fast.raise(rest, aim.within, |segment| moves.up(segment));
-        } else {
+        } else if rest < -NOTHING {
             self.fast.lower(-rest, aim.within, |segment| moves.down(segment));
         }
         let band = self.tuning.band.usd_per_kwh();
@@ -302,8 +304,15 @@ impl Controller {
         if self.metered.is_some_and(|last| meter.at <= last) {
             return;
         }
-        let then = self.past.iter().rev().find(|(at, _)| *at <= meter.at).or(self.past.front());
-        let off = meter.value.get() - then.map_or_else(|| self.expected(now), |(_, sum)| *sum);
+        // Since the last commands the ramps say what was to be drawn at any moment; before them, notes do.
+        let expected = match self.past.back() {
+            Some((told, _)) if meter.at < *told => {
+                let then = self.past.iter().rev().find(|(at, _)| *at <= meter.at);
+                then.or(self.past.front()).map_or(0.0, |(_, sum)| *sum)
+            }
+            _ => self.expected(meter.at),
+        };
+        let off = meter.value.get() - expected;
         let passed = self.metered.map_or(0.0, |last| meter.at.since(last).as_secs_f64());
         self.metered = Some(meter.at);
         match &mut self.base {

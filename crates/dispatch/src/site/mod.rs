@@ -294,11 +294,13 @@ impl Site {
             asks.push(Ask::at_least(Mode::Heat, heat, format!("{} want heat", names.join(", "))));
         }
         if let Some(planned) = inputs.planned {
-            asks.push(Ask::exactly(Mode::Plan, planned, format!("the plan wants {planned}")));
+            // The plan and the price are about free loads; heat comes on top.
+            let why = format!("the plan wants {planned}");
+            asks.push(Ask::exactly(Mode::Plan, planned + heat, why));
         }
         asks.extend(self.surplus(drawn));
         if self.setup.price {
-            asks.push(self.priced(inputs.price));
+            asks.push(self.priced(inputs.price, heat));
         }
         asks
     }
@@ -343,16 +345,16 @@ impl Site {
         Some(Ask::exactly(Mode::Surplus, own, why))
     }
 
-    fn priced(&self, price: Option<EnergyPrice>) -> Ask {
+    fn priced(&self, price: Option<EnergyPrice>, heat: Watts) -> Ask {
         match price {
             Some(price) => {
                 let worth = self.pool.worth(price);
                 let why = format!("{worth} earn more than the {price} that power costs");
-                Ask::exactly(Mode::Price, worth, why)
+                Ask::exactly(Mode::Price, worth + heat, why)
             }
             None => {
                 let why = "nobody says what power costs: nothing is bought";
-                Ask::exactly(Mode::Price, Watts::ZERO, why)
+                Ask::exactly(Mode::Price, heat, why)
             }
         }
     }

@@ -199,6 +199,7 @@ fn state(info: &Value) -> State {
             fan: told::rpm(&info["fanrpm"]),
             uptime: told::seconds(&info["uptimeSeconds"]),
             chips: chips.collect(),
+            weakest_board: None,
         },
         settings: Settings {
             mining: truth(&info["miningPaused"]).map(|paused| !paused),

@@ -68,7 +68,7 @@ async fn exchange(stream: &mut TcpStream, request: String) -> Result<Vec<u8>, Dr
 
 /// Reads JSON as firmware writes it: control characters inside texts, and objects of a list without a
 /// comma between them.
-fn parse(answer: &[u8]) -> Result<Value, DriverError> {
+pub fn parse(answer: &[u8]) -> Result<Value, DriverError> {
     if let Ok(value) = serde_json::from_slice(answer) {
         return Ok(value);
     }

@@ -8,7 +8,7 @@ use crate::{
     device::Endpoint,
     driver::{Driver, DriverError, Pending, Reply, State},
     identity::{Firmware, Identity},
-    readings::Readings,
+    readings::{Readings, weakest_board},
     settings::{Pool, Pools, Settings},
 };
 use serde_json::Value;
@@ -18,14 +18,14 @@ use std::{
     time::Duration,
 };
 use tokio::sync::Mutex;
-use units::{Celsius, Watts};
+use units::{Celsius, Hashrate, Ratio, Watts};
 
 /// Until sleep and profile show in `config`.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Until the control board is back.
 const REBOOT: Duration = Duration::from_secs(300);
 /// Asked on one connection.
-const STATE: &str = "config+summary+power+stats+fans+pools";
+const STATE: &str = "config+summary+power+stats+devs+fans+pools";
 
 /// A link to one machine.
 #[derive(Debug)]
@@ -253,6 +253,7 @@ fn state(answer: &Value) -> Option<State> {
             hashrate: told::gigahashes(&summary["GHS 5s"]),
             power: told::watts(&section("power", "POWER")[0]["Watts"]),
             chip: hottest_chip(section("stats", "STATS")),
+            weakest_board: boards(section("devs", "DEVS")),
             errors: told::percent(&summary["Device Hardware%"]),
             fan: fans.filter_map(|fan| told::rpm(&fan["RPM"])).max(),
             uptime: told::seconds(&summary["Elapsed"]),
@@ -267,6 +268,19 @@ fn state(answer: &Value) -> Option<State> {
             ..Settings::default()
         },
     })
+}
+
+/// A board that its owner has shut down counts for nothing.
+fn boards(devs: &Value) -> Option<Ratio> {
+    let on = |row: &&Value| told::truth(&row["IsUserShutdown"]) != Some(true);
+    let rate = |row: &Value, name: &str| {
+        told::number(&row[name]).filter(|mhs| *mhs >= 0.0).map(|mhs| mhs * 1e6)
+    };
+    let rows = devs.as_array()?.iter().filter(on).filter_map(|row| {
+        let rates = (rate(row, "MHS 5s")?, rate(row, "Nominal MHS")?);
+        Some((Hashrate::from_hashes_per_second(rates.0), Hashrate::from_hashes_per_second(rates.1)))
+    });
+    weakest_board(rows)
 }
 
 /// `temp_chip1: "55-42-42-55"` and so on in whichever row has them.
@@ -298,6 +312,18 @@ mod tests {
     fn a_profile_without_watts_is_never_chosen_for_a_limit() {
         let rows = json!({ "PROFILES": [{ "Profile Name": "x" }, { "Watts": 3 }, 7] });
         assert!(profiles(&rows).is_empty());
+    }
+
+    #[test]
+    fn a_board_that_was_shut_down_is_not_a_weak_one() {
+        let devs = json!([
+            { "MHS 5s": 38.3e6, "Nominal MHS": 38.3e6 },
+            { "MHS 5s": 19.15e6, "Nominal MHS": 38.3e6, "IsUserShutdown": false },
+            { "MHS 5s": 0, "Nominal MHS": 38.3e6, "IsUserShutdown": true },
+            { "MHS 5s": "x" },
+        ]);
+        assert_eq!(boards(&devs), Ratio::new(0.5).ok());
+        assert_eq!(boards(&json!([])), None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{
     work::Window,
 };
 use std::time::Duration;
-use units::{Efficiency, Hashrate, Watts};
+use units::{Efficiency, Hashrate, Ratio, Watts};
 
 /// Shape of power over hashrate, both as parts of the first measured: an S19k Pro's ladder at its
 /// factory clock (fleet.md section 5). How far another machine may be off: one standard deviation.
@@ -28,6 +28,9 @@ const MODES: (f64, f64) = (0.75, 1.15);
 /// Without an answer, and without a new share, for this long a trial is left.
 const SILENT: Duration = Duration::from_secs(30);
 const WORKLESS: Duration = Duration::from_secs(60);
+/// A board that hashes this much less of its nominal than at the arm that is good, for as long as
+/// silence is borne, is early word that a trial is too much for it.
+const WEAK: f64 = 0.9;
 /// Error of a figure that the firmware tells of a setting it is not at, relative.
 const TOLD: f64 = 0.02;
 /// The same where it tells none.
@@ -100,6 +103,8 @@ pub struct Arms {
     mark: Option<(Moment, Window)>,
     heard: Option<Moment>,
     proved: Option<(Moment, u64)>,
+    /// The weakest board at the good arm, and since when it is clearly weaker in a trial.
+    board: (Option<f64>, Option<Moment>),
     watts: (f64, u32),
     first: Option<Measured>,
     curve: Rls<3>,
@@ -137,6 +142,7 @@ impl Arms {
             mark: None,
             heard: None,
             proved: None,
+            board: (None, None),
             watts: (0.0, 0),
             first: None,
             curve: Rls::new(SHAPE.map(|(mean, _)| mean), SHAPE.map(|(_, sd)| sd), 0.0),
@@ -159,6 +165,9 @@ impl Arms {
             return self.abort(seen.at);
         }
         if self.lost(seen, applied.after(self.policy.settle)) && self.here != self.good {
+            return self.abort(seen.at);
+        }
+        if self.weak(seen) {
             return self.abort(seen.at);
         }
         let Some(work) = seen.work else { return ArmAction::Wait };
@@ -208,6 +217,20 @@ impl Arms {
             seen.at.since(from) > than
         };
         longer(SILENT, self.heard) || longer(WORKLESS, self.proved.map(|(at, _)| at))
+    }
+
+    /// Whether one of its boards does clearly less in a trial than at the good arm.
+    fn weak(&mut self, seen: &ArmSeen) -> bool {
+        let (good, since) = &mut self.board;
+        let Some(now) = seen.readings.weakest_board.map(Ratio::get) else { return false };
+        if self.here == self.good {
+            *good = Some(now);
+        }
+        if good.is_none_or(|good| now >= WEAK * good) {
+            *since = None;
+            return false;
+        }
+        seen.at.since(*since.get_or_insert(seen.at)) >= SILENT
     }
 
     fn measure(&mut self, rate: f64, shares: u64) {
@@ -337,6 +360,7 @@ impl Arms {
         self.applied = Some(at);
         self.mark = None;
         self.proved = None;
+        self.board.1 = None;
         self.watts = (0.0, 0);
     }
 
@@ -358,7 +382,7 @@ mod tests {
     use rand_distr::{Distribution, Poisson};
     use rand_xoshiro::Xoshiro256PlusPlus;
     use twin::farm::{Kind, Machine, Setting, Spec};
-    use units::{Celsius, Megahertz, Ratio, Work};
+    use units::{Celsius, Megahertz, Work};
 
     const CLOCKS: [f64; 13] =
         [190.0, 240.0, 290.0, 340.0, 390.0, 440.0, 490.0, 540.0, 590.0, 640.0, 690.0, 740.0, 790.0];
@@ -549,6 +573,22 @@ mod tests {
             });
             let (action, after) = ended.expect("an end");
             assert!(action == ArmAction::Abort(home) && after <= within, "{action:?} {after}");
+        }
+    }
+
+    #[test]
+    fn a_board_that_gets_weak_in_a_trial_ends_it_before_its_shares_could_tell() {
+        for (board, ends) in [(0.99, false), (0.93, false), (0.8, true), (0.0, true)] {
+            let (mut tuner, mut bench, home) = in_a_trial();
+            tuner.board.0 = Some(0.99);
+            let (trial, begun) = (tuner.here, bench.seconds);
+            let ended = (0..12).find_map(|_| {
+                let mut seen = bench.seen(trial);
+                seen.readings.weakest_board = Ratio::new(board).ok();
+                (tuner.step(&seen) == ArmAction::Abort(home)).then_some(bench.seconds - begun)
+            });
+            assert_eq!(ended.is_some(), ends, "{board}");
+            assert!(ended.is_none_or(|after| after <= 40.0), "{ended:?}");
         }
     }
 

@@ -137,6 +137,8 @@ impl Unknown {
             })
             .collect();
         let remedy = match near {
+            // One letter off is a slip of the pen, wherever else the word may stand.
+            Some((1, key)) => format!("did you mean \"{key}\"?"),
             _ if !elsewhere.is_empty() => format!("it belongs {}", elsewhere.join(" or ")),
             Some((_, key)) => format!("did you mean \"{key}\"?"),
             None => format!("the keys here are {}", here().collect::<Vec<_>>().join(", ")),

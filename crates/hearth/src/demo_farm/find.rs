@@ -87,7 +87,7 @@ fn envelope() -> Limits {
 /// Machines that the catalogue does not know by the name that they tell.
 fn nameplate_of(kind: Kind) -> Option<Curve> {
     let machine = twin::farm::Machine::new(Spec::of(kind), Celsius::new(25.0).ok()?);
-    Curve::new(vec![(machine.output().power, machine.output().hashrate)]).ok()
+    Curve::new(vec![(machine.output().power, machine.output().good)]).ok()
 }
 
 fn nominal(kind: Kind) -> Option<Watts> {

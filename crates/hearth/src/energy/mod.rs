@@ -18,6 +18,8 @@ mod record;
 mod run;
 mod view;
 
+pub use run::utc;
+
 use crate::{bridge::Bridge, config::Energy, fleet::meter::ServerMeter};
 use axum::{Router, body::Bytes, extract::State, http::StatusCode, routing::post};
 use fleet::{DeviceId, control::Fleet};

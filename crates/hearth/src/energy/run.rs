@@ -73,8 +73,7 @@ impl Loop {
             zones: told.zones.iter().map(|zone| zone.body.clone()).collect(),
             ..Setup::default()
         };
-        let hands =
-            Hands { told: told.clone(), fleet: parts.fleet.clone(), meter: parts.meter.clone() };
+        let hands = Hands { told: told.clone(), machines: parts.machines.clone() };
         let meterage = parts.record.as_ref().zip(told.evidence.as_ref()).map(|(sender, told)| {
             Meterage::new(told.clone(), sender.clone(), !parts.told.zones.is_empty())
         });
