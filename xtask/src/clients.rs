@@ -15,7 +15,7 @@ const PYASIC: &str = "pyasic==0.79.0";
 
 /// Both libraries, one after the other; each prints what it could do.
 pub fn check() -> Outcome {
-    let python = python()?;
+    let python = python("clients", PYASIC)?;
     step(
         "building the farm",
         &mut cargo(&["build", "--quiet", "--package", "hearth"]),
@@ -37,17 +37,15 @@ pub fn check() -> Outcome {
     )
 }
 
-/// A Python of our own with pyasic in it, made once.
-fn python() -> Outcome<PathBuf> {
-    let home = target().join("clients");
+/// A Python of our own with a package in it (`name==version`), made once in a folder of the target's.
+pub fn python(folder: &str, package: &str) -> Outcome<PathBuf> {
+    let home = target().join(folder);
     let python = home.join("bin/python");
-    let has = |python: &Path| {
-        let wanted = format!(
-            "import importlib.metadata as m; assert '{PYASIC}' == 'pyasic==' + m.version('pyasic')"
-        );
-        succeeds(Command::new(python).args(["-c", &wanted]))
-    };
-    if has(&python) {
+    let name = package.split("==").next().unwrap_or(package);
+    let wanted = format!(
+        "import importlib.metadata as m; assert '{package}' == '{name}==' + m.version('{name}')"
+    );
+    if succeeds(Command::new(&python).args(["-c", &wanted])) {
         return Ok(python);
     }
     step(
@@ -56,9 +54,9 @@ fn python() -> Outcome<PathBuf> {
         "no virtual environment could be made: install Python 3.11 or later with its venv module",
     )?;
     step(
-        &format!("pip install {PYASIC}"),
-        Command::new(&python).args(["-m", "pip", "install", "--quiet", PYASIC]),
-        "pyasic could not be installed: see above",
+        &format!("pip install {package}"),
+        Command::new(&python).args(["-m", "pip", "install", "--quiet", package]),
+        &format!("{name} could not be installed: see above"),
     )?;
     Ok(python)
 }

@@ -4,6 +4,7 @@
 mod bitcoind;
 mod cache;
 mod clients;
+mod emhass;
 mod run;
 mod system;
 mod tasks;
@@ -21,6 +22,7 @@ cargo xtask test                       format, lints, all tests and doc tests
 cargo xtask bitcoind                   build Bitcoin Core, once; prints where it is
 cargo xtask fuzz [target] [--for 60s]  one fuzz target, or each in turn, for that long
 cargo xtask clients                    unmodified pyasic and asic-rs against emulated machines
+cargo xtask emhass                     the day plan against EMHASS on ten made-up days
 cargo xtask vtn                        the OpenADR end node against a real openleadr-vtn
 cargo xtask soak [--for 5m]            load a server for that long and look for leaks
 
@@ -60,6 +62,7 @@ fn dispatch(arguments: &[String]) -> Outcome {
             }
         }
         "clients" => none(task, rest).and_then(|()| clients::check()),
+        "emhass" => none(task, rest).and_then(|()| emhass::compare()),
         "vtn" => none(task, rest).and_then(|()| vtn::check()),
         "soak" => {
             let (others, time) = time_and_others(rest, 300)?;
@@ -70,7 +73,7 @@ fn dispatch(arguments: &[String]) -> Outcome {
             Ok(())
         }
         _ => Err(format!(
-            "there is no task `{task}`: choose demo, test, bitcoind, fuzz, clients, vtn, soak or help"
+            "there is no task `{task}`: choose demo, test, bitcoind, fuzz, clients, emhass, vtn, soak or help"
         )),
     }
 }

@@ -20,6 +20,7 @@ mod log;
 mod miner_cmd;
 mod open_files;
 mod output;
+mod plan_cmd;
 mod private;
 mod quote;
 mod serve;
@@ -71,6 +72,8 @@ enum Command {
     Lab(lab::LabArgs),
     /// What a machine, a heater, a site or a contract is worth.
     Quote(Box<quote::QuoteArgs>),
+    /// The cheapest day of a site that a file describes, and the reason for each step.
+    Plan(plan_cmd::Args),
     /// Known machines: nameplates, prices, and the power price each breaks even at.
     Catalogue(catalogue::CatalogueArgs),
     /// Signed records of energy: check, show, and the key that signs.
@@ -155,6 +158,7 @@ async fn run(command: Command) -> Outcome {
         }
         Command::Lab(args) => lab::run(args).await,
         Command::Quote(args) => quote::run(*args).await,
+        Command::Plan(args) => plan_cmd::run(args).await,
         Command::Catalogue(args) => catalogue::run(args).await,
         Command::Evidence(evidence) => evidence::run(evidence),
         Command::Scan(args) => {

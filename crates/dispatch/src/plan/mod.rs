@@ -28,9 +28,9 @@ pub use why::Why;
 use model::{Effort, Model, Solved, Unsolved};
 use std::time::Duration;
 
-/// Whole-number columns beyond which HiGHS is faster than microlp (`cargo bench --bench plan`).
-#[cfg(feature = "highs")]
-const MICRO_COLUMNS: usize = 600;
+/// Whole-number columns beyond which microlp looks next to the relaxation first, and which go to HiGHS
+/// where it is built in.
+const FEW: usize = 600;
 
 /// How a plan is searched for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -73,15 +73,13 @@ pub fn solve(problem: &Problem) -> Result<Plan, Infeasible> {
 pub fn solve_with(problem: &Problem, options: Options) -> Result<Plan, Infeasible> {
     check::check(problem)?;
     let (model, layout) = build::build(problem);
-    let solver = options.solver.unwrap_or_else(|| default_solver(&model));
-    let effort = Effort { solver, gap: options.gap, patience: options.patience };
-    let solved = match model.solve(effort) {
-        Ok(solved) => solved,
-        Err(Unsolved::Infeasible) => return Err(conflict(problem, &model, effort)),
-        Err(Unsolved::Other(said)) => return Err(Infeasible::Solver(said)),
-    };
+    let effort = effort(&model, options);
+    let found =
+        search(&model, effort).map_err(|unsolved| no_plan(problem, &model, effort, unsolved))?;
+    let solved = found.solved;
     // A relaxation that cannot be solved has no say: then nothing is known about the bound.
-    let bound = model.relaxed().solve(effort).ok().map(|relaxed| relaxed.cost.min(solved.cost));
+    let relaxed = found.relaxed.or_else(|| Some(model.relaxed().solve(effort).ok()?.cost));
+    let bound = relaxed.map(|cost| cost.min(solved.cost));
     let fixed = model.fixed(&solved.values);
     let duals = duals::duals(&fixed, effort);
     let mut plan = result::read(problem, &layout, &solved, bound);
@@ -93,21 +91,55 @@ pub fn solve_with(problem: &Problem, options: Options) -> Result<Plan, Infeasibl
 pub fn cost(problem: &Problem, options: Options) -> Result<f64, Infeasible> {
     check::check(problem)?;
     let (model, _) = build::build(problem);
-    let solver = options.solver.unwrap_or_else(|| default_solver(&model));
-    let effort = Effort { solver, gap: options.gap, patience: options.patience };
-    match model.solve(effort) {
-        Ok(solved) => Ok(solved.cost),
-        Err(Unsolved::Infeasible) => Err(conflict(problem, &model, effort)),
-        Err(Unsolved::Other(said)) => Err(Infeasible::Solver(said)),
+    let effort = effort(&model, options);
+    match search(&model, effort) {
+        Ok(found) => Ok(found.solved.cost),
+        Err(unsolved) => Err(no_plan(problem, &model, effort, unsolved)),
     }
 }
 
-fn default_solver(_model: &Model) -> Solver {
-    #[cfg(feature = "highs")]
-    if _model.whole_columns() > MICRO_COLUMNS {
-        return Solver::Highs;
+fn effort(model: &Model, options: Options) -> Effort {
+    let large = model.whole_columns() > FEW;
+    let solver = options.solver.unwrap_or(if large { Solver::LARGE } else { Solver::Micro });
+    Effort { solver, gap: options.gap, patience: options.patience }
+}
+
+fn no_plan(problem: &Problem, model: &Model, effort: Effort, unsolved: Unsolved) -> Infeasible {
+    match unsolved {
+        Unsolved::Infeasible => conflict(problem, model, effort),
+        Unsolved::Other(said) => Infeasible::Solver(said),
     }
-    Solver::Micro
+}
+
+/// What a search found, and the cost of the relaxation where it was needed on the way.
+struct Found {
+    solved: Solved,
+    relaxed: Option<f64>,
+}
+
+/// The cheapest plan. Where microlp has many whole numbers to choose, it first chooses only those that
+/// the relaxation leaves open, in half of its time, and searches on from there only if that plan is
+/// further from the bound than asked for.
+fn search(model: &Model, effort: Effort) -> Result<Found, Unsolved> {
+    if effort.solver != Solver::Micro || model.whole_columns() <= FEW {
+        return Ok(Found { solved: model.solve(effort)?, relaxed: None });
+    }
+    let relaxed = model.relaxed().solve(effort)?;
+    let bound = relaxed.cost;
+    let half = Effort { patience: effort.patience / 2, ..effort };
+    // Nothing there, or nothing in time: the whole has to be searched.
+    let near = model.near(&relaxed.values).solve(half).ok();
+    let solved = match near {
+        Some(near) if near.cost - bound <= effort.gap * near.cost.abs() => {
+            Solved { proven: true, ..near }
+        }
+        Some(near) => match model.solve_from(half, Some(&near.values)) {
+            Ok(better) if better.proven || better.cost < near.cost => better,
+            _ => Solved { proven: false, ..near },
+        },
+        None => model.solve(half)?,
+    };
+    Ok(Found { solved, relaxed: Some(bound) })
 }
 
 /// Names the requirements whose relaxation by the least total amount makes a plan possible: every row

@@ -4,7 +4,7 @@
 use super::limit::Tag;
 use good_lp::{
     Expression, ResolutionError, Solution, SolverModel, WithMipGap, WithTimeLimit, constraint,
-    variable, variables,
+    solvers::SolutionStatus, variable, variables,
 };
 use std::time::Duration;
 
@@ -45,6 +45,15 @@ pub enum Solver {
     Highs,
 }
 
+impl Solver {
+    /// For programs with many whole numbers.
+    #[cfg(feature = "highs")]
+    pub(super) const LARGE: Self = Self::Highs;
+    /// For programs with many whole numbers.
+    #[cfg(not(feature = "highs"))]
+    pub(super) const LARGE: Self = Self::Micro;
+}
+
 /// How hard to search.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Effort {
@@ -58,6 +67,8 @@ pub(super) struct Effort {
 pub(super) struct Solved {
     pub values: Vec<f64>,
     pub cost: f64,
+    /// Whether the search ended by its gap rather than by its time.
+    pub proven: bool,
 }
 
 #[derive(Debug)]
@@ -120,13 +131,34 @@ impl Model {
         model
     }
 
+    /// The same with each whole number next to where the relaxation has it: a small program, whose
+    /// solutions are solutions of the whole (relaxation enforced neighbourhood search: Berthold,
+    /// "RENS", Math. Prog. Comp. 6, 2014).
+    pub fn near(&self, relaxed: &[f64]) -> Self {
+        let mut model = self.clone();
+        for (col, value) in model.cols.iter_mut().zip(relaxed).filter(|(c, _)| c.whole) {
+            let (low, high) = ((value + 1e-6).floor(), (value - 1e-6).ceil());
+            (col.low, col.high) = (low.max(col.low), high.min(col.high));
+        }
+        model
+    }
+
     pub fn solve(&self, effort: Effort) -> Result<Solved, Unsolved> {
+        self.solve_from(effort, None)
+    }
+
+    /// The same with a solution to start from.
+    pub fn solve_from(&self, effort: Effort, start: Option<&[f64]>) -> Result<Solved, Unsolved> {
         let mut vars = variables!();
         let made: Vec<_> = self
             .cols
             .iter()
-            .map(|c| {
-                let v = variable().min(c.low).max(c.high);
+            .enumerate()
+            .map(|(j, c)| {
+                let mut v = variable().min(c.low).max(c.high);
+                if let Some(value) = start.and_then(|start| start.get(j)) {
+                    v = v.initial(*value);
+                }
                 vars.add(if c.whole { v.integer() } else { v })
             })
             .collect();
@@ -175,6 +207,7 @@ impl Model {
             ResolutionError::Infeasible => Unsolved::Infeasible,
             other => Unsolved::Other(other.to_string()),
         })?;
+        let proven = !matches!(solution.status(), SolutionStatus::TimeLimit);
         let values: Vec<f64> = made
             .iter()
             .zip(&self.cols)
@@ -184,7 +217,7 @@ impl Model {
             })
             .collect();
         let cost = self.cols.iter().zip(&values).map(|(c, v)| c.cost * v).sum();
-        Ok(Solved { values, cost })
+        Ok(Solved { values, cost, proven })
     }
 }
 

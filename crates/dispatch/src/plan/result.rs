@@ -16,6 +16,9 @@ pub struct Plan {
     pub cost: Usd,
     /// No plan can cost less: the cost of the plain linear relaxation. `None` if that failed.
     pub bound: Option<Usd>,
+    /// Whether the search ended because no plan can be better by more than the gap asked for. If not,
+    /// its time ran out: this is the best plan so far, and [`Plan::gap`] says how good it is at least.
+    pub proven: bool,
     /// One per step.
     pub intervals: Vec<Interval>,
 }
@@ -114,7 +117,12 @@ pub(super) fn read(p: &Problem, at: &Layout, solved: &Solved, bound: Option<f64>
             why: Why { limit: Limit::Price, per_kwh: None, text: String::new() },
         }
     });
-    Plan { intervals: intervals.collect(), cost: usd(solved.cost), bound: bound.map(usd) }
+    Plan {
+        intervals: intervals.collect(),
+        cost: usd(solved.cost),
+        bound: bound.map(usd),
+        proven: solved.proven,
+    }
 }
 
 pub(super) fn watts(kw: f64) -> Watts {

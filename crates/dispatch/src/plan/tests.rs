@@ -86,6 +86,24 @@ fn optimum(p: &Problem, want: &[u32], cost: f64) -> Plan {
 }
 
 #[test]
+fn a_farm_with_many_classes_keeps_every_rule_within_the_gap() {
+    let import: Vec<f64> = (0..96).map(|t| 0.09 + 0.05 * (f64::from(t) / 4.0).sin()).collect();
+    let classes = (0..8).map(|k| Class {
+        levels: vec![Level {
+            power: kw(1.0),
+            earns: Earns::PerHour(usd(0.07 + 0.01 * f64::from(k))),
+        }],
+        min_on: 2 * HOUR,
+        start_cost: usd(0.05),
+        ..miners(10 + k)
+    });
+    let p = Problem { import_limit: Some(kw(61.5)), ..site(&import, classes.collect()) };
+    let plan = solve_with(&p, Options { gap: 0.01, ..Options::default() }).unwrap();
+    assert_eq!(broken(&p, &plan), Vec::<String>::new());
+    assert!(plan.proven && plan.gap().unwrap() < 0.0101, "{:?}", plan.gap());
+}
+
+#[test]
 fn machines_run_where_energy_costs_less_than_it_earns() {
     let p = site(&[0.05, 0.15, -0.02, 0.12], vec![miners(3)]);
     let plan = optimum(&p, &[3, 0, 3, 0], -3.0 * (0.05 + 0.12));

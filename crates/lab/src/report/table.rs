@@ -4,6 +4,7 @@ use comfy_table::{
     CellAlignment, ColumnConstraint, ContentArrangement, TableComponent, Width, presets,
 };
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// Rows under named columns.
 #[derive(Debug, Clone)]
@@ -22,7 +23,7 @@ pub struct Table {
 #[derive(Debug, Clone)]
 pub struct Column {
     /// Name in JSON and CSV, unit as a suffix: `power_w`.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Heading for people, with its unit.
     pub heading: String,
 }
@@ -44,8 +45,8 @@ pub enum Cell {
 
 impl Column {
     /// A column.
-    pub fn new(name: &'static str, heading: impl Into<String>) -> Self {
-        Self { name, heading: heading.into() }
+    pub fn new(name: impl Into<Cow<'static, str>>, heading: impl Into<String>) -> Self {
+        Self { name: name.into(), heading: heading.into() }
     }
 }
 
@@ -112,7 +113,10 @@ impl Table {
     pub(super) fn to_json(&self) -> Value {
         let row = |cells: &Vec<Cell>| -> Value {
             let pairs = self.columns.iter().zip(cells);
-            pairs.map(|(c, cell)| (c.name.to_owned(), cell.to_json())).collect::<Map<_, _>>().into()
+            pairs
+                .map(|(c, cell)| (c.name.to_string(), cell.to_json()))
+                .collect::<Map<_, _>>()
+                .into()
         };
         self.rows.iter().map(row).collect()
     }
@@ -120,7 +124,7 @@ impl Table {
     pub(super) fn to_csv(&self) -> String {
         let mut writer = csv::Writer::from_writer(Vec::new());
         // Writing to memory cannot fail; a row of the wrong length is caught by `row`.
-        let _ = writer.write_record(self.columns.iter().map(|c| c.name));
+        let _ = writer.write_record(self.columns.iter().map(|c| c.name.as_ref()));
         for row in &self.rows {
             let _ = writer.write_record(row.iter().map(Cell::plain));
         }

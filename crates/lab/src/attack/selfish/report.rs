@@ -185,7 +185,7 @@ fn lengths(plan: &Plan, longest: usize) -> Table {
 fn actions(best: &Strategy) -> Table {
     const NAMES: [&str; SHOWN] = ["h_0", "h_1", "h_2", "h_3", "h_4", "h_5", "h_6", "h_7"];
     let mut columns = vec![Column::new("own", "own")];
-    columns.extend(NAMES.iter().enumerate().map(|(h, name)| Column::new(name, h.to_string())));
+    columns.extend(NAMES.iter().enumerate().map(|(h, name)| Column::new(*name, h.to_string())));
     let title = "The best strategy: rows own blocks, columns the others'; what to do after an own block, \
                  after one of the others', and in a tie that was offered: a adopt, o override, m match, \
                  w wait, - cannot occur";
