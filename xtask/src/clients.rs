@@ -1,9 +1,6 @@
 //! Client libraries of others against the emulated farm: what they find, read and steer.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::PathBuf, process::Command};
 
 use crate::{
     Outcome,
