@@ -33,7 +33,7 @@ use tokio::task::JoinHandle;
 use units::Watts;
 
 /// What the owner said, over Home Assistant or HTTP; kept for as long as the program runs.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Owner {
     /// Power of all loads.
     power: Option<Watts>,

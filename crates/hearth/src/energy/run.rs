@@ -137,11 +137,7 @@ impl Loop {
         let told = &self.parts.told;
         let states =
             loads::states(told, &self.held, &self.parts.machines, &signals, &self.running, now);
-        let owner = Owner {
-            power: hold(&self.parts.owner).power,
-            set_points: hold(&self.parts.owner).set_points.clone(),
-            refused: hold(&self.parts.owner).refused.clone(),
-        };
+        let owner = hold(&self.parts.owner).clone();
         for (zone, set) in &owner.set_points {
             self.site.set_point(zone, *set);
         }
