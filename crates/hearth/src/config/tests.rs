@@ -200,14 +200,18 @@ fn every_fault_is_told_with_its_line_its_key_and_a_remedy() {
             "tag = \"me\"",
             "1: unknown key \"tag\" at the top of the file; it belongs below [template]",
         ),
-        ("[web]\nport = 80", "2: unknown key \"port\" in [web]; it belongs below [stratum]"),
+        (
+            "[web]\nport = 80",
+            "2: unknown key \"port\" in [web]; it belongs below [[energy.modbus]] or below \
+             [[energy.sunspec]] or below [stratum]",
+        ),
         (
             "[log]\nqwertz = 1",
             "2: unknown key \"qwertz\" in [log]; the keys here are format, level",
         ),
         (
             "[pool]\nx = 1",
-            "1: unknown key \"pool\" at the top of the file; the keys here are data_dir, fallback_address, fleet, log, network, node, stratum, template, web",
+            "1: unknown key \"pool\" at the top of the file; the keys here are data_dir, energy, fallback_address, fleet, log, network, node, stratum, template, web",
         ),
         (
             "[stratum.limit]\nidle = \"1h\"",
@@ -553,7 +557,10 @@ fn the_comments_of_a_written_file_show_every_key_with_its_true_default() {
     let rest = Fleet { circuits, devices, logins, broker, ..shown };
     assert_eq!(format!("{rest:?}"), format!("{:?}", Fleet::default()));
     assert_eq!(format!("{config:?}"), format!("{plain:?}"));
-    for key in keys {
+    // Power has a page of its own, which the file names.
+    assert!(text.contains("docs/configuration-energy.md"));
+    let power = |key: &Key| key.name == "energy" || key.table.starts_with("energy");
+    for key in keys.into_iter().filter(|key| !power(key)) {
         let name = key.name;
         let shown = text.lines().any(|line| {
             let line = line.trim_start_matches(['#', '[', ' ']);
@@ -573,6 +580,7 @@ fn uncomment(text: &str) -> String {
 }
 
 const PAGE: &str = include_str!("../../../../docs/configuration.md");
+const POWER: &str = include_str!("../../../../docs/configuration-energy.md");
 
 #[test]
 fn the_page_on_configuration_has_every_key() {
@@ -580,7 +588,7 @@ fn the_page_on_configuration_has_every_key() {
         let dotted = if table.is_empty() { name.to_string() } else { format!("{table}.{name}") };
         let row = format!("\n| `{dotted}` |");
         let heading = [format!("\n### `[{dotted}]`"), format!("\n### `[[{dotted}]]`")];
-        let has = |text: &String| PAGE.contains(text.as_str());
+        let has = |text: &String| PAGE.contains(text.as_str()) || POWER.contains(text.as_str());
         assert!(has(&row) || heading.iter().any(has), "docs/configuration.md lacks {dotted}");
     }
 }
@@ -588,7 +596,8 @@ fn the_page_on_configuration_has_every_key() {
 #[test]
 fn the_examples_on_the_page_load() {
     let mut count = 0;
-    for example in PAGE.split("```toml\n").skip(1) {
+    let examples = |page: &'static str| page.split("```toml\n").skip(1);
+    for example in examples(PAGE).chain(examples(POWER)) {
         let (example, _) = example.split_once("```").unwrap();
         good(example);
         count += 1;

@@ -98,7 +98,9 @@ url = {url}
 # machine only; "0.0.0.0:8080" shows them to your whole network.
 listen = "{web}"
 
-{fleet}[log]
+{fleet}# Prices, heat, grid operators, batteries: [energy], in docs/configuration-energy.md.
+
+[log]
 # "{human}" or "{json}".
 #format = "{human}"
 # error, warn, info, debug or trace.

@@ -163,7 +163,6 @@ pub fn states(
 ) -> Vec<LoadState> {
     let clock = machines.fleet.clock;
     let fleet_now = clock.now();
-    let registry = machines.fleet.registry();
     let enabled = |id: &str| {
         let mut contacts =
             told.enable.iter().filter(|one| one.machines.iter().any(|own| **own == *id));
@@ -171,7 +170,9 @@ pub fn states(
     };
     let state = |held: &Held| match &held.how {
         How::Machine(id, _) | How::Work(id, _) => {
-            let Some(device) = registry.get(id) else { return LoadState::default() };
+            // Not held while others are asked: they may want it, too.
+            let device = machines.fleet.registry().get(id).cloned();
+            let Some(device) = device else { return LoadState::default() };
             let told = device.metered_power.or(device.known.power);
             // Ages carry over from one clock to the other.
             let measured = told.map(|reading| {
