@@ -147,9 +147,11 @@ pub fn combine(asks: &[Ask], capacity: Watts) -> Target {
     if let Some((ask, _)) = bound.filter(|_| (power - wanted).abs() > 0.5) {
         unmet.push((ask.mode, wanted - power));
     }
+    // A floor that asks for just as much as a target of lower rank is the one that binds.
+    let first = |floor: &Ask| bound.is_none_or(|(ask, _)| floor.mode < ask.mode);
     let by = if wanted > ceiling || (bound.is_none() && lowered.is_some()) {
         lowered
-    } else if wanted <= floor && raised.is_some() {
+    } else if wanted <= floor && raised.is_some_and(first) {
         raised
     } else {
         bound.map(|(ask, _)| ask)
