@@ -159,7 +159,7 @@ impl Signal {
             Self::Prices => {
                 "the last series holds to its end, then nothing above break-even is bought"
             }
-            Self::BitcoinPrice => "the last plan stays; no new one is made without a manual rate",
+            Self::BitcoinPrice => "what hashing earned last stays, and a warning says so",
             Self::Events => "events received hold to their own end; none is taken as called off",
             Self::SetPoint => "the set-point holds until it expires, then the site is on its own",
             Self::Alive => "the load it guards falls to its first level, and stays until renewed",

@@ -225,7 +225,7 @@ fn read(mut root: Section<'_, '_>, folder: &Path) -> Config {
     drop(web);
 
     let fleet = fleet::read(root.section("fleet"));
-    let energy = energy::read(root.section("energy"), folder);
+    let energy = energy::read(root.section("energy"), fleet.enabled, folder);
     let log = read_log(root.section("log"));
     let config = Config { data_dir, chain, stratum, web: listen, fleet, energy, log };
     drop(root);

@@ -103,8 +103,6 @@ pub struct Controller {
     merits: Vec<(f64, f64, bool)>,
     /// Places of loads that are on their way.
     moving: Vec<u32>,
-    /// Watts of all that have arrived.
-    settled: f64,
     past: VecDeque<(Moment, f64)>,
     base: Option<f64>,
     metered: Option<Moment>,
@@ -122,7 +120,6 @@ impl Controller {
             slow: Tier::default(),
             merits: Vec::new(),
             moving: Vec::new(),
-            settled: 0.0,
             past: VecDeque::new(),
             base: None,
             metered: None,
@@ -157,7 +154,6 @@ impl Controller {
         merits.sort_by(|a, b| b.0.total_cmp(&a.0));
         self.merits = merits;
         self.moving = (0..self.units.len() as u32).collect();
-        self.settled = 0.0;
         self.arrive(now);
     }
 
@@ -188,18 +184,6 @@ impl Controller {
         self.units.get(load).map_or(Watts::ZERO, |unit| watts(unit.draws(now, state)))
     }
 
-    /// What is metered besides the loads: everything else at the connection point, and what loads draw
-    /// other than they should. `None` before the first reading.
-    pub fn base(&self) -> Option<NetWatts> {
-        NetWatts::new(self.base?).ok()
-    }
-
-    /// Forgets what was metered: the target is about another meter from now on.
-    pub fn remeter(&mut self) {
-        self.base = None;
-        self.metered = None;
-    }
-
     /// Decides what changes now.
     pub fn step(
         &mut self,
@@ -208,7 +192,8 @@ impl Controller {
         states: &[LoadState],
         meter: Option<Reading<NetWatts>>,
     ) -> Step {
-        let jumped = self.look(now, states) + self.arrive(now);
+        let jumped = self.look(now, states);
+        self.arrive(now);
         // What is learned of single loads must not count twice: the base already held it.
         if let Some(base) = &mut self.base {
             *base -= jumped;
@@ -255,10 +240,7 @@ impl Controller {
         let expected: f64 = moves.sum(|_| true, |unit| unit.at(now));
         let shortfall = wanted - moves.sum(|_| true, |unit| unit.at(soon));
         let moved = moves.done();
-        for one in &moved {
-            self.moving.push(one.load as u32);
-            self.settled -= self.units[one.load].leave();
-        }
+        self.moving.extend(moved.iter().map(|one| one.load as u32));
         if self.past.len() == REMEMBERED {
             self.past.pop_front();
         }
@@ -280,22 +262,13 @@ impl Controller {
         for at in (self.looked..count).step_by(LOOK_EVERY) {
             jumped += self.units[at].look(now, &states[at]);
         }
-        self.settled += jumped;
         jumped
     }
 
-    /// Counts those that have arrived as such.
-    fn arrive(&mut self, now: Moment) -> f64 {
-        let (units, settled) = (&mut self.units, &mut self.settled);
-        self.moving.retain(|at| {
-            let unit = &mut units[*at as usize];
-            if unit.is_moving(now) {
-                return true;
-            }
-            *settled += unit.settle();
-            false
-        });
-        0.0
+    /// Notes those that have arrived.
+    fn arrive(&mut self, now: Moment) {
+        let units = &mut self.units;
+        self.moving.retain(|at| !units[*at as usize].settle(now));
     }
 
     /// The one integrator.

@@ -37,7 +37,6 @@ pub(super) struct Unit {
     defies: Option<f32>,
     looks: i8,
     settled: bool,
-    counted: f32,
     proven: bool,
 }
 
@@ -69,7 +68,6 @@ impl Unit {
             defies: old.and_then(|old| old.defies),
             looks: 0,
             settled: false,
-            counted: 0.0,
             proven: old.is_some_and(|old| old.proven),
             corners,
         }
@@ -121,20 +119,10 @@ impl Unit {
         measured.map_or_else(|| self.at(now), |told| told.value.get())
     }
 
-    pub(super) fn is_moving(&self, now: Moment) -> bool {
-        now.since(self.since) < self.ramp()
-    }
-
-    /// It has arrived; gives what it counts with from now on.
-    pub(super) fn settle(&mut self) -> f64 {
-        self.settled = true;
-        self.counted = self.target() as f32;
-        self.counted.into()
-    }
-
-    /// It was told anew; gives what it counted with.
-    pub(super) fn leave(&mut self) -> f64 {
-        std::mem::take(&mut self.counted).into()
+    /// Notes that it has arrived; false while it is on its way.
+    pub(super) fn settle(&mut self, now: Moment) -> bool {
+        self.settled |= now.since(self.since) >= self.ramp();
+        self.settled
     }
 
     pub(super) fn moved_now(&self, now: Moment) -> bool {
@@ -171,7 +159,7 @@ impl Unit {
         true
     }
 
-    /// Compares it with its own reading; gives by how much what it counts with changed.
+    /// Compares it with its own reading; gives by how much what it should draw changed.
     pub(super) fn look(&mut self, now: Moment, state: &LoadState) -> f64 {
         let ready = self.since.after(self.ramp()).after(GRACE);
         let told = f64::from(self.corner(self.told).watts);
@@ -184,14 +172,13 @@ impl Unit {
             true => (self.looks - 1).max(-LOOKS),
             false => (self.looks + 1).min(LOOKS),
         };
+        let before = self.target();
         match self.looks {
             LOOKS => (self.defies, self.proven) = (None, true),
             looks if looks == -LOOKS => self.defies = Some(measured as f32),
             _ => return 0.0,
         }
-        let before = self.counted;
-        self.counted = self.target() as f32;
-        f64::from(self.counted - before)
+        self.target() - before
     }
 
     /// Steps from corner to corner with what each earns, dollars per kilowatt-hour.

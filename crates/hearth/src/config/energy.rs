@@ -152,7 +152,7 @@ fn percent(section: &mut Section<'_, '_>, key: &'static str, default: f64) -> Ra
     Ratio::percent(percent).unwrap_or_default()
 }
 
-pub(super) fn read(mut section: Section<'_, '_>, folder: &Path) -> Energy {
+pub(super) fn read(mut section: Section<'_, '_>, fleet: bool, folder: &Path) -> Energy {
     let default = Energy::default();
     let sources = signals::read(&mut section, folder);
     let energy = Energy {
@@ -183,6 +183,9 @@ pub(super) fn read(mut section: Section<'_, '_>, folder: &Path) -> Energy {
         home_assistant: read_home_assistant(section.section("home_assistant")),
         sources,
     };
+    if energy.enabled && !fleet {
+        section.fault("enabled", "needs machines to steer: set enabled = true under [fleet], too");
+    }
     let meters = &energy.sources;
     let unmetered = meters.modbus.is_empty() && meters.sunspec.is_empty() && meters.mqtt.is_empty();
     for (key, given) in [

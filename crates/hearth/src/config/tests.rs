@@ -201,6 +201,10 @@ fn every_fault_is_told_with_its_line_its_key_and_a_remedy() {
             "1: unknown key \"tag\" at the top of the file; it belongs below [template]",
         ),
         (
+            "[fleet]\nenabled = false\n[energy]\nenabled = true",
+            "4: energy.enabled needs machines to steer: set enabled = true under [fleet], too",
+        ),
+        (
             "[web]\nport = 80",
             "2: unknown key \"port\" in [web]; it belongs below [[energy.modbus]] or below \
              [[energy.sunspec]] or below [stratum]",

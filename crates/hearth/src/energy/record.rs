@@ -114,8 +114,9 @@ pub struct Meterage {
     gap: bool,
     work: (u64, f64),
     work_before: Option<(u64, Work)>,
-    heat_part: Option<f64>,
-    heat: f64,
+    /// Wh of heat; `None` where there is none to be used, or its machines were not measured.
+    heat: Option<f64>,
+    has_heat: bool,
     /// Metered intervals without a call, latest last.
     prior: VecDeque<Option<WattHours>>,
     event: Option<Arc<str>>,
@@ -130,8 +131,8 @@ pub struct Second<'a> {
     pub net: Option<NetWatts>,
     /// Accepted shares and verified work of all miners since the start.
     pub work: Option<(u64, Work)>,
-    /// Power of machines whose heat is used, W.
-    pub heating: f64,
+    /// Power of machines whose heat is used, as measured, W.
+    pub heating: Option<f64>,
     /// The call that runs.
     pub event: Option<&'a Arc<str>>,
 }
@@ -155,8 +156,8 @@ impl Meterage {
             gap: false,
             work: (0, 0.0),
             work_before: None,
-            heat_part: has_heat.then_some(1.0),
-            heat: 0.0,
+            heat: has_heat.then_some(0.0),
+            has_heat,
             prior: VecDeque::new(),
             event: None,
         }
@@ -186,7 +187,10 @@ impl Meterage {
                 } else {
                     self.energy.1 -= wh
                 }
-                self.heat += second.heating * seconds / 3600.0;
+                self.heat = self
+                    .heat
+                    .zip(second.heating)
+                    .map(|(heat, watts)| heat + watts * seconds / 3600.0);
             }
         }
         if let Some(net) = second.net {
@@ -211,7 +215,7 @@ impl Meterage {
         let gap = std::mem::take(&mut self.gap);
         let (imported, exported) = std::mem::take(&mut self.energy);
         let (shares, hashes) = std::mem::take(&mut self.work);
-        let heat = std::mem::take(&mut self.heat);
+        let heat = std::mem::replace(&mut self.heat, self.has_heat.then_some(0.0));
         let event = self.event.take();
         let wh = |wh: f64| WattHours::new(wh.max(0.0)).ok().filter(|_| !gap);
         let (imported, exported) = (wh(imported), wh(exported));
@@ -241,7 +245,7 @@ impl Meterage {
             why: gap.then(|| label("the meter was not read without a gap")).flatten(),
             imported,
             exported,
-            heat_reused: self.heat_part.and_then(|part| wh(heat * part)),
+            heat_reused: heat.and_then(wh),
             work: self
                 .work_before
                 .map(|_| AcceptedWork { shares, hashes: Work::from_hashes(hashes) }),
@@ -278,5 +282,72 @@ impl Meterage {
             confidence,
         });
         (baseline, given)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meterage(has_heat: bool) -> (Meterage, mpsc::Receiver<Interval>) {
+        let (queue, written) = mpsc::channel(WAITING);
+        let sender = Sender {
+            queue,
+            path: "".into(),
+            key: "".into(),
+            records: Arc::default(),
+            last: Arc::default(),
+            trouble: Arc::default(),
+        };
+        let told = Evidence {
+            meter: "main".into(),
+            interval: Duration::from_secs(60),
+            factor: None,
+            certificates: Vec::new(),
+        };
+        (Meterage::new(told, sender, has_heat), written)
+    }
+
+    /// Seconds from the beginning of an interval on, at 3.6 kW in.
+    fn run(meterage: &mut Meterage, seconds: std::ops::RangeInclusive<u64>, heating: Option<f64>) {
+        for second in seconds {
+            meterage.take(&Second {
+                utc: UnixTime(6000 + second),
+                at: second as f64,
+                net: NetWatts::new(3600.0).ok(),
+                work: None,
+                heating,
+                event: None,
+            });
+        }
+    }
+
+    #[test]
+    fn a_minute_at_3600_watts_is_60_watt_hours_and_its_heat_is_what_was_measured() {
+        let (mut meterage, mut written) = meterage(true);
+        run(&mut meterage, 0..=60, Some(1800.0));
+        let interval = written.try_recv().unwrap();
+        assert_eq!((interval.quality, interval.start), (Quality::Metered, UnixTime(6000)));
+        let near = |wh: Option<WattHours>, expected: f64| (wh.unwrap().get() - expected).abs() < 1.1;
+        assert!(near(interval.imported, 60.0), "{interval:?}");
+        assert!(near(interval.heat_reused, 30.0), "{interval:?}");
+    }
+
+    #[test]
+    fn heat_of_machines_that_nobody_measures_is_unknown_and_not_what_was_asked() {
+        let (mut meterage, mut written) = meterage(true);
+        run(&mut meterage, 0..=60, None);
+        let interval = written.try_recv().unwrap();
+        assert!(interval.imported.is_some() && interval.heat_reused.is_none());
+    }
+
+    #[test]
+    fn a_meter_that_was_silent_makes_the_interval_void() {
+        let (mut meterage, mut written) = meterage(false);
+        run(&mut meterage, 0..=20, None);
+        run(&mut meterage, 50..=60, None);
+        let interval = written.try_recv().unwrap();
+        assert_eq!((interval.quality, interval.imported), (Quality::Void, None));
+        assert!(interval.why.is_some());
     }
 }

@@ -1,5 +1,5 @@
 //! The loop: once a second, what is known goes in, a decision comes out and is carried out, shown,
-//! recorded and reported. A fault in one second is told and the next one goes on.
+//! recorded and reported. It waits for no machine and no computing load.
 
 use super::{
     Machines, Owner, Shared, hold, inputs,
@@ -12,22 +12,30 @@ use super::{
 use crate::{bridge::Bridge, config::Energy};
 use dispatch::{
     ask::Mode,
+    load::LoadState,
     local::Reserve,
     site::{Connection, Setup, Site},
 };
 use grid::{Hub, Signal, openadr};
 use std::{
-    sync::{Arc, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval},
+};
 use units::{Difficulty, EnergyPrice, HashPrice, Moment, NetWatts, Sats, UnixTime, Work};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// The list of loads is made anew this often, and whenever their number changed.
 const RELOAD: Duration = Duration::from_secs(60);
+/// As long as some machines have not said what they can be told.
+const RELOAD_SOON: Duration = Duration::from_secs(10);
 /// A computing load is asked this often whether it runs.
-const ASK: u64 = 10;
+const ASK: Duration = Duration::from_secs(10);
+/// A machine's reading of its own power is taken for heat for so long.
+const MEASURED: Duration = Duration::from_secs(30);
 
 /// What the loop is made of.
 pub struct Parts {
@@ -47,10 +55,16 @@ pub struct Loop {
     hands: Hands,
     site: Site,
     held: Vec<Held>,
-    loaded: Option<(Moment, usize)>,
-    running: Vec<Option<bool>>,
+    /// When the list was made, of how many machines, and when it is due again.
+    loaded: Option<(Moment, usize, Duration)>,
+    running: Shared<Vec<Option<bool>>>,
+    asking: Vec<JoinHandle<()>>,
     meterage: Option<Meterage>,
-    seconds: u64,
+    recorded: Option<UnixTime>,
+    /// A call bound the site's power since the last record.
+    followed: bool,
+    /// The last one that was known: without the node or the exchange rate it stays.
+    hash: Option<HashPrice>,
     last_target: Option<Mode>,
 }
 
@@ -82,9 +96,12 @@ impl Loop {
             hands,
             held: Vec::new(),
             loaded: None,
-            running: vec![None; told.compute.len()],
+            running: Arc::new(Mutex::new(vec![None; told.compute.len()])),
+            asking: Vec::new(),
             meterage,
-            seconds: 0,
+            recorded: None,
+            followed: false,
+            hash: None,
             last_target: None,
             parts,
         }
@@ -92,6 +109,10 @@ impl Loop {
 
     /// Runs until it is dropped.
     pub async fn run(mut self) {
+        for at in 0..self.parts.told.compute.len() {
+            let (told, running) = (self.parts.told.clone(), self.running.clone());
+            self.asking.push(tokio::spawn(ask(told, running, at)));
+        }
         let mut every = interval(EVERY);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // A frequency that leaves its band is not to wait for the end of a second.
@@ -125,18 +146,13 @@ impl Loop {
     async fn step(&mut self) {
         let (now, utc) = (self.parts.hub.now(), utc());
         let signals = self.parts.hub.snapshot();
-        self.seconds += 1;
-        if self.seconds % ASK == 1 {
-            for (at, compute) in self.parts.told.compute.iter().enumerate() {
-                let answer = compute.load.running().await;
-                self.running[at] = answer.and_then(Result::ok);
-            }
-        }
-        let hash = self.hash_price();
+        let known = self.hash_price();
+        self.hash = known.or(self.hash);
+        let hash = self.hash;
         self.load(now, hash);
         let told = &self.parts.told;
-        let states =
-            loads::states(told, &self.held, &self.parts.machines, &signals, &self.running, now);
+        let running = hold(&self.running).clone();
+        let states = loads::states(told, &self.held, &self.parts.machines, &signals, &running, now);
         let owner = hold(&self.parts.owner).clone();
         for (zone, set) in &owner.set_points {
             self.site.set_point(zone, *set);
@@ -145,17 +161,19 @@ impl Loop {
         let planned = hold(&self.parts.planned).now(utc);
         let mut inputs = inputs::inputs(told, &signals, &owner, &calls, planned, now, utc);
         if hash.is_none() {
-            // What hashing earns is not known, so neither is whether power is worth its price.
+            // What hashing earns was never known, so neither is whether power is worth its price.
             inputs.price = None;
         }
         let loads: Vec<dispatch::load::Load> =
             self.held.iter().map(|held| held.load.clone()).collect();
         let mut decision = self.site.step(&inputs, &loads, &states);
-        if told.price && hash.is_none() {
-            decision.warnings.push(
-                "what hashing earns is not known: set [energy.bitcoin] and wait for the node"
+        if told.price && known.is_none() {
+            decision.warnings.push(match hash {
+                Some(_) => "what hashing earns is not known now: the last figure stays".into(),
+                None => "what hashing earns is not known: set [energy.bitcoin] and wait for the \
+                         node"
                     .into(),
-            );
+            });
         }
         if self.last_target != Some(decision.target.mode) {
             self.last_target = Some(decision.target.mode);
@@ -176,8 +194,11 @@ impl Loop {
         let net = net.and_then(|net| net.fresh(now, Signal::NetPower.age_limit()).copied());
         self.plan(&signals, net, decision.drawn, now, utc);
         let running = calls.iter().find(|call| call.runs(utc)).map(|call| &call.id);
-        self.record(net, running, &decision, now, utc).await;
-        let best = hash.and_then(|hash| self.best(hash));
+        let heating = self.heating(&states, now);
+        let by_call = running.is_some() && decision.target.mode == Mode::DemandResponse;
+        self.followed |= by_call;
+        self.record(net, running, heating, now, utc).await;
+        let best = hash.and_then(|_| self.best());
         let tree = view::make(&view::Seen {
             told: &self.parts.told,
             hub: &self.parts.hub,
@@ -199,7 +220,7 @@ impl Loop {
     }
 
     /// What a kilowatt-hour of hashing earns on the best machine here.
-    fn best(&self, _hash: HashPrice) -> Option<EnergyPrice> {
+    fn best(&self) -> Option<EnergyPrice> {
         let merit = |held: &Held| {
             let (low, high) = (held.load.levels.first()?, held.load.levels.last()?);
             let watts = high.power.kilowatts() - low.power.kilowatts();
@@ -223,7 +244,8 @@ impl Loop {
 
     fn load(&mut self, now: Moment, hash: Option<HashPrice>) {
         let count = self.parts.machines.fleet.registry().devices().count();
-        let fresh = self.loaded.is_some_and(|(at, known)| now.since(at) < RELOAD && known == count);
+        let fresh =
+            self.loaded.is_some_and(|(at, known, due)| now.since(at) < due && known == count);
         if fresh && !self.held.is_empty() {
             return;
         }
@@ -233,11 +255,18 @@ impl Loop {
         let loads: Vec<dispatch::load::Load> = held.iter().map(|held| held.load.clone()).collect();
         self.site.set_loads(now, &loads, |at| levels.get(at).copied().unwrap_or(0));
         self.held = held;
-        // Machines whose capabilities are not known yet come with the next look.
-        self.loaded = Some((now, if usable < count { usize::MAX } else { count }));
-        if usable < count && !self.held.is_empty() {
-            self.loaded = Some((now, count));
-        }
+        let due = if usable < count { RELOAD_SOON } else { RELOAD };
+        self.loaded = Some((now, count, due));
+    }
+
+    /// Power of machines whose heat is used, by their own readings; `None` while one of them is not known.
+    fn heating(&self, states: &[LoadState], now: Moment) -> Option<f64> {
+        let own = self.held.iter().zip(states).filter(|(held, _)| held.load.zone.is_some());
+        own.map(|(_, state)| {
+            let measured = state.measured?;
+            measured.fresh(now, MEASURED).map(|watts| watts.get())
+        })
+        .sum()
     }
 
     fn plan(
@@ -282,11 +311,15 @@ impl Loop {
         &mut self,
         net: Option<NetWatts>,
         event: Option<&Arc<str>>,
-        decision: &dispatch::site::Decision,
+        heating: Option<f64>,
         now: Moment,
         utc: UnixTime,
     ) {
         let Some(meterage) = &mut self.meterage else { return };
+        // Once a second, however often the frequency asks for a decision.
+        if self.recorded.replace(utc) == Some(utc) {
+            return;
+        }
         let bridge = self.parts.bridge.clone();
         let work = tokio::task::spawn_blocking(move || {
             let snapshot = bridge.server.get()?.snapshot();
@@ -295,9 +328,12 @@ impl Loop {
             snapshot.complete.then_some((shares, work))
         });
         let work = work.await.ok().flatten();
-        let heating = decision.zones.iter().map(|zone| zone.asks.get()).sum();
         let second = Second { utc, at: now.0.as_secs_f64(), net, work, heating, event };
         let Some(done) = meterage.take(&second) else { return };
+        let state = match std::mem::take(&mut self.followed) {
+            true => openadr::State::Curtailed,
+            false => openadr::State::Normal,
+        };
         if let Some(event) = done.event {
             for ven in &self.parts.vens {
                 ven.report(openadr::Report {
@@ -306,10 +342,28 @@ impl Loop {
                     length: done.length,
                     demand: done.imported.and_then(|energy| energy.mean_over(done.length)),
                     usage: done.imported,
-                    state: openadr::State::Curtailed,
+                    state,
                 });
             }
         }
+    }
+}
+
+/// Asks a computing load for ever whether it runs, away from the loop.
+async fn ask(told: Arc<Energy>, running: Shared<Vec<Option<bool>>>, at: usize) {
+    let Some(compute) = told.compute.get(at) else { return };
+    loop {
+        let answer = compute.load.running().await.and_then(Result::ok);
+        if let Some(slot) = hold(&running).get_mut(at) {
+            *slot = answer;
+        }
+        tokio::time::sleep(ASK).await;
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        self.asking.iter().for_each(JoinHandle::abort);
     }
 }
 
