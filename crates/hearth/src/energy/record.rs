@@ -328,7 +328,8 @@ mod tests {
         run(&mut meterage, 0..=60, Some(1800.0));
         let interval = written.try_recv().unwrap();
         assert_eq!((interval.quality, interval.start), (Quality::Metered, UnixTime(6000)));
-        let near = |wh: Option<WattHours>, expected: f64| (wh.unwrap().get() - expected).abs() < 1.1;
+        let near =
+            |wh: Option<WattHours>, expected: f64| (wh.unwrap().get() - expected).abs() < 1.1;
         assert!(near(interval.imported, 60.0), "{interval:?}");
         assert!(near(interval.heat_reused, 30.0), "{interval:?}");
     }
