@@ -1,0 +1,225 @@
+//! What each home gave up in an interval, and its share of the payment. It never counts what no meter
+//! saw: an interval with a gap is void for that home.
+
+use super::{Setup, home::Home, split};
+use crate::baseline::{Delivered, Void, control::Group};
+use std::{sync::Arc, time::Duration};
+use units::{Moment, NetWattHours, Sats, UnixTime};
+
+/// What a home's meter and its part in the calls came to in the interval that runs.
+#[derive(Debug)]
+pub(super) struct Tally {
+    /// Wh so far.
+    energy: f64,
+    /// Metered up to here.
+    until: Moment,
+    gap: bool,
+    pub opted_out: bool,
+    /// It could have been told something, or would have been but for the lot.
+    pub called: bool,
+    pub control: bool,
+    /// It was told something.
+    pub told: bool,
+    /// Intervals in a row without being told anything.
+    idle: u32,
+    /// Mean power when left alone, W, and of how many intervals.
+    usual: Option<(f64, u32)>,
+}
+
+/// A home's mean when left alone forgets over so many hours.
+const USUAL: f64 = 24.0;
+
+impl Tally {
+    /// Of a home that came while an interval ran.
+    pub fn begun_late(now: Moment) -> Self {
+        Self {
+            energy: 0.0,
+            until: now,
+            gap: true,
+            opted_out: false,
+            called: false,
+            control: false,
+            told: false,
+            idle: 0,
+            usual: None,
+        }
+    }
+
+    pub fn meter(&mut self, power: f64, now: Moment) {
+        self.energy += power * now.since(self.until).as_secs_f64() / 3600.0;
+        self.until = now;
+    }
+
+    pub fn gap(&mut self, now: Moment) {
+        self.gap = true;
+        self.until = now;
+    }
+
+    fn metered(&self) -> Option<f64> {
+        (!self.gap).then_some(self.energy)
+    }
+
+    /// What this home draws in an interval when left alone, Wh, as far as it was seen.
+    fn usual(&self, length: Duration) -> Option<f64> {
+        self.usual.map(|(watts, _)| watts * length.as_secs_f64() / 3600.0)
+    }
+
+    fn begin(&mut self, length: Duration, opted_out: bool) {
+        self.idle = if self.told { 0 } else { self.idle.saturating_add(1) };
+        // The first one after a call makes up for it.
+        if let Some(energy) = self.metered().filter(|_| self.idle >= 2) {
+            let hours = length.as_secs_f64() / 3600.0;
+            let (mean, seen) = self.usual.unwrap_or((0.0, 0));
+            let weight = (1.0 - (-hours / USUAL).exp()).max(1.0 / (f64::from(seen) + 1.0));
+            let mean = mean + weight * (energy / hours - mean);
+            self.usual = Some((mean, seen.saturating_add(1)));
+        }
+        self.energy = 0.0;
+        (self.gap, self.called, self.control, self.told) = (false, false, false, false);
+        self.opted_out = opted_out;
+    }
+}
+
+/// How a home took part in an interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// It could be told what to draw.
+    Steered,
+    /// Left alone by lot: what it drew is what the others would have.
+    Control,
+    /// Its owner did not take part, at least for some of it.
+    OptedOut,
+    /// Its meter has a gap: nothing is known.
+    Void,
+}
+
+/// One home in one interval.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// The home.
+    pub home: Arc<str>,
+    /// How it took part.
+    pub part: Part,
+    /// What its meter saw, whole Wh.
+    pub metered_wh: Option<i64>,
+    /// What it would have drawn, whole Wh; of those steered.
+    pub baseline_wh: Option<i64>,
+    /// Baseline less metered, whole Wh: positive where less was drawn. Those of all homes add up to what
+    /// was delivered, rounded.
+    pub delivered_wh: Option<i64>,
+    /// Its share of the payment.
+    pub paid: Sats,
+}
+
+/// An interval that is over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Closed {
+    /// When it began.
+    pub start: UnixTime,
+    /// How long it was.
+    pub length: Duration,
+    /// What was wanted of all homes together, where that was known throughout.
+    pub wanted: Option<NetWattHours>,
+    /// What they drew: as metered, and as expected of those that are silent.
+    pub drawn: NetWattHours,
+    /// What those steered gave up, with the interval that holds the truth.
+    pub delivered: Result<Delivered, Void>,
+    /// One for each home that is known; those of whom nothing was asked are left out when nothing was
+    /// asked at all.
+    pub records: Vec<Record>,
+}
+
+impl Closed {
+    /// Shares a payment in proportion to what each home gave in the direction of the whole; gives back
+    /// what nobody earned. The shares and what is left are the payment, to the sat.
+    pub fn pay(&mut self, total: Sats) -> Sats {
+        let delivered = |record: &Record| record.delivered_wh.unwrap_or(0);
+        let sum: i64 = self.records.iter().map(delivered).sum();
+        let weight = |record: &Record| {
+            let gave = if sum < 0 { -delivered(record) } else { delivered(record) };
+            u64::try_from(gave).unwrap_or(0)
+        };
+        let weights: Vec<u64> = self.records.iter().map(weight).collect();
+        let Some(parts) = split::by_weight(total.0, &weights) else { return total };
+        for (record, part) in self.records.iter_mut().zip(parts) {
+            record.paid = Sats(part);
+        }
+        Sats(0)
+    }
+}
+
+/// Closes the books of all homes; `asked` whether anything was wanted in this interval.
+pub(super) fn close(
+    homes: &mut [Home],
+    setup: &Setup,
+    now: Moment,
+    asked: bool,
+) -> (Result<Delivered, Void>, Vec<Record>) {
+    for home in homes.iter_mut() {
+        match now.since(home.heard) <= setup.stale {
+            true => home.tally.meter(home.report.power.get(), now),
+            false => home.tally.gap(now),
+        }
+    }
+    let closed = if asked { books(homes, setup) } else { (Err(Void::NoSuchTime), Vec::new()) };
+    for home in homes {
+        home.tally.begin(setup.interval, home.report.opted_out);
+    }
+    closed
+}
+
+fn books(homes: &[Home], setup: &Setup) -> (Result<Delivered, Void>, Vec<Record>) {
+    let usual = |home: &Home| {
+        home.tally.usual(setup.interval).and_then(|usual| NetWattHours::new(usual).ok())
+    };
+    let metered = |home: &Home| home.tally.metered().and_then(|wh| NetWattHours::new(wh).ok());
+    let parts: Vec<Part> = homes.iter().map(|home| part(&home.tally)).collect();
+    let of = |wanted: Part| {
+        homes.iter().zip(&parts).filter(move |(_, part)| **part == wanted).map(|(home, _)| home)
+    };
+    let drew = of(Part::Control).filter_map(|home| Some((metered(home)?, usual(home))));
+    let group = Group::new(&drew.collect::<Vec<_>>());
+    let gave: Vec<f64> = match &group {
+        Ok(group) => of(Part::Steered)
+            .map(|home| group.baseline(usual(home)).get() - home.tally.energy)
+            .collect(),
+        Err(_) => Vec::new(),
+    };
+    let mut gave = split::whole(&gave).into_iter();
+    let records = homes
+        .iter()
+        .zip(&parts)
+        .map(|(home, part)| {
+            let metered_wh = home.tally.metered().map(|wh| wh.round() as i64);
+            let delivered_wh = if *part == Part::Steered { gave.next() } else { None };
+            Record {
+                home: home.id.clone(),
+                part: *part,
+                metered_wh,
+                baseline_wh: delivered_wh.zip(metered_wh).map(|(gave, drew)| gave + drew),
+                delivered_wh,
+                paid: Sats(0),
+            }
+        })
+        .collect();
+    let delivered = group.and_then(|group| {
+        let usual: Vec<Option<NetWattHours>> = of(Part::Steered).map(usual).collect();
+        let drawn = of(Part::Steered).filter_map(metered).sum();
+        group.delivered(&usual, drawn, setup.meter, setup.confidence)
+    });
+    (delivered, records)
+}
+
+fn part(tally: &Tally) -> Part {
+    if tally.gap {
+        Part::Void
+    } else if tally.opted_out {
+        Part::OptedOut
+    } else if tally.control {
+        Part::Control
+    } else if tally.called {
+        Part::Steered
+    } else {
+        Part::Void
+    }
+}
