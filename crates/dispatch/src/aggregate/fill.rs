@@ -14,7 +14,7 @@ pub(super) struct Offer {
 impl Offer {
     /// What it gives at this level, W.
     pub fn at(&self, level: f64, even: f64) -> f64 {
-        (self.range / even * (level - self.given)).clamp(0.0, self.most)
+        (self.range / even * (level - self.given)).min(self.most).max(0.0)
     }
 
     /// The level from which it gives all that it is asked for.

@@ -134,8 +134,8 @@ impl Dwelling {
         }
         self.others = (self.usual * evening + wandered).max(30.0) + self.kettle;
         if self.warms == Warms::Tank {
-            self.on = (self.on && self.degrees < self.wanted + 3.0)
-                || self.degrees < self.wanted - 3.0;
+            self.on =
+                (self.on && self.degrees < self.wanted + 3.0) || self.degrees < self.wanted - 3.0;
         }
         self.told = self.told.filter(|(_, until)| self.clock < *until);
         let wish = match self.told.filter(|_| self.obeys) {
