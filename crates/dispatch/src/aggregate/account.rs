@@ -4,7 +4,7 @@
 use super::{Setup, home::Home, split};
 use crate::baseline::{Delivered, Void, control::Group};
 use std::{sync::Arc, time::Duration};
-use units::{Moment, NetWattHours, Sats, UnixTime};
+use units::{Moment, NetWattHours, Sats, UnixTime, WattHours};
 
 /// What a home's meter and its part in the calls came to in the interval that runs.
 #[derive(Debug)]
@@ -122,6 +122,9 @@ pub struct Closed {
     pub wanted: Option<NetWattHours>,
     /// What they drew: as metered, and as expected of those that are silent.
     pub drawn: NetWattHours,
+    /// What was asked for: what homes said they would draw left alone, less what was wanted; positive
+    /// where less was wanted.
+    pub asked: NetWattHours,
     /// What those steered gave up, with the interval that holds the truth.
     pub delivered: Result<Delivered, Void>,
     /// One for each home that is known; those of whom nothing was asked are left out when nothing was
@@ -130,13 +133,19 @@ pub struct Closed {
 }
 
 impl Closed {
-    /// Shares a payment in proportion to what each home gave in the direction of the whole; gives back
-    /// what nobody earned. The shares and what is left are the payment, to the sat.
+    /// What a contract pays for: what was delivered in the direction that was asked for, never less than
+    /// nothing.
+    pub fn payable(&self) -> WattHours {
+        let Ok(delivered) = &self.delivered else { return WattHours::ZERO };
+        (delivered.energy * self.direction() as f64).above_zero()
+    }
+
+    /// Shares a payment in proportion to what each home gave in the direction that was asked for; gives
+    /// back what nobody earned. The shares and what is left are the payment, to the sat.
     pub fn pay(&mut self, total: Sats) -> Sats {
-        let delivered = |record: &Record| record.delivered_wh.unwrap_or(0);
-        let sum: i64 = self.records.iter().map(delivered).sum();
+        let direction = self.direction();
         let weight = |record: &Record| {
-            let gave = if sum < 0 { -delivered(record) } else { delivered(record) };
+            let gave = record.delivered_wh.unwrap_or(0).saturating_mul(direction);
             u64::try_from(gave).unwrap_or(0)
         };
         let weights: Vec<u64> = self.records.iter().map(weight).collect();
@@ -145,6 +154,10 @@ impl Closed {
             record.paid = Sats(part);
         }
         Sats(0)
+    }
+
+    fn direction(&self) -> i64 {
+        if self.asked < NetWattHours::ZERO { -1 } else { 1 }
     }
 }
 

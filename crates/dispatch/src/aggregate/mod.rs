@@ -151,6 +151,7 @@ struct Books {
     asked: bool,
     drawn: f64,
     wanted: Option<f64>,
+    less: f64,
 }
 
 impl Aggregate {
@@ -172,6 +173,14 @@ impl Aggregate {
     /// How many homes are known.
     pub fn homes(&self) -> usize {
         self.homes.len()
+    }
+
+    /// What all homes draw now: as metered, and as expected of those that are silent.
+    pub fn drawn(&self, now: Moment) -> NetWatts {
+        let control = self.lot.and_then(|(_, limit)| limit);
+        let homes = self.homes.iter();
+        let drawn = homes.map(|home| home.drawn(home.role(now, &self.setup, control), now)).sum();
+        NetWatts::new(drawn).unwrap_or_default()
     }
 
     /// Takes a home's report, received now. A home not known before is taken in, owing as much as the
@@ -210,7 +219,7 @@ impl Aggregate {
             self.homes.iter().map(|home| home.role(now, &self.setup, control)).collect();
         let wanted = wanted.map(NetWatts::get);
         let mut telemetry = telemetry::look(&self.homes, &roles, now);
-        self.account(&roles, wanted, telemetry.drawn, time);
+        self.account(&roles, wanted, &telemetry, time);
         let orders = match wanted {
             Some(wanted) => self.share(now, &roles, wanted, time, &mut telemetry),
             None => {
@@ -235,6 +244,7 @@ impl Aggregate {
                 length: self.setup.interval,
                 wanted: books.wanted.map(energy),
                 drawn: energy(books.drawn),
+                asked: energy(books.less),
                 delivered,
                 records,
             });
@@ -271,9 +281,10 @@ impl Aggregate {
         }
     }
 
-    fn account(&mut self, roles: &[Role], wanted: Option<f64>, drawn: NetWatts, time: Duration) {
+    fn account(&mut self, roles: &[Role], wanted: Option<f64>, all: &Telemetry, time: Duration) {
         let energy = |watts: f64| watts * hours(time);
-        self.books.drawn += energy(drawn.get());
+        self.books.drawn += energy(all.drawn.get());
+        self.books.less += wanted.map_or(0.0, |wanted| energy(all.own.get() - wanted));
         self.books.asked |= wanted.is_some();
         self.books.wanted = self.books.wanted.zip(wanted).map(|(sum, watts)| sum + energy(watts));
         for (home, role) in self.homes.iter_mut().zip(roles) {

@@ -134,7 +134,7 @@ impl Day {
             assert_eq!(record.delivered_wh.is_some(), record.part == Part::Steered);
         }
         // 25 sats for each kilowatt-hour.
-        let payment = Sats((delivered.payable().kilowatt_hours() * 25.0) as u64);
+        let payment = Sats((closed.payable().kilowatt_hours() * 25.0) as u64);
         let left = closed.pay(payment);
         let shares: u64 = closed.records.iter().map(|record| record.paid.0).sum();
         assert_eq!(shares + left.0, payment.0, "to the sat");

@@ -78,6 +78,9 @@ fn entities(energy: &Energy) -> Vec<Entity> {
         ),
         of_site("mining", "Mining", Kind::Switch),
     ];
+    if energy.aggregator.is_some() {
+        all.push(of_site("aggregator", "Follow the aggregator", Kind::Switch));
+    }
     all.extend(energy.zones.iter().map(|zone| {
         let (min, max) = match zone.kind {
             crate::config::ZoneKind::Tank => (35.0, 65.0),
@@ -115,7 +118,10 @@ async fn show(
         every.tick().await;
         let tree = bridge.energy.read().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(tree) = tree else { continue };
-        let power = hold(&owner).power;
+        let (power, opted_out) = {
+            let owner = hold(&owner);
+            (owner.power, owner.opted_out)
+        };
         let verified = {
             let fleet = bridge.fleet.read().unwrap_or_else(PoisonError::into_inner);
             fleet.as_ref().map(|fleet| {
@@ -131,6 +137,9 @@ async fn show(
         number("hashrate", verified);
         number("power", power.map(Watts::get).or(tree.target_w));
         now.insert("mining".into(), State::Switch(Some(power != Some(Watts::ZERO))));
+        if energy.aggregator.is_some() {
+            now.insert("aggregator".into(), State::Switch(Some(!opted_out)));
+        }
         for zone in &tree.heat {
             let own = |one: &&Zone| *one.body.name == *zone.name;
             let Some(body) = energy.zones.iter().find(own) else { continue };
@@ -160,6 +169,7 @@ async fn listen(mut wanted: mpsc::Receiver<Command>, owner: Shared<Owner>, energ
             ("mining", Want::Switch(on), _) => {
                 owner.power = (!on).then_some(Watts::ZERO);
             }
+            ("aggregator", Want::Switch(on), _) => owner.opted_out = !on,
             (_, Want::Target(target), Some(zone)) => {
                 owner.set_points.insert(zone.body.name.clone(), target);
             }
