@@ -18,6 +18,7 @@ pub(super) struct Tally {
     /// It could have been told something, or would have been but for the lot.
     pub called: bool,
     pub control: bool,
+    pub resting: bool,
     /// It was told something.
     pub told: bool,
     /// Intervals in a row without being told anything.
@@ -39,6 +40,7 @@ impl Tally {
             opted_out: false,
             called: false,
             control: false,
+            resting: false,
             told: false,
             idle: 0,
             usual: None,
@@ -75,7 +77,8 @@ impl Tally {
             self.usual = Some((mean, seen.saturating_add(1)));
         }
         self.energy = 0.0;
-        (self.gap, self.called, self.control, self.told) = (false, false, false, false);
+        (self.gap, self.called, self.told) = (false, false, false);
+        (self.control, self.resting) = (false, false);
         self.opted_out = opted_out;
     }
 }
@@ -87,6 +90,8 @@ pub enum Part {
     Steered,
     /// Left alone by lot: what it drew is what the others would have.
     Control,
+    /// Left alone so that it can be compared with in the next period.
+    Resting,
     /// Its owner did not take part, at least for some of it.
     OptedOut,
     /// Its meter has a gap: nothing is known.
@@ -230,6 +235,8 @@ fn part(tally: &Tally) -> Part {
         Part::OptedOut
     } else if tally.control {
         Part::Control
+    } else if tally.resting {
+        Part::Resting
     } else if tally.called {
         Part::Steered
     } else {

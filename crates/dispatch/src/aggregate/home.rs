@@ -1,7 +1,7 @@
 //! One home as the aggregate knows it: what it reported, what it was told, whether it does so, what it
 //! gave so far and what its meter showed. It decides nothing.
 
-use super::{Setup, account::Tally, share::Share};
+use super::{Setup, account::Tally, lot::Lots, share::Share};
 use std::{sync::Arc, time::Duration};
 use units::{Moment, NetWatts, Watts};
 
@@ -73,6 +73,8 @@ pub(super) enum Role {
     OptedOut,
     /// Left alone for comparison.
     Control,
+    /// Left alone so that it can be compared with in the next period.
+    Resting,
     /// Not heard of lately.
     Silent,
 }
@@ -91,8 +93,8 @@ const STRIKES: u8 = 3;
 #[derive(Debug)]
 pub(super) struct Home {
     pub id: Arc<str>,
-    /// Drawn in the lot of this period.
-    pub drawn: u64,
+    /// Drawn in the lots of this period and the next.
+    pub drawn: [u64; 2],
     pub report: Report,
     pub heard: Moment,
     pub order: Option<InForce>,
@@ -106,7 +108,13 @@ pub(super) struct Home {
 }
 
 impl Home {
-    pub fn new(id: Arc<str>, drawn: u64, report: Report, given: [f64; 2], now: Moment) -> Self {
+    pub fn new(
+        id: Arc<str>,
+        drawn: [u64; 2],
+        report: Report,
+        given: [f64; 2],
+        now: Moment,
+    ) -> Self {
         Self {
             id,
             drawn,
@@ -168,13 +176,15 @@ impl Home {
         (range * setup.tolerance.get()).max(setup.least_tolerance.get())
     }
 
-    pub fn role(&self, now: Moment, setup: &Setup, control: Option<u64>) -> Role {
+    pub fn role(&self, now: Moment, setup: &Setup, lots: Lots) -> Role {
         if now.since(self.heard) > setup.stale {
             Role::Silent
         } else if self.report.opted_out {
             Role::OptedOut
-        } else if control.is_some_and(|limit| self.drawn <= limit) {
+        } else if lots.now.is_some_and(|limit| self.drawn[0] <= limit) {
             Role::Control
+        } else if lots.next.is_some_and(|limit| self.drawn[1] <= limit) {
+            Role::Resting
         } else if self.astray {
             Role::Astray
         } else {

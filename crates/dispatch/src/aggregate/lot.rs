@@ -19,6 +19,17 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// Up to which draw homes are left alone; `None` while none is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Lots {
+    /// Start of the period that runs.
+    pub period: Option<UnixTime>,
+    /// Those compared with now.
+    pub now: Option<u64>,
+    /// Those of the next period, who rest already: what they were told before must wear off.
+    pub next: Option<u64>,
+}
+
 /// The highest draw that is left alone, so that this part of those who drew, rounded up, and at least
 /// `least` of them are; but never more than half. `None` when nobody is.
 pub(super) fn limit(draws: &mut [u64], part: Ratio, least: usize) -> Option<u64> {

@@ -33,6 +33,7 @@ pub use telemetry::{Counts, HORIZONS, Room, Telemetry};
 
 use crate::baseline::{METER_CLASS_1, MeterError};
 use home::{Home, Role, Way};
+use lot::Lots;
 use share::Share;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use units::{Moment, NetWattHours, NetWatts, Ratio, UnixTime, Watts};
@@ -62,8 +63,11 @@ pub struct Setup {
     pub control: Ratio,
     /// But at least so many, where that is no more than half.
     pub least_control: usize,
-    /// Another lot is drawn after this time.
+    /// Another lot is drawn after this time; a multiple of the interval.
     pub lot: Duration,
+    /// Those drawn are left alone for so long before their lot begins: a room that gave up heat makes up
+    /// for it when it is let go, and would show too high a baseline.
+    pub rest: Duration,
     /// The lot's secret.
     pub seed: u64,
     /// Homes are forgotten after so long in silence.
@@ -92,7 +96,8 @@ impl Default for Setup {
             interval: minutes(5),
             control: part(0.05),
             least_control: 30,
-            lot: minutes(24 * 60),
+            lot: minutes(7 * 24 * 60),
+            rest: minutes(12 * 60),
             seed: 0,
             forget: minutes(7 * 24 * 60),
             most: 1_000_000,
@@ -134,8 +139,7 @@ pub struct Aggregate {
     places: HashMap<Arc<str>, usize>,
     stepped: Option<Moment>,
     sequence: u64,
-    /// The period of the lot, and the highest draw that is left alone.
-    lot: Option<(UnixTime, Option<u64>)>,
+    lots: Lots,
     /// Last level of what homes gave, downwards and upwards, hours.
     levels: [f64; 2],
     /// What homes draw beyond what they are told, all together, smoothed, W.
@@ -163,7 +167,7 @@ impl Aggregate {
             places: HashMap::new(),
             stepped: None,
             sequence: 0,
-            lot: None,
+            lots: Lots::default(),
             levels: [0.0; 2],
             bias: 0.0,
             books: Books::default(),
@@ -177,9 +181,8 @@ impl Aggregate {
 
     /// What all homes draw now: as metered, and as expected of those that are silent.
     pub fn drawn(&self, now: Moment) -> NetWatts {
-        let control = self.lot.and_then(|(_, limit)| limit);
         let homes = self.homes.iter();
-        let drawn = homes.map(|home| home.drawn(home.role(now, &self.setup, control), now)).sum();
+        let drawn = homes.map(|home| home.drawn(home.role(now, &self.setup, self.lots), now)).sum();
         NetWatts::new(drawn).unwrap_or_default()
     }
 
@@ -198,8 +201,7 @@ impl Aggregate {
             return Err(BadReport::Full);
         }
         let id: Arc<str> = id.into();
-        let period = self.lot.map_or(UnixTime(0), |(period, _)| period);
-        let drawn = lot::draw(self.setup.seed, period, &id);
+        let drawn = self.draws(self.lots.period.unwrap_or_default(), &id);
         let given = self.levels.map(|level| (level - hours(self.setup.even) / 2.0).max(0.0));
         self.places.insert(id.clone(), self.homes.len());
         self.homes.push(Home::new(id, drawn, report, given, now));
@@ -214,9 +216,8 @@ impl Aggregate {
         // A thousand steps a second would fit between two starts of this program.
         self.sequence = (self.sequence + 1).max(utc.0.saturating_mul(1000));
         let closed = self.turn(now, utc);
-        let control = self.lot.and_then(|(_, limit)| limit);
         let roles: Vec<Role> =
-            self.homes.iter().map(|home| home.role(now, &self.setup, control)).collect();
+            self.homes.iter().map(|home| home.role(now, &self.setup, self.lots)).collect();
         let wanted = wanted.map(NetWatts::get);
         let mut telemetry = telemetry::look(&self.homes, &roles, now);
         self.account(&roles, wanted, &telemetry, time);
@@ -253,22 +254,39 @@ impl Aggregate {
             self.books = Books { start: Some(start), whole, wanted, ..Books::default() };
             self.forget(now);
         }
-        let period = utc.floor_to(self.setup.lot);
-        if self.lot.is_none_or(|(last, _)| last != period) {
-            for home in &mut self.homes {
-                home.drawn = lot::draw(self.setup.seed, period, &home.id);
-            }
-            self.lot = Some((period, None));
-        }
-        if let Some((_, limit)) = &mut self.lot
-            && (limit.is_none() || closed.is_some())
-        {
-            let mut draws: Vec<u64> = self.homes.iter().map(|home| home.drawn).collect();
-            let least = self.setup.least_control;
-            // Within a period it only grows, as homes come: nobody leaves the group half-way.
-            *limit = (*limit).max(lot::limit(&mut draws, self.setup.control, least));
-        }
+        self.draw(utc, closed.is_some());
         closed
+    }
+
+    fn draws(&self, period: UnixTime, id: &str) -> [u64; 2] {
+        [period, period.after(self.setup.lot)].map(|one| lot::draw(self.setup.seed, one, id))
+    }
+
+    fn draw(&mut self, utc: UnixTime, interval_ended: bool) {
+        let period = utc.floor_to(self.setup.lot);
+        let turned = self.lots.period != Some(period);
+        if turned {
+            let follows = self.lots.period.is_some_and(|last| last.after(self.setup.lot) == period);
+            let now = self.lots.next.filter(|_| follows);
+            self.lots = Lots { period: Some(period), now, next: None };
+            for at in 0..self.homes.len() {
+                let drawn = self.homes.get(at).map(|home| self.draws(period, &home.id));
+                if let Some((home, drawn)) = self.homes.get_mut(at).zip(drawn) {
+                    home.drawn = drawn;
+                }
+            }
+        }
+        if turned || interval_ended || self.lots.now.is_none() {
+            let (part, least) = (self.setup.control, self.setup.least_control);
+            let limit = |homes: &[Home], which: fn(&Home) -> u64| {
+                lot::limit(&mut homes.iter().map(which).collect::<Vec<_>>(), part, least)
+            };
+            // Within a period they only grow, as homes come: nobody leaves a group half-way.
+            self.lots.now = self.lots.now.max(limit(&self.homes, |home| home.drawn[0]));
+            if utc.after(self.setup.rest) >= period.after(self.setup.lot) {
+                self.lots.next = self.lots.next.max(limit(&self.homes, |home| home.drawn[1]));
+            }
+        }
     }
 
     fn forget(&mut self, now: Moment) {
@@ -291,6 +309,7 @@ impl Aggregate {
             let in_hand = matches!(role, Role::Ready | Role::Astray);
             home.tally.called |= wanted.is_some() && in_hand;
             home.tally.control |= *role == Role::Control;
+            home.tally.resting |= *role == Role::Resting;
             home.tally.told |= home.order.is_some();
         }
     }
@@ -407,7 +426,7 @@ impl Aggregate {
     /// An order is renewed when less than this is left of it: from half to three quarters of its time,
     /// so that not all homes are told at once.
     fn renew(&self, home: &Home) -> Duration {
-        self.setup.valid.mul_f64(0.25 + 0.25 * (home.drawn as f64 / u64::MAX as f64))
+        self.setup.valid.mul_f64(0.25 + 0.25 * (home.drawn[0] as f64 / u64::MAX as f64))
     }
 
     fn tell(&mut self, at: usize, way: Way, power: f64, now: Moment) -> Option<Order> {

@@ -26,6 +26,8 @@ pub struct Counts {
     pub opted_out: usize,
     /// Left alone for comparison.
     pub control: usize,
+    /// Left alone so that they can be compared with in the next period.
+    pub resting: usize,
     /// Not heard of lately.
     pub silent: usize,
 }
@@ -71,6 +73,7 @@ pub(super) fn look(homes: &[Home], roles: &[Role], now: Moment) -> Telemetry {
             Role::Astray => &mut counts.astray,
             Role::OptedOut => &mut counts.opted_out,
             Role::Control => &mut counts.control,
+            Role::Resting => &mut counts.resting,
             Role::Silent => &mut counts.silent,
         } += 1;
         if *role == Role::Ready {

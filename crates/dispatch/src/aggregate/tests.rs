@@ -129,7 +129,7 @@ fn who_opts_out_is_given_back_at_the_next_step_and_the_others_take_over() {
 #[test]
 fn one_that_does_not_do_as_told_counts_as_what_it_draws_until_it_does() {
     let mut run = Run::new(setup(), vec![at_will(1000.0, 1000.0, 1000.0); 5]);
-    for _ in 0..20 {
+    for _ in 0..40 {
         let step = run.step(Some(2500.0));
         run.obey(&step, |at| at != 0);
     }
@@ -243,4 +243,28 @@ fn a_report_that_contradicts_itself_and_one_home_too_many_are_refused() {
     aggregate.step(now, UnixTime(0), None);
     aggregate.step(later, UnixTime(700_000), None);
     assert_eq!((aggregate.homes(), aggregate.hear(later, "b", good)), (0, Ok(())));
+}
+
+#[test]
+fn those_drawn_next_rest_before_they_are_compared_with() {
+    let day = Duration::from_secs(86_400);
+    let setup = Setup { lot: day, rest: day / 2, ..setup() };
+    let setup = Setup { control: Ratio::new(0.1).unwrap(), least_control: 1, ..setup };
+    let mut aggregate = Aggregate::new(setup);
+    let mut counts = Vec::new();
+    for hour in 0..50 {
+        let now = Moment::from_secs(3600 * hour);
+        for at in 0..100 {
+            let report = at_will(1000.0, 1000.0, 1000.0);
+            aggregate.hear(now, &format!("home-{at}"), report).unwrap();
+        }
+        let midnight = 20_000 * 86_400;
+        let homes = aggregate.step(now, UnixTime(midnight + 3600 * hour), None).telemetry.homes;
+        counts.push((homes.control, homes.resting));
+    }
+    assert_eq!((counts[0], counts[11]), ((10, 0), (10, 0)));
+    // One drawn in both lots is compared with, and does not rest.
+    assert!(counts[12].0 == 10 && (6..=10).contains(&counts[12].1), "{:?}", counts[12]);
+    assert_eq!((counts[23], counts[24], counts[35].1), (counts[12], (10, 0), 0));
+    assert!(counts[36].1 >= 6);
 }

@@ -98,6 +98,7 @@ impl Books {
                 part: match record.part {
                     Part::Steered => "steered",
                     Part::Control => "control",
+                    Part::Resting => "resting",
                     Part::OptedOut => "opted_out",
                     Part::Void => "void",
                 },

@@ -173,6 +173,7 @@ fn line(telemetry: &Telemetry, hub: &Hub) -> serde_json::Value {
             "astray": homes.astray,
             "opted_out": homes.opted_out,
             "control": homes.control,
+            "resting": homes.resting,
             "silent": homes.silent,
         },
         "links": links,

@@ -93,6 +93,7 @@ struct HomesText {
     control: Option<f64>,
     least_control: Option<usize>,
     lot_hours: Option<f64>,
+    rest_hours: Option<f64>,
     meter_error: Option<f64>,
     confidence: Option<f64>,
 }
@@ -181,6 +182,7 @@ impl HomesText {
             ("arrears_min", self.arrears_min, 60.0, &mut setup.arrears),
             ("interval_min", self.interval_min, 60.0, &mut setup.interval),
             ("lot_hours", self.lot_hours, 3600.0, &mut setup.lot),
+            ("rest_hours", self.rest_hours, 3600.0, &mut setup.rest),
         ] {
             if let Some(told) = told {
                 *field = seconds(name, told * unit, 1.0, 31.0 * DAY)?;
