@@ -23,11 +23,15 @@ pub struct Linked {
     /// When it opted out, and whether an order came after the step that followed.
     out_since: Option<u32>,
     pub told_while_out: u32,
-    /// Wh given up by its own report, and the sum of what it could give, W, over `seen` steps.
+    /// What it gave by its own report: Wh; hours, each step's watts as a part of what it could give then;
+    /// and the sum of what it could give, W, over `seen` steps.
     pub gave: f64,
-    pub range: f64,
-    pub seen: f64,
+    pub hours: f64,
+    range: f64,
+    seen: f64,
     pub was_out: bool,
+    /// Seconds that it was left alone by lot.
+    pub alone_for: f64,
 }
 
 pub struct Town {
@@ -72,9 +76,11 @@ impl Town {
                     out_since: None,
                     told_while_out: 0,
                     gave: 0.0,
+                    hours: 0.0,
                     range: 0.0,
                     seen: 0.0,
                     was_out: false,
+                    alone_for: 0.0,
                 }
             })
             .collect();
@@ -165,13 +171,18 @@ impl Linked {
     /// Counts what it gives now, W, of what it could.
     pub fn count(&mut self, dt: f64) {
         let says = self.home.says();
-        self.gave += (says.own - says.power).clamp(0.0, says.own - says.lowest.0) * dt / 3600.0;
-        self.range += says.own - says.lowest.0;
+        let range = says.own - says.lowest.0;
+        let gives = (says.own - says.power).clamp(0.0, range);
+        if range > 1.0 {
+            self.hours += gives / range * dt / 3600.0;
+        }
+        self.gave += gives * dt / 3600.0;
+        self.range += range;
         self.seen += 1.0;
     }
 
-    /// Hours at all that it could give, on average: Wh for each flexible W.
-    pub fn hours(&self) -> f64 {
+    /// Wh for each watt that it could give on average.
+    pub fn by_mean(&self) -> f64 {
         self.gave / (self.range / self.seen).max(1.0)
     }
 }
