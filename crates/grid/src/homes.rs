@@ -329,12 +329,15 @@ impl Reporter {
                 sent.await.map_err(|error| LinkError(format!("{}: {error}", self.name)))?;
             }
             let out = now.is_some_and(|now| now.opted_out);
+            let gone = async {
+                let turned = |next: &Option<Report>| next.is_some_and(|next| next.opted_out) != out;
+                report.wait_for(turned).await.is_err()
+            };
             tokio::select! {
                 _ = tick.tick() => {}
-                turned = report.wait_for(|next| next.is_some_and(|next| next.opted_out) != out) => {
-                    if turned.is_err() {
-                        std::future::pending::<()>().await;
-                    }
+                gone = gone => if gone {
+                    // Nobody will say anything new: the aggregator is to see a silent home.
+                    std::future::pending::<()>().await;
                 }
             }
         }
