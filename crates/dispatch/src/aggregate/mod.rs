@@ -235,6 +235,7 @@ impl Aggregate {
     fn turn(&mut self, now: Moment, utc: UnixTime) -> Option<Closed> {
         let start = utc.floor_to(self.setup.interval);
         let mut closed = None;
+        let ended = self.books.start.is_some_and(|begun| begun != start);
         if self.books.start != Some(start) {
             let books = std::mem::take(&mut self.books);
             let (delivered, records) =
@@ -254,7 +255,7 @@ impl Aggregate {
             self.books = Books { start: Some(start), whole, wanted, ..Books::default() };
             self.forget(now);
         }
-        self.draw(utc, closed.is_some());
+        self.draw(utc, ended);
         closed
     }
 
@@ -264,8 +265,7 @@ impl Aggregate {
 
     fn draw(&mut self, utc: UnixTime, interval_ended: bool) {
         let period = utc.floor_to(self.setup.lot);
-        let turned = self.lots.period != Some(period);
-        if turned {
+        if self.lots.period != Some(period) {
             let follows = self.lots.period.is_some_and(|last| last.after(self.setup.lot) == period);
             let now = self.lots.next.filter(|_| follows);
             self.lots = Lots { period: Some(period), now, next: None };
@@ -276,7 +276,8 @@ impl Aggregate {
                 }
             }
         }
-        if turned || interval_ended || self.lots.now.is_none() {
+        // Not before the first interval's end: the homes are not known before.
+        if interval_ended {
             let (part, least) = (self.setup.control, self.setup.least_control);
             let limit = |homes: &[Home], which: fn(&Home) -> u64| {
                 lot::limit(&mut homes.iter().map(which).collect::<Vec<_>>(), part, least)

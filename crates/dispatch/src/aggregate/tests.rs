@@ -209,7 +209,7 @@ fn an_interval_is_accounted_for_by_the_control_group_and_adds_up() {
     let setup = Setup { control: Ratio::new(0.2).unwrap(), least_control: 2, ..Setup::default() };
     let mut run = Run::new(setup, (0..50).map(|_| at_will(1000.0, 1000.0, 1000.0)).collect());
     let mut closed = None;
-    for _ in 0..200 {
+    for _ in 0..300 {
         let step = run.step(Some(30_000.0));
         run.obey(&step, |_| true);
         closed = step.closed.or(closed);
@@ -262,7 +262,7 @@ fn those_drawn_next_rest_before_they_are_compared_with() {
         let homes = aggregate.step(now, UnixTime(midnight + 3600 * hour), None).telemetry.homes;
         counts.push((homes.control, homes.resting));
     }
-    assert_eq!((counts[0], counts[11]), ((10, 0), (10, 0)));
+    assert_eq!((counts[0], counts[1], counts[11]), ((0, 0), (10, 0), (10, 0)));
     // One drawn in both lots is compared with, and does not rest.
     assert!(counts[12].0 == 10 && (6..=10).contains(&counts[12].1), "{:?}", counts[12]);
     assert_eq!((counts[23], counts[24], counts[35].1), (counts[12], (10, 0), 0));
