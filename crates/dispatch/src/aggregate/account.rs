@@ -19,16 +19,16 @@ pub(super) struct Tally {
     pub called: bool,
     pub control: bool,
     pub resting: bool,
-    /// It was told something.
-    pub told: bool,
-    /// Intervals in a row without being told anything.
-    idle: u32,
-    /// Mean power when left alone, W, and of how many intervals.
-    usual: Option<(f64, u32)>,
+    /// Mean power so far, W, and of how many intervals.
+    seen: Option<(f64, u32)>,
+    /// The same, from before this lot told anybody anything: W. What the lot cannot have changed.
+    usual: Option<f64>,
+    /// The same for the next lot.
+    next: Option<f64>,
 }
 
-/// A home's mean when left alone forgets over so many hours.
-const USUAL: f64 = 24.0;
+/// A home's mean forgets over so many hours.
+const SEEN: f64 = 24.0;
 
 impl Tally {
     /// Of a home that came while an interval ran.
@@ -41,9 +41,9 @@ impl Tally {
             called: false,
             control: false,
             resting: false,
-            told: false,
-            idle: 0,
+            seen: None,
             usual: None,
+            next: None,
         }
     }
 
@@ -61,23 +61,34 @@ impl Tally {
         (!self.gap).then_some(self.energy)
     }
 
-    /// What this home draws in an interval when left alone, Wh, as far as it was seen.
+    /// What this home drew in an interval before its lot, Wh, as far as it was seen.
     fn usual(&self, length: Duration) -> Option<f64> {
-        self.usual.map(|(watts, _)| watts * length.as_secs_f64() / 3600.0)
+        self.usual.map(|watts| watts * length.as_secs_f64() / 3600.0)
     }
 
-    fn begin(&mut self, length: Duration, opted_out: bool) {
-        self.idle = if self.told { 0 } else { self.idle.saturating_add(1) };
-        // The first one after a call makes up for it.
-        if let Some(energy) = self.metered().filter(|_| self.idle >= 2) {
+    /// Those of the next lot begin to rest: what was seen until now is what they will be compared by.
+    pub fn keep(&mut self) {
+        self.next = self.seen.map(|(watts, _)| watts);
+    }
+
+    /// Another lot begins.
+    pub fn turn(&mut self) {
+        self.usual = self.next.take();
+    }
+
+    /// `untold` while nobody was told anything in this lot: then all that was seen counts as before.
+    fn begin(&mut self, length: Duration, opted_out: bool, untold: bool) {
+        if let Some(energy) = self.metered() {
             let hours = length.as_secs_f64() / 3600.0;
-            let (mean, seen) = self.usual.unwrap_or((0.0, 0));
-            let weight = (1.0 - (-hours / USUAL).exp()).max(1.0 / (f64::from(seen) + 1.0));
-            let mean = mean + weight * (energy / hours - mean);
-            self.usual = Some((mean, seen.saturating_add(1)));
+            let (mean, seen) = self.seen.unwrap_or((0.0, 0));
+            let weight = (1.0 - (-hours / SEEN).exp()).max(1.0 / (f64::from(seen) + 1.0));
+            self.seen = Some((mean + weight * (energy / hours - mean), seen.saturating_add(1)));
+        }
+        if untold {
+            self.usual = self.seen.map(|(watts, _)| watts);
         }
         self.energy = 0.0;
-        (self.gap, self.called, self.told) = (false, false, false);
+        (self.gap, self.called) = (false, false);
         (self.control, self.resting) = (false, false);
         self.opted_out = opted_out;
     }
@@ -166,12 +177,14 @@ impl Closed {
     }
 }
 
-/// Closes the books of all homes; `asked` whether anything was wanted in this interval.
+/// Closes the books of all homes; `asked` whether anything was wanted in this interval, `untold`
+/// whether nothing was since its lot was drawn.
 pub(super) fn close(
     homes: &mut [Home],
     setup: &Setup,
     now: Moment,
     asked: bool,
+    untold: bool,
 ) -> (Result<Delivered, Void>, Vec<Record>) {
     for home in homes.iter_mut() {
         match now.since(home.heard) <= setup.stale {
@@ -181,7 +194,7 @@ pub(super) fn close(
     }
     let closed = if asked { books(homes, setup) } else { (Err(Void::NoSuchTime), Vec::new()) };
     for home in homes {
-        home.tally.begin(setup.interval, home.report.opted_out);
+        home.tally.begin(setup.interval, home.report.opted_out, untold);
     }
     closed
 }

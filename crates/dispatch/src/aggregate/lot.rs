@@ -28,6 +28,8 @@ pub(super) struct Lots {
     pub now: Option<u64>,
     /// Those of the next period, who rest already: what they were told before must wear off.
     pub next: Option<u64>,
+    /// Somebody was told something since the lot of now was drawn.
+    pub told: bool,
 }
 
 /// The highest draw that is left alone, so that this part of those who drew, rounded up, and at least

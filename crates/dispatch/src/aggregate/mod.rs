@@ -238,8 +238,11 @@ impl Aggregate {
         let ended = self.books.start.is_some_and(|begun| begun != start);
         if self.books.start != Some(start) {
             let books = std::mem::take(&mut self.books);
+            self.lots.told |= books.asked;
+            let untold = !self.lots.told;
+            let asked = books.asked && books.whole;
             let (delivered, records) =
-                account::close(&mut self.homes, &self.setup, now, books.asked && books.whole);
+                account::close(&mut self.homes, &self.setup, now, asked, untold);
             let energy = |wh: f64| NetWattHours::new(wh).unwrap_or_default();
             closed = books.start.filter(|_| books.whole).map(|start| Closed {
                 start,
@@ -268,11 +271,13 @@ impl Aggregate {
         if self.lots.period != Some(period) {
             let follows = self.lots.period.is_some_and(|last| last.after(self.setup.lot) == period);
             let now = self.lots.next.filter(|_| follows);
-            self.lots = Lots { period: Some(period), now, next: None };
+            // What was kept for this lot is not touched any more.
+            self.lots = Lots { period: Some(period), now, next: None, told: now.is_some() };
             for at in 0..self.homes.len() {
                 let drawn = self.homes.get(at).map(|home| self.draws(period, &home.id));
                 if let Some((home, drawn)) = self.homes.get_mut(at).zip(drawn) {
                     home.drawn = drawn;
+                    home.tally.turn();
                 }
             }
         }
@@ -285,6 +290,9 @@ impl Aggregate {
             // Within a period they only grow, as homes come: nobody leaves a group half-way.
             self.lots.now = self.lots.now.max(limit(&self.homes, |home| home.drawn[0]));
             if utc.after(self.setup.rest) >= period.after(self.setup.lot) {
+                if self.lots.next.is_none() {
+                    self.homes.iter_mut().for_each(|home| home.tally.keep());
+                }
                 self.lots.next = self.lots.next.max(limit(&self.homes, |home| home.drawn[1]));
             }
         }
@@ -311,7 +319,6 @@ impl Aggregate {
             home.tally.called |= wanted.is_some() && in_hand;
             home.tally.control |= *role == Role::Control;
             home.tally.resting |= *role == Role::Resting;
-            home.tally.told |= home.order.is_some();
         }
     }
 

@@ -210,6 +210,9 @@ impl HomesText {
                 "interval_min and lot_hours must be whole seconds, valid_s a day at most".into()
             );
         }
+        if setup.rest >= setup.lot {
+            return Err("rest_hours must be less than lot_hours".into());
+        }
         if setup.lot.as_secs() % setup.interval.as_secs() != 0 {
             return Err(
                 "lot_hours must be a multiple of interval_min: nobody changes group within \
@@ -249,7 +252,8 @@ mod tests {
             "[homes]\nevn_min = 30",
             "[homes]\nvalid_s = 5",
             "[homes]\ncontrol = 5",
-            "[homes]\ninterval_min = 7",
+            "[homes]\ninterval_min = 11",
+            "[homes]\nlot_hours = 12",
             "[set_point]\ntopic = \"a/#\"",
         ] {
             assert!(read(bad).is_err(), "{bad}");
