@@ -11,6 +11,7 @@ use super::{
     problem::{Class, Problem, Zone},
 };
 use std::time::Duration;
+use units::Watts;
 
 /// Where each quantity stands in the model: one column per step in each list.
 #[derive(Debug, Clone, Default)]
@@ -129,11 +130,12 @@ pub(super) fn held_off(p: &Problem, class: &Class) -> Vec<f64> {
 }
 
 impl Builder<'_> {
-    /// The most the site can take and give in a step, in kW: what bounds columns that nothing else does.
+    /// More than the site can take and give in a step, in kW: what bounds columns that nothing else does,
+    /// and never binds itself.
     fn extremes(&self, t: usize) -> (f64, f64) {
         let p = self.p;
         let load = p.load.get(t).map_or(0.0, |w| w.get() / 1e3);
-        let (mut take, mut give) = (load.max(0.0), (-load).max(0.0));
+        let (mut take, mut give) = (1.0 + load.max(0.0), 1.0 + (-load).max(0.0));
         for class in &p.classes {
             let most = class.levels.iter().map(|l| l.power.kilowatts());
             let most = most.fold(class.off_power.kilowatts(), f64::max);
@@ -154,22 +156,20 @@ impl Builder<'_> {
         for t in 0..self.t {
             let (take, give) = self.extremes(t);
             let (buy, sell) = (p.import[t].usd_per_kwh(), p.export.get(t).map(|e| e.usd_per_kwh()));
-            let import = self.m.col(0.0, take, buy * self.dt);
-            if let Some(limit) = p.import_limit.map(|w| w.kilowatts()).filter(|w| *w < take) {
-                self.m.at_most(vec![(import, 1.0)], limit, Limit::Import.at(t));
-            }
+            let most =
+                |limit: Option<Watts>, all: f64| limit.map_or(all, |w| w.kilowatts().min(all));
+            let import = self.m.col(0.0, most(p.import_limit, take), buy * self.dt);
+            self.m.tag(import, Limit::Import.at(t));
             self.at.import.push(import);
-            let export =
-                self.m.col(0.0, sell.map_or(0.0, |_| give), -sell.unwrap_or(0.0) * self.dt);
-            if let Some(limit) = p.export_limit.map(|w| w.kilowatts()).filter(|w| *w < give) {
-                self.m.at_most(vec![(export, 1.0)], limit, Limit::Export.at(t));
-            }
+            let sold = sell.map_or(0.0, |_| most(p.export_limit, give));
+            let export = self.m.col(0.0, sold, -sell.unwrap_or(0.0) * self.dt);
+            self.m.tag(export, Limit::Export.at(t));
             self.at.export.push(export);
             // Import and export at once would be a money machine, or feign import under a contract.
             let floor =
                 p.commitments.iter().any(|c| c.at_least.get(t).is_some_and(|w| w.is_some()));
             if sell.is_some_and(|sell| sell > buy || floor) {
-                let importing = self.m.whole(1.0, 0.0);
+                let importing = self.m.number(1.0, 0.0);
                 self.m.at_most(vec![(import, 1.0), (importing, -take)], 0.0, Limit::Law.at(t));
                 self.m.at_most(vec![(export, 1.0), (importing, give)], give, Limit::Law.at(t));
             }
@@ -188,7 +188,7 @@ impl Builder<'_> {
         for level in &class.levels {
             let gain = |t| p.earned(level, t) * self.dt;
             let gains: Vec<f64> = (0..self.t).map(gain).collect();
-            counts.push(gains.iter().map(|g| self.m.whole(count, -g)).collect::<Vec<_>>());
+            counts.push(gains.iter().map(|g| self.m.number(count, -g)).collect::<Vec<_>>());
         }
         for t in 0..self.t {
             let available = f64::from(class.available(t));
@@ -304,7 +304,7 @@ impl Builder<'_> {
             self.m.equal(law, start, Limit::Law.at(t));
             // Where energy may be worth less than nothing, burning it in the battery must be barred.
             if self.may_be_negative(t) {
-                let charging = self.m.whole(1.0, 0.0);
+                let charging = self.m.number(1.0, 0.0);
                 let law = Limit::Law.at(t);
                 self.m.at_most(vec![(charge, 1.0), (charging, -charge_kw)], 0.0, law);
                 self.m.at_most(vec![(discharge, 1.0), (charging, discharge_kw)], discharge_kw, law);
@@ -336,7 +336,7 @@ impl Builder<'_> {
         let (least, most) = (g.least.kilowatts(), g.most.kilowatts());
         let mut engine = Engine::default();
         for _ in 0..self.t {
-            engine.on.push(self.m.whole(1.0, g.per_hour.get() * self.dt));
+            engine.on.push(self.m.number(1.0, g.per_hour.get() * self.dt));
             engine.power.push(self.m.col(0.0, most, g.fuel.usd_per_kwh() * self.dt));
         }
         let running = g.power_now.is_some();

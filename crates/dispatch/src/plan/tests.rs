@@ -466,7 +466,7 @@ fn inputs_that_make_no_sense_are_refused_in_a_sentence() {
 }
 
 /// A small site at random: two classes, sun, sometimes a battery, minimum times, a limit.
-fn any_site() -> impl Strategy<Value = Problem> {
+pub(super) fn any_site() -> impl Strategy<Value = Problem> {
     let series = |low: f64, high: f64| prop::collection::vec(low..high, 8);
     let class = (1u32..4, 0usize..4, 0usize..3, 0.0..0.2f64, 0u64..4, any::<bool>(), 0.02..0.2f64);
     (
