@@ -136,7 +136,11 @@ impl Tree<'_> {
             if !self.enter(&node, jumps) {
                 return false;
             }
-            match self.lp.resume() {
+            let ended = match self.lp.resume() {
+                Ended::Lost => self.lp.solve(true),
+                ended => ended,
+            };
+            match ended {
                 Ended::Optimal if hopeless(found, self.lp.cost(), self.gap) => {}
                 Ended::Optimal => match open_number(self.lp, self.whole, !self.leaf) {
                     Some(j) => next = Some(self.branch(node, j)),
