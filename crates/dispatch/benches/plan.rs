@@ -44,15 +44,21 @@ fn solvers() -> Vec<Option<Solver>> {
 
 fn row(name: &str, problem: &Problem, solver: Option<Solver>) -> Made<()> {
     let options = Options { solver, ..Options::default() };
-    let plan = solve_with(problem, options)?;
+    let counts: usize =
+        problem.classes.iter().map(|c| c.levels.len()).sum::<usize>() * problem.steps();
+    let name = format!("{name} | {}", solver.map_or("own".into(), |solver| format!("{solver:?}")));
+    let plan = match solve_with(problem, options) {
+        Ok(plan) => plan,
+        Err(error) => {
+            println!("| {name} | {counts} | {error} | | | | |");
+            return Ok(());
+        }
+    };
     let (usd, bound) = (plan.cost.get(), plan.bound.ok_or("no bound")?.get());
     let runs = if solver.is_none() { 31 } else { 3 };
     let (clock, processor) = median(runs, || solve_with(problem, options).map(drop))?;
-    let counts: usize = problem.classes.iter().map(|c| c.levels.len()).sum();
-    let solver = solver.map_or("own".into(), |solver| format!("{solver:?}"));
     println!(
-        "| {name} | {solver} | {} | {clock:.1} | {processor:.1} | {usd:.4} | {bound:.4} | {:.3} |",
-        counts * problem.steps(),
+        "| {name} | {counts} | {clock:.1} | {processor:.1} | {usd:.4} | {bound:.4} | {:.3} |",
         100.0 * (usd - bound) / bound.abs()
     );
     Ok(())
