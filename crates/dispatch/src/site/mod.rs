@@ -180,6 +180,11 @@ impl Site {
         self.pool.set_point(zone, set_point);
     }
 
+    /// Heats a body to its set-point with all its machines, whatever that costs, or no longer so.
+    pub fn heat_at_once(&mut self, zone: &str, on: bool) {
+        self.pool.heat_at_once(zone, on);
+    }
+
     /// What the loads can draw together.
     pub fn capacity(&self) -> Watts {
         self.capacity

@@ -3,7 +3,7 @@
 
 use super::{
     Machines, Owner, Shared, hold, inputs,
-    loads::{self, Held, How},
+    loads::{self, Held, How, Standing},
     orders::Hands,
     plan::{self, Planned},
     record::{Meterage, Second, Sender},
@@ -18,6 +18,7 @@ use dispatch::{
 };
 use grid::{Hub, Signal, openadr};
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -25,13 +26,15 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval},
 };
-use units::{Difficulty, EnergyPrice, HashPrice, Moment, NetWatts, Sats, UnixTime, Work};
+use units::{Difficulty, EnergyPrice, HashPrice, Moment, NetWatts, Sats, UnixTime, Watts, Work};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// The list of loads is made anew this often, and whenever their number changed.
 const RELOAD: Duration = Duration::from_secs(60);
 /// As long as some machines have not said what they can be told.
 const RELOAD_SOON: Duration = Duration::from_secs(10);
+/// A load that must not run and still seems to is told so again.
+const REPEAT: Duration = Duration::from_secs(30);
 /// A computing load is asked this often whether it runs.
 const ASK: Duration = Duration::from_secs(10);
 /// A frequency that leaves its band is acted on at once; further ones no more often than this.
@@ -58,7 +61,13 @@ pub struct Loop {
     parts: Parts,
     hands: Hands,
     site: Site,
+    /// Loads that are steered.
     held: Vec<Held>,
+    /// Loads that must not run, and when each was last told.
+    stopped: Vec<(Held, Option<Instant>)>,
+    /// All loads as they stood when the list was made, and what their owner had said.
+    standing: Vec<(Held, Standing)>,
+    most: BTreeMap<Arc<str>, Watts>,
     /// When the list was made, of how many machines, and when it is due again.
     loaded: Option<(Moment, usize, Duration)>,
     running: Shared<Vec<Option<bool>>>,
@@ -101,6 +110,9 @@ impl Loop {
             site: Site::new(setup),
             hands,
             held: Vec::new(),
+            stopped: Vec::new(),
+            standing: Vec::new(),
+            most: BTreeMap::new(),
             loaded: None,
             running: Arc::new(Mutex::new(vec![None; told.compute.len()])),
             counted: Arc::default(),
@@ -159,13 +171,17 @@ impl Loop {
         let known = self.hash_price();
         self.hash = known.or(self.hash);
         let hash = self.hash;
-        self.load(now, hash);
+        let owner = hold(&self.parts.owner).clone();
+        self.load(now, hash, &signals, &owner);
         let told = &self.parts.told;
         let running = hold(&self.running).clone();
-        let states = loads::states(told, &self.held, &self.parts.machines, &signals, &running, now);
-        let owner = hold(&self.parts.owner).clone();
+        let states = loads::states(&self.held, &self.parts.machines, &running, now);
         for (zone, set) in &owner.set_points {
             self.site.set_point(zone, *set);
+        }
+        for zone in &told.zones {
+            let name = &zone.body.name;
+            self.site.heat_at_once(name, owner.at_once.contains(name));
         }
         let calls = inputs::calls(&signals, &owner);
         let planned = hold(&self.parts.planned).now(utc);
@@ -199,6 +215,13 @@ impl Loop {
                     self.hands.tell(held, one.level);
                 }
             }
+            for (held, last) in &mut self.stopped {
+                let due = last.is_none_or(|last| last.elapsed() >= REPEAT);
+                if due && !loads::is_off(held, &self.parts.machines, &running) {
+                    *last = Some(Instant::now());
+                    self.hands.tell(held, 0);
+                }
+            }
         }
         let net = signals.net_power.as_ref().map(|told| told.reading);
         let net = net.and_then(|net| net.fresh(now, Signal::NetPower.age_limit()).copied());
@@ -216,6 +239,7 @@ impl Loop {
             owner: &owner,
             site: &self.site,
             held: &self.held,
+            stopped: &self.stopped,
             states: &states,
             calls: &calls,
             decision: &decision,
@@ -252,20 +276,52 @@ impl Loop {
         grid::rate::hash_price(&self.parts.hub, limit, difficulty, reward)?.ok()
     }
 
-    fn load(&mut self, now: Moment, hash: Option<HashPrice>) {
-        let count = self.parts.machines.fleet.registry().devices().count();
-        let fresh =
-            self.loaded.is_some_and(|(at, known, due)| now.since(at) < due && known == count);
-        if fresh && !self.held.is_empty() {
+    fn load(
+        &mut self,
+        now: Moment,
+        hash: Option<HashPrice>,
+        signals: &grid::Signals,
+        owner: &Owner,
+    ) {
+        let Parts { told, machines, .. } = &self.parts;
+        let count = machines.fleet.registry().devices().count();
+        let stands = |held: &Held| loads::standing(told, held, machines, signals, owner, now);
+        let fresh = self.loaded.is_some_and(|(at, known, due)| {
+            now.since(at) < due && known == count && self.most == owner.most
+        });
+        let same = || self.standing.iter().all(|(held, was)| stands(held) == *was);
+        if fresh && !self.standing.is_empty() && same() {
             return;
         }
-        let all = loads::all(&self.parts.told, &self.parts.machines.fleet, hash);
-        let usable = all.len();
-        let (held, levels): (Vec<Held>, Vec<usize>) = all.into_iter().unzip();
+        let all = loads::all(told, &machines.fleet, owner, hash);
+        let due = if all.len() < count { RELOAD_SOON } else { RELOAD };
+        let before = std::mem::take(&mut self.stopped);
+        let told_off = |held: &Held| {
+            let same = |(one, _): &&(Held, _)| one.load.id == held.load.id;
+            before.iter().find(same).map(|(_, last)| *last)
+        };
+        let (mut held, mut levels) = (Vec::new(), Vec::new());
+        self.standing.clear();
+        for (one, level) in all {
+            let stands = stands(&one);
+            self.standing.push((one.clone(), stands));
+            match stands {
+                Standing::Free => {
+                    // Whatever it was last seen at: it was stopped since.
+                    levels.push(if told_off(&one).is_some() { 0 } else { level });
+                    held.push(one);
+                }
+                Standing::Off => {
+                    let last = told_off(&one).flatten();
+                    self.stopped.push((one, last));
+                }
+                Standing::Busy => {}
+            }
+        }
         let loads: Vec<dispatch::load::Load> = held.iter().map(|held| held.load.clone()).collect();
         self.site.set_loads(now, &loads, |at| levels.get(at).copied().unwrap_or(0));
         self.held = held;
-        let due = if usable < count { RELOAD_SOON } else { RELOAD };
+        self.most = owner.most.clone();
         self.loaded = Some((now, count, due));
     }
 
@@ -283,7 +339,7 @@ impl Loop {
         &mut self,
         signals: &grid::Signals,
         net: Option<NetWatts>,
-        drawn: units::Watts,
+        drawn: Watts,
         now: Moment,
         utc: UnixTime,
     ) {
