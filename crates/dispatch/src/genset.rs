@@ -385,4 +385,63 @@ mod tests {
             assert_eq!((load, following.phase()), (165e3, Phase::Blind), "{lost}");
         }
     }
+
+    #[test]
+    fn a_reading_lost_in_a_black_start_holds_the_load_until_it_is_back() {
+        for lost in 0..3 {
+            let mut following = Following::new(limits());
+            let mut load = run(&mut following, 0..14, 0.0, 1.0);
+            let before = load;
+            assert!(before > 0.0 && before < 165e3, "{before}");
+            for second in 14..100 {
+                let now = Moment::from_secs(second);
+                let mut seen = seen(now, load, 60.0, 1.0);
+                // The last reading is from second 13; the meters are not heard any more.
+                let old = Moment::from_secs(13);
+                match lost {
+                    0 => seen.generator = Some(Reading::new(watts(before), old)),
+                    1 => seen.frequency = Some(Reading::new(Hertz::new(60.0).unwrap(), old)),
+                    _ => seen.fuel = Some(Reading::new(Ratio::new(1.0).unwrap(), old)),
+                }
+                load = following.step(now, &seen).ceiling.get();
+                assert!(second < 16 || load == before, "{lost}, {second}: {load}");
+            }
+            assert_eq!(following.phase(), Phase::Blind);
+            load = run(&mut following, 100..101, load, 1.0);
+            assert_eq!(following.phase(), Phase::Loading, "{lost}: {load}");
+            assert_eq!(run(&mut following, 101..300, load, 1.0), 475e3);
+        }
+    }
+
+    #[test]
+    fn what_dropped_out_counts_in_the_next_step() {
+        let mut following = Following::new(limits());
+        run(&mut following, 0..200, 0.0, 1.0);
+        // A breaker takes 10 kW out in the second before the fuel weakens.
+        run(&mut following, 200..201, 465e3, 1.0);
+        let now = Moment::from_secs(201);
+        let shed = following.step(now, &seen(now, 465e3, 60.0, 0.6)).ceiling.get();
+        assert_eq!(shed, 475e3 - 35e3);
+    }
+
+    #[test]
+    fn a_wish_that_jumps_from_bound_to_bound_moves_the_load_by_one_step_within_five_seconds() {
+        let mut following = Following::new(limits());
+        let mut load = run(&mut following, 0..60, 0.0, 1.0);
+        let mut loads = vec![load];
+        for second in 60..200 {
+            let now = Moment::from_secs(second);
+            let bounds = following.step(now, &seen(now, load, 60.0, 1.0));
+            load = if second / 3 % 2 == 0 { bounds.floor.get() } else { bounds.ceiling.get() };
+            loads.push(load);
+        }
+        let most = |loads: &[f64]| {
+            let (low, high) = loads
+                .iter()
+                .fold((1e9_f64, 0.0_f64), |(low, high), &load| (low.min(load), high.max(load)));
+            high - low
+        };
+        let largest = loads.windows(6).map(most).fold(0.0, f64::max);
+        assert!(largest <= 35e3 + 1e-6 && largest > 34e3, "{largest}");
+    }
 }
