@@ -35,14 +35,14 @@ fn an_engine_is_not_hurt_by_wishes_that_jump_between_its_bounds() {
 }
 
 #[test]
-#[ignore = "half a minute in release: `cargo xtask soak`"]
+#[ignore = "a minute in release: `cargo xtask soak`"]
 fn an_engine_stays_in_its_band_and_below_its_step_in_2000_random_hours_with_failures() {
     report(0..1000, Wish::Most);
     report(1000..2000, Wish::Most);
 }
 
 #[test]
-#[ignore = "half a minute in release: `cargo xtask soak`"]
+#[ignore = "a minute in release: `cargo xtask soak`"]
 fn an_engine_is_not_hurt_by_wishes_that_jump_in_2000_random_hours_with_failures() {
     report(0..2000, Wish::Any);
 }
@@ -59,10 +59,11 @@ fn report(seeds: std::ops::Range<u64>, wish: Wish) {
         worst = worst.with(&hour);
     }
     println!(
-        "{hours} random hours from seed {first} on, wished {wish:?}: load {:.1} to {:.1} % of rated (limits 30 to 100 %), largest step up \
-         {:.2} %, down {:.2} % (limit {:.0} %), frequency {:.2} to {:.2} Hz, trips {}, longest black \
+        "{hours} random hours from seed {first} on, wished {wish:?}: load {:.1} to {:.1} % of rated \
+         (limits 30 to 100 %), largest step up {:.2} %, down {:.2} % (limit {:.0} %), frequency {:.2} to {:.2} Hz, trips {}, longest black \
          start {} s, up to {} of 160 machines silent or out at once, \
-         {:.2} % of rated lost by themselves within {WINDOW} s, mean load {:.1} %, mean of what fuel carried {:.1} %",
+         {:.2} % of rated lost by themselves within {WINDOW} s, mean load {:.1} %, \
+         mean of what fuel carried {:.1} %",
         100.0 * worst.lowest,
         100.0 * worst.highest,
         100.0 * worst.up,
