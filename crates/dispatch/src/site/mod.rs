@@ -169,6 +169,12 @@ impl Site {
         self.pool.set_loads(now, loads, levels);
     }
 
+    /// Whether this frequency asks for something else than the last decision: then the next one is not
+    /// to wait for its second.
+    pub fn droop_differs(&self, frequency: Hertz) -> bool {
+        self.setup.droop.as_ref().is_some_and(|droop| droop.differs(frequency))
+    }
+
     /// Another set-point of a heated body; unknown names are ignored.
     pub fn set_point(&mut self, zone: &str, set_point: Celsius) {
         self.pool.set_point(zone, set_point);

@@ -34,6 +34,10 @@ const RELOAD: Duration = Duration::from_secs(60);
 const RELOAD_SOON: Duration = Duration::from_secs(10);
 /// A computing load is asked this often whether it runs.
 const ASK: Duration = Duration::from_secs(10);
+/// A frequency that leaves its band is acted on at once; further ones no more often than this.
+const URGENT: Duration = Duration::from_millis(40);
+/// Verified work older than this is not known.
+const COUNTED: Duration = Duration::from_secs(3);
 /// A machine's reading of its own power is taken for heat for so long.
 const MEASURED: Duration = Duration::from_secs(30);
 
@@ -58,6 +62,8 @@ pub struct Loop {
     /// When the list was made, of how many machines, and when it is due again.
     loaded: Option<(Moment, usize, Duration)>,
     running: Shared<Vec<Option<bool>>>,
+    /// Accepted shares and verified work of all miners since the start.
+    counted: Shared<Option<(Instant, u64, Work)>>,
     asking: Vec<JoinHandle<()>>,
     meterage: Option<Meterage>,
     recorded: Option<UnixTime>,
@@ -97,6 +103,7 @@ impl Loop {
             held: Vec::new(),
             loaded: None,
             running: Arc::new(Mutex::new(vec![None; told.compute.len()])),
+            counted: Arc::default(),
             asking: Vec::new(),
             meterage,
             recorded: None,
@@ -113,11 +120,14 @@ impl Loop {
             let (told, running) = (self.parts.told.clone(), self.running.clone());
             self.asking.push(tokio::spawn(ask(told, running, at)));
         }
+        if self.meterage.is_some() {
+            self.asking.push(tokio::spawn(count(self.parts.bridge.clone(), self.counted.clone())));
+        }
         let mut every = interval(EVERY);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // A frequency that leaves its band is not to wait for the end of a second.
         let mut news = self.parts.told.droop.is_some().then(|| self.parts.hub.subscribe());
-        let mut stepped = Instant::now();
+        let mut acted = Instant::now();
         loop {
             match &mut news {
                 Some(news) => tokio::select! {
@@ -125,25 +135,25 @@ impl Loop {
                     changed = news.changed() => {
                         let seen = news.borrow_and_update().frequency.clone();
                         let now = self.parts.hub.now();
-                        let urgent = seen.is_some_and(|told| {
-                            told.reading.fresh(now, Signal::Frequency.age_limit()).is_some()
+                        let fresh = seen.as_ref().and_then(|told| {
+                            told.reading.fresh(now, Signal::Frequency.age_limit())
                         });
-                        // Not more often than ten times a second.
-                        if changed.is_err() || !urgent || stepped.elapsed() < EVERY / 10 {
+                        let urgent = fresh.is_some_and(|hertz| self.site.droop_differs(*hertz));
+                        if changed.is_err() || !urgent || acted.elapsed() < URGENT {
                             continue;
                         }
+                        acted = Instant::now();
                     }
                 },
                 None => {
                     every.tick().await;
                 }
             }
-            stepped = Instant::now();
-            self.step().await;
+            self.step();
         }
     }
 
-    async fn step(&mut self) {
+    fn step(&mut self) {
         let (now, utc) = (self.parts.hub.now(), utc());
         let signals = self.parts.hub.snapshot();
         let known = self.hash_price();
@@ -197,7 +207,7 @@ impl Loop {
         let heating = self.heating(&states, now);
         let by_call = running.is_some() && decision.target.mode == Mode::DemandResponse;
         self.followed |= by_call;
-        self.record(net, running, heating, now, utc).await;
+        self.record(net, running, heating, now, utc);
         let best = hash.and_then(|_| self.best());
         let tree = view::make(&view::Seen {
             told: &self.parts.told,
@@ -307,7 +317,7 @@ impl Loop {
         }
     }
 
-    async fn record(
+    fn record(
         &mut self,
         net: Option<NetWatts>,
         event: Option<&Arc<str>>,
@@ -320,14 +330,9 @@ impl Loop {
         if self.recorded.replace(utc) == Some(utc) {
             return;
         }
-        let bridge = self.parts.bridge.clone();
-        let work = tokio::task::spawn_blocking(move || {
-            let snapshot = bridge.server.get()?.snapshot();
-            let shares = snapshot.workers.iter().map(|worker| worker.accepted).sum();
-            let work: Work = snapshot.workers.iter().map(|worker| worker.work).sum();
-            snapshot.complete.then_some((shares, work))
-        });
-        let work = work.await.ok().flatten();
+        let counted = *hold(&self.counted);
+        let work = counted.filter(|(at, ..)| at.elapsed() < COUNTED);
+        let work = work.map(|(_, shares, work)| (shares, work));
         let second = Second { utc, at: now.0.as_secs_f64(), net, work, heating, event };
         let Some(done) = meterage.take(&second) else { return };
         let state = match std::mem::take(&mut self.followed) {
@@ -345,6 +350,25 @@ impl Loop {
                     state,
                 });
             }
+        }
+    }
+}
+
+/// Sums up verified work for ever, away from the loop: the server answers when its threads have time.
+async fn count(bridge: Arc<Bridge>, counted: Shared<Option<(Instant, u64, Work)>>) {
+    let mut every = interval(EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        let bridge = bridge.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            let snapshot = bridge.server.get()?.snapshot();
+            let shares = snapshot.workers.iter().map(|worker| worker.accepted).sum();
+            let work: Work = snapshot.workers.iter().map(|worker| worker.work).sum();
+            snapshot.complete.then(|| (Instant::now(), shares, work))
+        });
+        if let Ok(Some(all)) = asked.await {
+            *hold(&counted) = Some(all);
         }
     }
 }
