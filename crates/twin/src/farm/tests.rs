@@ -72,7 +72,7 @@ async fn http(address: Ipv4Addr, method: &str, path: &str) -> (u16, Vec<u8>) {
 }
 
 fn soon(mut ready: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     while !ready() {
         assert!(Instant::now() < end, "it never came");
         std::thread::sleep(Duration::from_millis(5));

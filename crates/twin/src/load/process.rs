@@ -125,7 +125,7 @@ fn kib(text: &str, key: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{hint::black_box, time::Instant};
+    use std::hint::black_box;
 
     #[test]
     fn ticks_are_read_behind_any_process_name() {
