@@ -9,6 +9,7 @@ mod branch;
 mod build;
 mod check;
 mod duals;
+mod hold;
 mod limit;
 mod model;
 mod problem;
