@@ -2,14 +2,16 @@
 //! trying everything, and against the solvers of others.
 
 use super::{
+    audit::broken,
     branch,
     limit::Limit,
     model::Model,
     simplex::{Ended, Simplex},
-    tests::any_site,
+    tests::{any_site, kw, per_kwh, room, usd},
     *,
 };
 use proptest::prelude::*;
+use units::{Celsius, Ratio};
 
 /// A column: cost, low, high, and whether it is a whole number.
 fn column() -> impl Strategy<Value = (f64, f64, f64, bool)> {
@@ -130,11 +132,70 @@ proptest! {
     }
 }
 
+/// A small site with, at random, an engine, a heated room, a peak charge and a reserve.
+fn any_large_site() -> impl Strategy<Value = Problem> {
+    let engine = (1.0..3.0f64, 0.0..0.3f64, 0.0..0.5f64, 0..3_u32, any::<bool>());
+    (
+        any_site(),
+        prop::option::of(engine),
+        prop::option::of((0.0..0.3f64, 18.0..21.5f64)),
+        prop::option::of(0.0..1.0f64),
+        prop::option::of(0.0..0.1f64),
+    )
+        .prop_map(|(mut p, engine, heated, peak, reserve)| {
+            let hour = Duration::from_secs(3600);
+            p.genset = engine.map(|(least, fuel, start, minimum, runs)| Genset {
+                least: kw(least),
+                most: kw(5.0),
+                change: Some(kw(2.0)),
+                fuel: per_kwh(fuel),
+                per_hour: usd(0.02),
+                start_cost: usd(start),
+                min_on: minimum * hour,
+                min_off: hour,
+                power_now: runs.then(|| kw(least)),
+                since: hour,
+            });
+            if let Some((cost, now)) = heated {
+                let celsius = |value: f64| Celsius::new(value).unwrap();
+                p.zones = vec![Zone {
+                    now: celsius(now),
+                    low: vec![celsius(19.0); p.steps()],
+                    high: vec![celsius(22.0); p.steps()],
+                    cold: usd(cost),
+                    hot: usd(cost),
+                    heater: Some((kw(1.0), 3.0)),
+                    vented: true,
+                    ..room()
+                }];
+                p.classes[0].heats = Some((0, Ratio::new(0.9).unwrap()));
+            }
+            p.demand = Vec::from_iter(peak.map(|usd_per_kw| DemandCharge {
+                name: "peak".into(),
+                per_kw: usd(usd_per_kw),
+                interval: hour,
+                so_far: kw(2.0),
+                applies: Vec::new(),
+            }));
+            p.reserves = Vec::from_iter(reserve.map(|price| Reserve {
+                name: "reserve".into(),
+                duration: 2 * hour,
+                price: vec![per_kwh(price); p.steps()],
+                sold: Vec::new(),
+                most: kw(3.0),
+                penalty: None,
+                classes: vec![0],
+                battery: p.battery.is_some(),
+            }));
+            p
+        })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_solver_finds_a_plan_of_the_same_cost(p in any_site()) {
+    fn every_solver_finds_a_plan_of_the_same_cost_that_keeps_the_rules(p in any_large_site()) {
         let by = |solver| solve_with(&p, Options { solver, ..Options::default() });
         let others = [
             Solver::Micro,
@@ -144,6 +205,7 @@ proptest! {
         for solver in others {
             match (by(None), by(Some(solver))) {
                 (Ok(own), Ok(other)) => {
+                    prop_assert_eq!(broken(&p, &own), Vec::<String>::new());
                     let (own, other) = (own.cost.get(), other.cost.get());
                     prop_assert!((own - other).abs() <= 1e-4 * own.abs() + 1e-6, "{own} {other}");
                 }

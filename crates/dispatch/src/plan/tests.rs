@@ -5,15 +5,15 @@ use units::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn kw(kilowatts: f64) -> Watts {
+pub(super) fn kw(kilowatts: f64) -> Watts {
     Watts::new(kilowatts * 1e3).unwrap()
 }
 
-fn per_kwh(usd: f64) -> EnergyPrice {
+pub(super) fn per_kwh(usd: f64) -> EnergyPrice {
     EnergyPrice::per_kwh(usd).unwrap()
 }
 
-fn usd(dollars: f64) -> Usd {
+pub(super) fn usd(dollars: f64) -> Usd {
     Usd::new(dollars).unwrap()
 }
 
@@ -327,7 +327,7 @@ fn power_promised_to_one_product_is_not_offered_to_another() {
 }
 
 /// 2 kWh/K, 0.1 kW/K, 10 °C outside.
-fn room() -> Zone {
+pub(super) fn room() -> Zone {
     Zone {
         name: "room".into(),
         capacity: kwh(2.0),
