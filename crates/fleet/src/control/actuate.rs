@@ -105,6 +105,9 @@ fn raises(command: &Command, device: &Device, state: &State) -> bool {
         Command::Clock { frequency, voltage } => {
             is.frequency.is_none_or(|f| *frequency > f) || is.voltage.is_none_or(|v| *voltage > v)
         }
+        Command::BoardClock { board, frequency } => {
+            is.boards.get(usize::from(*board)).is_none_or(|own| frequency > own)
+        }
         Command::Fan(Some(duty)) => is.fan.is_none_or(|fan| *duty < fan),
         Command::TargetTemperature(target) => is.target.is_none_or(|t| *target > t),
         Command::Resume | Command::Mode(_) => true,

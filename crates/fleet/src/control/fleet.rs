@@ -83,7 +83,12 @@ const KINDS: usize = 5;
 fn kind(verb: Verb) -> usize {
     match verb {
         Verb::Pause | Verb::Resume => 0,
-        Verb::PowerLimit | Verb::Throttle | Verb::Clock | Verb::Mode | Verb::Profile => 1,
+        Verb::PowerLimit
+        | Verb::Throttle
+        | Verb::Clock
+        | Verb::BoardClock
+        | Verb::Mode
+        | Verb::Profile => 1,
         Verb::Fan | Verb::TargetTemperature => 2,
         Verb::Locate => 3,
         Verb::Reboot => 4,

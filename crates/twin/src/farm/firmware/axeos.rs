@@ -108,7 +108,7 @@ impl AxeOs {
             clock: clock.and_then(|f| Megahertz::new(f).ok()).unwrap_or(before.clock),
             voltage: volts.and_then(|v| Millivolts::new(v).ok()).unwrap_or(before.voltage),
             fan: fan.and_then(|p| Ratio::percent(p).ok()).unwrap_or(before.fan),
-            mining: before.mining,
+            ..before
         };
         if setting == before {
             return Ok(vec![]);

@@ -5,17 +5,16 @@ use super::{
     Answer, Ask, Effect, Firmware, Pool, View,
     reply::{self, Call, Plate, round, section, status},
 };
-use crate::farm::{Setting, spec::Spec};
+use crate::farm::{BOARDS, Setting, spec::Spec};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 use units::{Megahertz, Ratio};
 
 const VERSION: &str = "2025.9.8.152528";
 const BY: &str = "LUXminer 2025.9.8.152528-e04420b4b";
-/// A session ends when nothing was asked with it for this long. The vendor gives no figure: assumed.
-const IDLE: Duration = Duration::from_secs(600);
+/// A session ends when nothing was asked with it for this long (docs.luxor.tech, API, Sessions).
+const IDLE: Duration = Duration::from_secs(60);
 const LATENCY: Duration = Duration::from_millis(5);
-const BOARDS: usize = 3;
 const CHIPS: usize = 77;
 /// MHz between profiles.
 const STEP: f64 = 25.0;
@@ -106,8 +105,8 @@ impl LuxOs {
                 let done = status("S", 315, "Session created", BY, view);
                 return Some((section(done, "SESSION", self.session_row()), vec![]));
             }
-            "curtail" | "profileset" | "atmset" | "ledset" | "fanset" | "rebootdevice"
-            | "resetminer" | "logoff" => {}
+            "curtail" | "profileset" | "frequencyset" | "atmset" | "ledset" | "fanset"
+            | "rebootdevice" | "resetminer" | "logoff" => {}
             _ => return None,
         }
         let (sid, rest) = call.parameter.split_once(',').unwrap_or((&call.parameter, ""));
@@ -132,10 +131,20 @@ impl LuxOs {
                 Some(clock) => {
                     let rows = json!([{ "Board": -1, "Profile": name }]);
                     let done = status("S", 326, "Profile set", BY, view);
-                    let setting = Setting { clock, ..view.machine.setting() };
+                    let setting = Setting { clock, trim: [0; BOARDS], ..view.machine.setting() };
                     (section(done, "PROFILE", rows), now(setting))
                 }
                 None => (says("E", 412, "Unknown profile"), vec![]),
+            },
+            ("frequencyset", _) if !hashing => (says("E", 414, "Miner is curtailed"), vec![]),
+            ("frequencyset", wanted) => match own_clock(wanted, view) {
+                Some((board, mhz, setting)) => {
+                    let rows = json!([{ "Board": board, "Frequency": mhz, "FrequencyStep": 5,
+                        "TargetChip": "all" }]);
+                    let done = status("S", 302, "Set Frequency", BY, view);
+                    (section(done, "RAMP", rows), now(setting))
+                }
+                None => (says("E", 415, "Invalid board, frequency or chip"), vec![]),
             },
             ("atmset", options) => {
                 if let Some(on) = option(options, "enabled") {
@@ -211,8 +220,10 @@ impl LuxOs {
             add(format!("chain_acn{n}"), json!(CHIPS));
             add(format!("chain_acs{n}"), json!("o".repeat(CHIPS)));
             add(format!("chain_hw{n}"), json!(0));
-            add(format!("chain_rate{n}"), json!(format!("{:.2}", ghs / BOARDS as f64)));
-            add(format!("freq{n}"), json!(setting.clock.get()));
+            let board = view.machine.board(n - 1);
+            let rate = board.good.hashes_per_second() / 1e9 * view.claims;
+            add(format!("chain_rate{n}"), json!(format!("{rate:.2}")));
+            add(format!("freq{n}"), json!(set_clock(n - 1, setting)));
             for sensor in ["chip", "pcb", "pic"] {
                 let temps = format!("{hot}-{cool}-{cool}-{hot}");
                 add(format!("temp_{sensor}{n}"), json!(temps));
@@ -237,17 +248,19 @@ impl LuxOs {
 
     fn devs(&self, view: &View<'_>) -> Value {
         let setting = view.machine.setting();
-        let board = |total: f64| total / BOARDS as f64;
-        let mhs = board(reply::counted(view) * 1e6);
-        let ideal = board(setting.clock.get() * view.machine.spec().hashes_per_clock);
         let rows = self.boards.iter().enumerate().map(|(n, serial)| {
+            let board = view.machine.board(n);
+            let mhs = board.good.hashes_per_second() / 1e6 * view.claims;
+            let each = view.machine.spec().hashes_per_clock / BOARDS as f64;
+            let wrong = board.wrong.hashes_per_second() / 1e6;
             json!({
                 "ASC": n, "ID": n, "Name": "", "Board": "BHB56903", "Connector": format!("J{}", n + 7),
                 "Enabled": "Y", "Status": "Alive", "Temperature": view.output.chip.get().round(),
                 "MHS 5s": mhs, "MHS 1m": mhs, "MHS 5m": mhs, "MHS 15m": mhs, "MHS av": mhs,
-                "Nominal MHS": ideal, "Profile": profile(setting.clock).0, "SerialNumber": serial,
+                "Nominal MHS": set_clock(n, setting) * each, "Profile": profile(setting.clock).0, "SerialNumber": serial,
                 "IsRamping": view.output.clock < setting.clock && setting.mining,
-                "IsUserShutdown": false, "Hardware Errors": 0, "Accepted": view.accepted / 3,
+                "IsUserShutdown": false, "Hardware Errors": 0,
+                "Hardware Error MHS 15m": wrong, "Accepted": view.accepted / 3,
                 "Rejected": view.rejected / 3, "Device Elapsed": view.uptime.as_secs(),
             })
         });
@@ -303,6 +316,26 @@ impl Firmware for LuxOs {
     fn pools(&mut self) -> &mut Vec<Pool> {
         &mut self.pools
     }
+}
+
+/// `board,frequency` of `frequencyset`. Its form for one chip (`board,frequency,chip`) is refused: chips are
+/// not emulated one by one.
+fn own_clock(wanted: &str, view: &View<'_>) -> Option<(usize, f64, Setting)> {
+    let (board, mhz) = wanted.split_once(',')?;
+    let (board, mhz): (usize, f64) = (board.trim().parse().ok()?, mhz.trim().parse().ok()?);
+    let (least, most) = view.machine.spec().clocks;
+    let mut setting = view.machine.setting();
+    let own = setting.trim.get_mut(board)?;
+    if !(least.get()..=most.get()).contains(&mhz) {
+        return None;
+    }
+    *own = (mhz - setting.clock.get()).round() as i16;
+    Some((board, mhz, setting))
+}
+
+/// The clock that a board is set to, MHz.
+fn set_clock(board: usize, setting: Setting) -> f64 {
+    setting.clock.get() + f64::from(setting.trim[board])
 }
 
 /// Name and step of the profile nearest to this clock.
@@ -400,9 +433,11 @@ fn events(view: &View<'_>) -> Value {
 
 fn chips(board: &str, view: &View<'_>) -> Value {
     let board: u64 = board.split(',').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-    let ghs = round(reply::counted(view) * 1e3 / (BOARDS * CHIPS) as f64, 2);
+    let own = (board as usize).min(BOARDS - 1);
+    let good = view.machine.board(own).good.hashes_per_second() / 1e9 * view.claims;
+    let ghs = round(good / CHIPS as f64, 2);
     let row = |n: usize| {
-        json!({ "Board": board, "Chip": n, "Frequency": view.machine.setting().clock.get(),
+        json!({ "Board": board, "Chip": n, "Frequency": set_clock(own, view.machine.setting()),
             "GHS 1m": ghs, "GHS 5m": ghs, "GHS 15m": ghs, "Healthy": "Y", "Score": 100.0 })
     };
     (0..CHIPS).map(row).collect()

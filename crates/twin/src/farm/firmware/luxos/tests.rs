@@ -120,3 +120,36 @@ fn lights_fans_thermal_management_and_reboots() {
     assert_eq!(mark(&privileged(&mut bench, "rebootdevice", "")), "S");
     assert_eq!(bench.line(r#"{"command":"session"}"#)["SESSION"][0]["SessionID"], "");
 }
+
+#[test]
+fn each_board_has_a_clock_of_its_own_until_a_profile_is_set_or_it_restarts() {
+    let mut bench = bench();
+    bench.machine.silicon([20.0, 90.0, 140.0]);
+    assert_eq!(mark(&bench.line(r#"{"command":"frequencyset","parameter":"none,0,540"}"#)), "E");
+    let told = privileged(&mut bench, "frequencyset", "0,540");
+    assert_eq!(
+        (&told["RAMP"][0]["Board"], &told["RAMP"][0]["Frequency"]),
+        (&json!(0), &json!(540.0))
+    );
+    for wrong in ["3,540", "0,9000", "0", "0,540,7"] {
+        assert_eq!(mark(&privileged(&mut bench, "frequencyset", wrong)), "E", "{wrong}");
+    }
+    let stats = bench.line(r#"{"command":"stats"}"#);
+    let row = &stats["STATS"][1];
+    assert_eq!((row["freq1"].as_f64(), row["freq2"].as_f64()), (Some(540.0), Some(590.0)));
+    let of = |bench: &mut Bench, n: usize, name: &str| {
+        bench.line(r#"{"command":"devs"}"#)["DEVS"][n][name].as_f64().unwrap()
+    };
+    let wrong = of(&mut bench, 0, "Hardware Error MHS 15m");
+    privileged(&mut bench, "profileset", "default");
+    assert_eq!(bench.machine.setting().trim, [0; 3]);
+    bench.wait(600);
+    assert!(of(&mut bench, 0, "Hardware Error MHS 15m") > 10.0 * wrong.max(1.0));
+    assert!(of(&mut bench, 0, "MHS 5m") < 0.9 * of(&mut bench, 2, "MHS 5m"));
+    privileged(&mut bench, "frequencyset", "1,600");
+    privileged(&mut bench, "rebootdevice", "");
+    assert_eq!(bench.machine.setting().trim, [0; 3]);
+    bench.wait(120);
+    privileged(&mut bench, "curtail", "sleep");
+    assert_eq!(mark(&privileged(&mut bench, "frequencyset", "0,540")), "E");
+}
