@@ -20,14 +20,14 @@ use units::{Efficiency, Hashrate, Ratio, Watts};
 /// factory clock (fleet.md section 5). How far another machine may be off: one standard deviation.
 const SHAPE: [(f64, f64); 3] = [(0.072, 0.06), (0.517, 0.15), (0.411, 0.15)];
 /// Shares that measure a setting to 1.3 %.
-const ENOUGH: u64 = 5600;
+pub(super) const ENOUGH: u64 = 5600;
 /// How far a profile may lie beside the quadratic, relative.
 const BESIDE: f64 = 0.007;
 /// What a mode draws, as a part of the normal one, where nothing tells: a guess that measuring mends.
 const MODES: (f64, f64) = (0.75, 1.15);
 /// Without an answer, and without a new share, for this long a trial is left.
-const SILENT: Duration = Duration::from_secs(30);
-const WORKLESS: Duration = Duration::from_secs(60);
+pub(super) const SILENT: Duration = Duration::from_secs(30);
+pub(super) const WORKLESS: Duration = Duration::from_secs(60);
 /// A board that hashes this much less of its nominal than at the arm that is good, for as long as
 /// silence is borne, is early word that a trial is too much for it.
 const WEAK: f64 = 0.9;
@@ -196,6 +196,21 @@ impl Arms {
         self.here
     }
 
+    /// What it is chosen for.
+    pub fn goal(&self) -> Goal {
+        self.goal
+    }
+
+    /// Within which limits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What was verified at the arm that it began at.
+    pub fn first_rate(&self) -> Option<Hashrate> {
+        self.first.map(|first| Hashrate::from_hashes_per_second(first.rate))
+    }
+
     /// How many were measured.
     pub fn tried(&self) -> usize {
         self.measured.iter().flatten().count()
@@ -325,18 +340,7 @@ impl Arms {
     }
 
     fn score(&self, seen: Measured) -> f64 {
-        const FAILS: f64 = 100.0;
-        let kept = self.first.map_or(0.0, |first| first.rate);
-        match self.goal {
-            // Shares tell no more than about two percent.
-            Goal::Efficiency { keep } if seen.rate < 0.98 * keep.get() * kept => {
-                (seen.rate / kept).ln() - FAILS
-            }
-            Goal::Efficiency { .. } => (seen.rate / seen.watts).ln(),
-            Goal::Watts(most) if seen.watts > most.get() => -(seen.watts / most.get()).ln() - FAILS,
-            Goal::Heat(heat) => seen.rate.ln() - 5.0 * (seen.watts / heat.get() - 1.0).abs(),
-            _ => seen.rate.ln(),
-        }
+        score(self.goal, self.first.map_or(0.0, |first| first.rate), seen.watts, seen.rate)
     }
 
     fn apply(&mut self, arm: usize, at: Moment) -> ArmAction {
@@ -372,6 +376,21 @@ impl Arms {
             Some(ArmFound { arm, rate, power, efficiency })
         });
         found.map_or(ArmAction::GiveUp, ArmAction::Done)
+    }
+}
+
+/// How good a setting is for a goal, as a logarithm; `first` is the hashrate of which a part is to be kept.
+pub(super) fn score(goal: Goal, first: f64, watts: f64, rate: f64) -> f64 {
+    const FAILS: f64 = 100.0;
+    match goal {
+        // Shares tell no more than about two percent.
+        Goal::Efficiency { keep } if rate < 0.98 * keep.get() * first => {
+            (rate / first).ln() - FAILS
+        }
+        Goal::Efficiency { .. } => (rate / watts).ln(),
+        Goal::Watts(most) if watts > most.get() => -(watts / most.get()).ln() - FAILS,
+        Goal::Heat(heat) => rate.ln() - 5.0 * (watts / heat.get() - 1.0).abs(),
+        _ => rate.ln(),
     }
 }
 

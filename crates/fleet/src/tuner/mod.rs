@@ -11,6 +11,7 @@
 
 mod arms;
 mod belief;
+mod boards;
 mod choose;
 mod cliff;
 mod goal;
@@ -27,6 +28,7 @@ mod suit;
 pub(crate) use belief::same;
 
 pub use arms::{Arm, ArmAction, ArmFound, ArmSeen, Arms};
+pub use boards::{BoardAction, BoardFound, BoardSeen, Boards};
 pub use goal::GoalError;
 pub use journal::{Entry, JournalRow, Measured};
 pub use model::{Cliff, Point, Prior};
