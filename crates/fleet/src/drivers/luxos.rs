@@ -142,9 +142,10 @@ impl LuxOs {
     }
 
     async fn send(&self, command: &Command) -> Result<Reply, DriverError> {
+        if let Some((verb, parameter)) = plain(command) {
+            return self.privileged(verb, &parameter).await;
+        }
         match command {
-            Command::Pause => self.privileged("curtail", "sleep").await,
-            Command::Resume => self.privileged("curtail", "wakeup").await,
             Command::Profile(name) if name.contains(',') => {
                 Ok(Reply::Refused("a profile's name has no comma".into()))
             }
@@ -153,13 +154,6 @@ impl LuxOs {
                 self.profile(name).await
             }
             Command::PowerLimit(watts) => self.limit(*watts).await,
-            Command::BoardClock { board, frequency } => {
-                let wanted = format!("{board},{:.0}", frequency.get());
-                self.privileged("frequencyset", &wanted).await
-            }
-            Command::Locate(true) => self.privileged("ledset", "red,blink").await,
-            Command::Locate(false) => self.privileged("ledset", "red,auto").await,
-            Command::Reboot => self.privileged("rebootdevice", "").await,
             _ => Ok(Reply::Refused("LuxOS is not told this here".into())),
         }
     }
@@ -222,6 +216,23 @@ impl Driver for LuxOs {
     fn patience(&self, command: &Command) -> Duration {
         if *command == Command::Reboot { REBOOT } else { PATIENCE }
     }
+}
+
+/// What is one question: command and parameters behind the session.
+fn plain(command: &Command) -> Option<(&'static str, String)> {
+    Some(match command {
+        // Its own pace: `mode=unsafe` or a larger step costs hardware life.
+        Command::Resume => ("curtail", "wakeup".into()),
+        Command::Pause => ("curtail", "sleep".into()),
+        // A third parameter would set one chip alone.
+        Command::BoardClock { board, frequency } => {
+            ("frequencyset", format!("{board},{:.0}", frequency.get()))
+        }
+        Command::Locate(true) => ("ledset", "red,blink".into()),
+        Command::Locate(false) => ("ledset", "red,auto".into()),
+        Command::Reboot => ("rebootdevice", String::new()),
+        _ => return None,
+    })
 }
 
 /// Who it is by its `config` and `version`.
@@ -364,6 +375,14 @@ mod tests {
         assert_eq!(at(784.0), Some("190MHz"));
         assert_eq!(at(2792.9), Some("340MHz"));
         assert_eq!(at(9000.0), Some("default"));
+    }
+
+    #[test]
+    fn luxos_is_woken_at_its_own_pace_and_no_chip_is_set_alone() {
+        assert_eq!(plain(&Command::Resume), Some(("curtail", "wakeup".into())));
+        let frequency = Megahertz::new(587.5).unwrap();
+        let board = Command::BoardClock { board: 2, frequency };
+        assert_eq!(plain(&board), Some(("frequencyset", "2,588".into())));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod gp;
 mod journal;
 mod look;
 mod model;
+mod noise;
 mod normal;
 mod rls;
 mod run;
@@ -32,6 +33,7 @@ pub use boards::{BoardAction, BoardFound, BoardSeen, Boards};
 pub use goal::GoalError;
 pub use journal::{Entry, JournalRow, Measured};
 pub use model::{Cliff, Point, Prior};
+pub use noise::{Loudness, quiet};
 pub use run::Tuner;
 pub use suit::{Suit, Unsuited, suit};
 

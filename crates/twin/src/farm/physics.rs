@@ -28,7 +28,7 @@ pub struct Setting {
     /// Hashing is wanted.
     pub mining: bool,
     /// MHz that each board's clock is off the common one; of no meaning under [`Load::Chip`].
-    pub trim: [i16; BOARDS],
+    pub trim: [i16; 3],
 }
 
 /// What a machine is doing.

@@ -302,3 +302,6 @@ fn write(
     };
     put().map_err(|error| TuneError::Journal { path: path.into(), error })
 }
+
+#[cfg(test)]
+mod tests;

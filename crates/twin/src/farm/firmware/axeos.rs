@@ -100,6 +100,7 @@ impl AxeOs {
         number("overheat_mode", (0.0, 0.0))?;
 
         let before = view.machine.setting();
+        let aimed = target.is_some_and(|target| target != self.target);
         self.target = target.unwrap_or(self.target);
         self.automatic_fan = automatic.map_or(self.automatic_fan, |n| n > 0.5);
         let fan = if self.automatic_fan { Some(100.0) } else { duty };
@@ -110,7 +111,7 @@ impl AxeOs {
             fan: fan.and_then(|p| Ratio::percent(p).ok()).unwrap_or(before.fan),
             ..before
         };
-        if setting == before {
+        if setting == before && !aimed {
             return Ok(vec![]);
         }
         Ok(vec![Effect::Set(setting, Duration::ZERO)])
