@@ -159,9 +159,8 @@ fn boards_changed(command: &Command, was: &Settings, is: &Settings) -> bool {
         Command::Reboot => return false,
         _ => None,
     };
-    let both = was.boards.iter().zip(&is.boards).enumerate();
-    was.boards.len() == is.boards.len()
-        && both.into_iter().any(|(n, (was, is))| Some(n) != told && was != is)
+    let mut both = was.boards.iter().zip(&is.boards).enumerate();
+    was.boards.len() == is.boards.len() && both.any(|(n, (was, is))| Some(n) != told && was != is)
 }
 
 fn changed<T: PartialEq>(was: &Option<T>, is: &Option<T>) -> bool {

@@ -163,7 +163,7 @@ impl Boards {
         let mut told = seen.readings.clone();
         told.power = seen.power.map(|(watts, _)| watts).or(told.power);
         if !self.limits.breaches(&told).is_empty() {
-            return self.doubt(seen.at, "a limit broke");
+            return self.undo(seen.at, "a limit broke");
         }
         let applied = *self.applied.get_or_insert(seen.at);
         let there = self.is_there(&seen.clocks);
@@ -172,7 +172,7 @@ impl Boards {
         }
         let Some(arrived) = self.arrived else {
             if seen.at.since(applied) > ARRIVES {
-                return self.doubt(seen.at, "a board did not take its clock");
+                return self.undo(seen.at, "a board did not take its clock");
             }
             return BoardAction::Wait;
         };
@@ -186,7 +186,7 @@ impl Boards {
             return BoardAction::Common("the machine is silent, or its work is lost");
         }
         if self.strained(&seen.readings) {
-            return self.doubt(seen.at, "its errors rise");
+            return self.undo(seen.at, "its errors rise");
         }
         if seen.at.since(arrived) < self.policy.settle {
             return BoardAction::Wait;
@@ -372,6 +372,7 @@ impl Boards {
         }
     }
 
+    /// A step is undone; without one, nothing but the common setting is known to be good.
     fn undo(&mut self, at: Moment, why: &'static str) -> BoardAction {
         let Some((board, before)) = self.trial.take() else { return BoardAction::Common(why) };
         let down = self.clocks[board] < before;
@@ -380,11 +381,6 @@ impl Boards {
             Some((board, clock)) => BoardAction::Undo(board, clock, why),
             None => BoardAction::Common(why),
         }
-    }
-
-    /// A step is undone; without one, nothing but the common setting is known to be good.
-    fn doubt(&mut self, at: Moment, why: &'static str) -> BoardAction {
-        self.undo(at, why)
     }
 
     fn go(&mut self, at: Moment, board: usize, mhz: f64) -> Option<(u8, Megahertz)> {

@@ -16,7 +16,7 @@ use rand_distr::{Distribution, Poisson};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::{net::IpAddr, sync::Mutex};
 use twin::farm::{BOARDS, Kind, Machine, Setting, Spec};
-use units::{Celsius, Hashrate, Megahertz, Ratio, Work};
+use units::{Celsius, Megahertz, Ratio, Work};
 
 const SPEED: f64 = 2000.0;
 const IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 7, 2));
