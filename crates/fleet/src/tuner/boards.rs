@@ -243,7 +243,7 @@ impl Boards {
         for (sum, own) in look.boards.iter_mut().zip(boards) {
             let (rate, full) =
                 (own.rate.hashes_per_second(), own.nominal.hashes_per_second().max(1.0));
-            *sum = (sum.0 + rate, sum.1 + (1.0 - rate / full).max(0.0));
+            *sum = (sum.0 + rate, sum.1 + 1.0 - rate / full);
         }
         look.count += 1;
         let (watts, _) = seen.power?;
@@ -263,7 +263,7 @@ impl Boards {
         let measured = Measured {
             watts: look.watts.0 / f64::from(look.watts.1),
             told: look.boards.iter().map(|(rate, _)| rate / count).sum(),
-            lost: look.boards.iter().map(|(_, lost)| lost / count).collect(),
+            lost: look.boards.iter().map(|(_, lost)| (lost / count).max(0.0)).collect(),
             proved,
             error: 1.0 / (shares as f64).sqrt(),
         };
