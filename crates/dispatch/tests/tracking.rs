@@ -72,7 +72,19 @@ fn follow(seed: u64) -> [f64; 4] {
                 held: false,
                 within: false,
             };
-            for one in controller.step(now, aim, &states, meter).moves {
+            let step = controller.step(now, aim, &states, meter);
+            if std::env::var("TRACE").is_ok() {
+                println!(
+                    "T {interval} {second} target {:.4} sum {:.4} exp {:.4} set {:.4} wanted {:.4} moves {}",
+                    target / full,
+                    drawn.iter().sum::<f64>() / full,
+                    step.expected.get() / full,
+                    step.set.get() / full,
+                    step.wanted.get() / full,
+                    step.moves.len()
+                );
+            }
+            for one in step.moves {
                 // Places 0..1 % are silent, the next 5 % say yes and do nothing.
                 if one.load % 100 > 5 {
                     told[one.load] = one.level;

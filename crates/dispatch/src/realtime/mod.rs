@@ -12,13 +12,15 @@
 //!            └──── base = meter − Σ what commands amount to at the meter's moment
 //! ```
 
+mod fleet;
+mod ramps;
 mod tier;
 mod unit;
 
 use crate::load::{Load, LoadState};
+use fleet::{Fleet, Moves, ticks_of};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
-use tier::{Segment, Tier};
-use unit::Unit;
+use tier::{Tier, Want};
 use units::{EnergyPrice, Moment, NetWatts, Reading, Watts};
 
 /// Loads that complete a move within this time carry what slow ones have yet to do.
@@ -92,18 +94,25 @@ pub struct Step {
     pub shortfall: NetWatts,
 }
 
+/// What the commands amounted to at one step: before it and after it.
+#[derive(Debug, Clone, Copy)]
+struct Note {
+    at: Moment,
+    before: f64,
+    after: f64,
+}
+
 /// Shares out power among loads, second by second.
 #[derive(Debug)]
 pub struct Controller {
     tuning: Tuning,
     ids: Vec<Arc<str>>,
-    units: Vec<Unit>,
+    fleet: Fleet,
     fast: Tier,
     slow: Tier,
+    /// Of both tiers, best first: merit, watts, and whether they are fast.
     merits: Vec<(f64, f64, bool)>,
-    /// Places of loads that are on their way.
-    moving: Vec<u32>,
-    past: VecDeque<(Moment, f64)>,
+    past: VecDeque<Note>,
     base: Option<f64>,
     metered: Option<Moment>,
     looked: usize,
@@ -115,11 +124,10 @@ impl Controller {
         Self {
             tuning,
             ids: Vec::new(),
-            units: Vec::new(),
+            fleet: Fleet::default(),
             fast: Tier::default(),
             slow: Tier::default(),
             merits: Vec::new(),
-            moving: Vec::new(),
             past: VecDeque::new(),
             base: None,
             metered: None,
@@ -130,58 +138,55 @@ impl Controller {
     /// Takes the list of loads: at the start, when one came or went, and when values have changed.
     /// Loads that were there keep their level and their times; `levels` says what the others run at.
     pub fn set_loads(&mut self, now: Moment, loads: &[Load], levels: impl Fn(usize) -> usize) {
-        let known: std::collections::HashMap<Arc<str>, Unit> =
-            self.ids.drain(..).zip(self.units.drain(..)).collect();
-        for (at, load) in loads.iter().enumerate() {
-            let old = known.get(&load.id);
-            self.units.push(Unit::new(load, old, now, levels(at)));
-            self.ids.push(load.id.clone());
-        }
-        let mut fast = Vec::new();
-        let mut slow = Vec::new();
-        for (at, (unit, load)) in self.units.iter().zip(loads).enumerate() {
-            let tier = if unit.is_fast() { &mut fast } else { &mut slow };
-            tier.extend(unit.segments(at as u32, load));
-        }
+        let known = self.fleet.clear();
+        let places: std::collections::HashMap<&str, usize> =
+            self.ids.iter().enumerate().map(|(at, id)| (&**id, at)).collect();
+        let same = |at: usize| self.ids.get(at).is_some_and(|id| *id == loads[at].id);
+        let old = |at: usize| if same(at) { Some(at) } else { places.get(&*loads[at].id).copied() };
+        self.fleet.take(now, loads, &known, old, levels);
+        self.ids = loads.iter().map(|load| load.id.clone()).collect();
         // Who was switched last comes last, whatever the order of the list.
-        for tier in [&mut fast, &mut slow] {
-            tier.sort_by_key(|(segment, _, _)| self.units[segment.unit as usize].since());
+        let (mut fast, mut slow) = (Vec::new(), Vec::new());
+        for (at, load) in loads.iter().enumerate() {
+            let (is_fast, since, offers) = self.fleet.offers(at, load);
+            let tier = if is_fast { &mut fast } else { &mut slow };
+            tier.extend(offers.map(|offer| (since, offer)));
         }
-        self.fast = Tier::build(fast.into_iter());
-        self.slow = Tier::build(slow.into_iter());
+        for tier in [&mut fast, &mut slow] {
+            tier.sort_by_key(|(since, _)| *since);
+        }
+        self.fast = Tier::build(fast.into_iter().map(|(_, offer)| offer));
+        self.slow = Tier::build(slow.into_iter().map(|(_, offer)| offer));
         let mut merits: Vec<_> = self.fast.merits().map(|(m, w)| (m, w, true)).collect();
         merits.extend(self.slow.merits().map(|(m, w)| (m, w, false)));
         merits.sort_by(|a, b| b.0.total_cmp(&a.0));
         self.merits = merits;
-        self.moving = (0..self.units.len() as u32).collect();
-        self.arrive(now);
     }
 
     /// Watts of all loads at their highest.
     pub fn capacity(&self) -> Watts {
-        watts(self.units.iter().map(Unit::full).sum())
+        watts(self.fleet.full())
     }
 
     /// Watts of what earns more than its power costs, with grace for what runs.
     pub fn worth(&self, price: EnergyPrice) -> Watts {
         let (price, band) = (price.usd_per_kwh(), self.tuning.band.usd_per_kwh());
-        let idle: f64 = self.units.iter().map(Unit::idle).sum();
-        watts(idle + self.fast.worth(price, band) + self.slow.worth(price, band))
+        watts(self.fleet.idle() + self.fast.worth(price, band) + self.slow.worth(price, band))
     }
 
     /// The level that a load is set to.
     pub fn level(&self, load: usize) -> Option<usize> {
-        self.units.get(load).map(Unit::level)
+        self.fleet.level(load)
     }
 
     /// Whether a load does as it is told: `None` while nothing has shown it.
     pub fn obeys(&self, load: usize) -> Option<bool> {
-        self.units.get(load).and_then(Unit::obeys)
+        self.fleet.obeys(load)
     }
 
     /// What a load draws: by its own reading where that was made after it arrived, else as it should.
     pub fn draws(&self, load: usize, now: Moment, state: &LoadState) -> Watts {
-        self.units.get(load).map_or(Watts::ZERO, |unit| watts(unit.draws(now, state)))
+        self.fleet.draws(load, now, state).map_or(Watts::ZERO, watts)
     }
 
     /// Decides what changes now.
@@ -192,61 +197,71 @@ impl Controller {
         states: &[LoadState],
         meter: Option<Reading<NetWatts>>,
     ) -> Step {
-        let jumped = self.look(now, states);
-        self.arrive(now);
-        // What is learned of single loads must not count twice: the base already held it.
-        if let Some(base) = &mut self.base {
-            *base -= jumped;
-        }
+        self.look(now, states, aim.held);
         self.follow(now, meter, aim.held);
-        let wanted = aim.target.get() - self.base.unwrap_or(0.0);
-        let wanted = wanted.min(aim.ceiling.get()).max(aim.floor.get());
-        let mut moves = Moves { now, units: &mut self.units, states, moves: Vec::new() };
-
-        // Slow loads follow the merit order; fast ones take what is left at any moment.
-        let mut room = wanted - moves.units.iter().map(Unit::idle).sum::<f64>();
-        let mut slow_share = 0.0;
-        for (_, watts, fast) in &self.merits {
-            let taken = room.clamp(0.0, *watts);
-            room -= taken;
-            slow_share += if *fast { 0.0 } else { taken };
+        let ticks = self.fleet.ticks(now);
+        let tick = ticks as u32;
+        self.fleet.forget(tick.saturating_sub(ticks_of(STALE) as u32));
+        let (ceiling, floor) = (aim.ceiling.get(), aim.floor.get().min(aim.ceiling.get()));
+        let wanted = (aim.target.get() - self.base.unwrap_or(0.0)).clamp(floor, ceiling);
+        let before = self.fleet.at(ticks);
+        // What fast loads could not do when it was last asked of them is left to slow ones.
+        let slow_share = self.slow_share(wanted);
+        self.fast.wake(tick);
+        self.slow.wake(tick);
+        let mut moves = Moves::new(&mut self.fleet, states, now);
+        let band = self.tuning.band.usd_per_kwh();
+        let times = 1 + moves.fleet().len() / 200;
+        for tier in [&mut self.fast, &mut self.slow] {
+            tier.exchange(band, times, &mut moves);
         }
-        let slow_set: f64 = moves.sum(|unit| !unit.is_fast(), |unit| unit.target() - unit.idle());
-        let off = slow_share - slow_set;
+
+        // Slow loads follow the merit order; fast ones take what is left at any moment. Should nothing more
+        // reach the loads, what they were told stays between floor and ceiling.
+        let most = if aim.within { wanted } else { ceiling };
+        let off = slow_share - moves.fleet().slow.set();
         let dead = (self.tuning.dead_band * wanted.abs()).max(NOTHING);
         if off > dead {
-            self.slow.raise(off, aim.within, |segment| moves.up(segment));
+            let room = (most - moves.fleet().set()).max(off);
+            self.slow.raise(Want { watts: off, most: room, all: false }, &mut moves);
         } else if off < -dead {
-            self.slow.lower(-off, false, |segment| moves.down(segment));
+            let room = (moves.fleet().set() - floor).max(-off);
+            self.slow.lower(Want { watts: -off, most: room, all: false }, &mut moves);
         }
-        let soon = now.after(FAST / 4);
-        let slow_soon: f64 = moves.sum(|unit| !unit.is_fast(), |unit| unit.at(soon));
-        let fast_set: f64 = moves.sum(Unit::is_fast, Unit::target);
-        let rest = wanted - slow_soon - fast_set;
+        let soon = ticks + ticks_of(FAST / 4);
+        let rest = wanted - moves.fleet().slow.at(soon) - moves.fleet().fast.set();
+        let (up, down) = (most - moves.fleet().set(), moves.fleet().set() - floor);
+        let rest = rest.max(-down).min(up);
         if rest > NOTHING {
-            self.fast.raise(rest, aim.within, |segment| moves.up(segment));
+            self.fast.raise(Want { watts: rest, most: up, all: rest <= -down }, &mut moves);
         } else if rest < -NOTHING {
-            self.fast.lower(-rest, aim.within, |segment| moves.down(segment));
+            self.fast.lower(Want { watts: -rest, most: down, all: rest >= up }, &mut moves);
         }
-        let band = self.tuning.band.usd_per_kwh();
-        let times = 1 + moves.units.len() / 200;
         for tier in [&mut self.fast, &mut self.slow] {
-            tier.exchange(band, times, |segment, up| match up {
-                true => moves.up(segment),
-                false => moves.down(segment),
-            });
+            let set = moves.fleet().set();
+            if set > most + NOTHING {
+                let over = Want { watts: set - most, most: f64::INFINITY, all: true };
+                tier.lower(over, &mut moves);
+            } else if set < floor - NOTHING {
+                let under = Want { watts: floor - set, most: ceiling - set, all: true };
+                tier.raise(under, &mut moves);
+            }
         }
-        let set: f64 = moves.sum(|_| true, Unit::target);
-        let expected: f64 = moves.sum(|_| true, |unit| unit.at(now));
-        let shortfall = wanted - moves.sum(|_| true, |unit| unit.at(soon));
+        let fleet = moves.fleet();
+        let (set, expected) = (fleet.set(), fleet.at(ticks));
+        let shortfall = wanted - fleet.at(soon);
         let moved = moves.done();
-        self.moving.extend(moved.iter().map(|one| one.load as u32));
+        let level = |at: &u32| Move {
+            load: *at as usize,
+            level: self.fleet.level(*at as usize).unwrap_or_default(),
+        };
+        let moves = moved.iter().map(level).collect();
         if self.past.len() == REMEMBERED {
             self.past.pop_front();
         }
-        self.past.push_back((now, expected));
+        self.past.push_back(Note { at: now, before, after: expected });
         Step {
-            moves: moved,
+            moves,
             set: watts(set),
             expected: watts(expected),
             wanted: watts(wanted),
@@ -254,21 +269,39 @@ impl Controller {
         }
     }
 
-    /// Compares some loads with their own readings; gives by how much the sum changed.
-    fn look(&mut self, now: Moment, states: &[LoadState]) -> f64 {
-        let count = self.units.len().min(states.len());
-        self.looked = (self.looked + 1) % LOOK_EVERY;
-        let mut jumped = 0.0;
-        for at in (self.looked..count).step_by(LOOK_EVERY) {
-            jumped += self.units[at].look(now, &states[at]);
+    /// What the merit order gives to slow loads.
+    fn slow_share(&self, wanted: f64) -> f64 {
+        let mut room = wanted - self.fleet.idle();
+        let mut share = self.fleet.slow_idle();
+        for (_, watts, fast) in &self.merits {
+            if room <= 0.0 {
+                break;
+            }
+            let taken = room.min(*watts);
+            room -= taken;
+            share += if *fast { 0.0 } else { taken };
         }
-        jumped
+        let (on, off) = self.fast.stuck();
+        let fast_idle = self.fleet.idle() - self.fleet.slow_idle();
+        let fast_full = self.fast.merits().map(|(_, watts)| watts).sum::<f64>() + fast_idle - off;
+        share.max(wanted - fast_full).min(wanted - fast_idle - on)
     }
 
-    /// Notes those that have arrived.
-    fn arrive(&mut self, now: Moment) {
-        let units = &mut self.units;
-        self.moving.retain(|at| !units[*at as usize].settle(now));
+    /// Compares some loads with their own readings.
+    fn look(&mut self, now: Moment, states: &[LoadState], held: bool) {
+        let count = self.fleet.len();
+        self.looked = (self.looked + 1) % LOOK_EVERY;
+        let part = |of: usize| count * of / LOOK_EVERY;
+        let some = part(self.looked)..part(self.looked + 1);
+        let (there, early) = self.fleet.look(now, some, states);
+        for note in &mut self.past {
+            note.before += there + early;
+            note.after += there + early;
+        }
+        // What is learned of single loads must not count twice: the base already held it.
+        if let Some(base) = self.base.as_mut().filter(|_| !held) {
+            *base -= there;
+        }
     }
 
     /// The one integrator.
@@ -277,15 +310,8 @@ impl Controller {
         if self.metered.is_some_and(|last| meter.at <= last) {
             return;
         }
-        // Since the last commands the ramps say what was to be drawn at any moment; before them, notes do.
-        let expected = match self.past.back() {
-            Some((told, _)) if meter.at < *told => {
-                let then = self.past.iter().rev().find(|(at, _)| *at <= meter.at);
-                then.or(self.past.front()).map_or(0.0, |(_, sum)| *sum)
-            }
-            _ => self.expected(meter.at),
-        };
-        let off = meter.value.get() - expected;
+        let ticks = self.fleet.ticks(meter.at);
+        let off = meter.value.get() - self.expected(meter.at, ticks);
         let passed = self.metered.map_or(0.0, |last| meter.at.since(last).as_secs_f64());
         self.metered = Some(meter.at);
         match &mut self.base {
@@ -293,59 +319,34 @@ impl Controller {
             Some(_) if held => {}
             Some(base) => {
                 let part = 1.0 - (-passed / self.tuning.follow.as_secs_f64().max(1e-3)).exp();
-                *base += part * (off - *base);
+                // Loads on their way may be early or late: that much says little about the rest.
+                let motion = env("K1", 0.3) * self.fleet.moving(ticks);
+                let error = off - *base;
+                let early = error.clamp(-motion, motion);
+                *base += part * (error - early + env("K2", 0.2) * early);
             }
         }
     }
 
-    fn expected(&self, now: Moment) -> f64 {
-        self.units.iter().map(|unit| unit.at(now)).sum()
-    }
-}
-
-/// Makes single moves and keeps their list.
-struct Moves<'a> {
-    now: Moment,
-    units: &'a mut [Unit],
-    states: &'a [LoadState],
-    moves: Vec<u32>,
-}
-
-impl Moves<'_> {
-    fn sum(&self, of: impl Fn(&Unit) -> bool, what: impl Fn(&Unit) -> f64) -> f64 {
-        self.units.iter().filter(|unit| of(unit)).map(what).sum()
-    }
-
-    fn up(&mut self, segment: Segment) -> bool {
-        self.go(segment, segment.corner - 1, segment.corner)
-    }
-
-    fn down(&mut self, segment: Segment) -> bool {
-        self.go(segment, segment.corner, segment.corner - 1)
-    }
-
-    fn go(&mut self, segment: Segment, from: u16, to: u16) -> bool {
-        let at = segment.unit as usize;
-        let (Some(unit), Some(state)) = (self.units.get_mut(at), self.states.get(at)) else {
-            return false;
+    /// What the commands amounted to at a moment: since the last ones the ramps say it, before them the
+    /// notes.
+    fn expected(&self, at: Moment, ticks: f64) -> f64 {
+        let Some(next) = self.past.iter().position(|note| note.at > at) else {
+            return self.fleet.at(ticks);
         };
-        let first = !unit.moved_now(self.now);
-        if !unit.go(self.now, state, from, to) {
-            return false;
-        }
-        if first {
-            self.moves.push(segment.unit);
-        }
-        true
-    }
-
-    fn done(self) -> Vec<Move> {
-        let units = self.units;
-        let to_move = |at: u32| Move { load: at as usize, level: units[at as usize].level() };
-        self.moves.into_iter().map(to_move).collect()
+        let end = self.past[next];
+        let Some(start) = next.checked_sub(1).map(|last| self.past[last]) else {
+            return end.before;
+        };
+        let whole = end.at.since(start.at).as_secs_f64().max(1e-9);
+        start.after + (end.before - start.after) * at.since(start.at).as_secs_f64() / whole
     }
 }
 
 fn watts(watts: f64) -> Watts {
     Watts::new(watts.max(0.0)).unwrap_or(Watts::ZERO)
+}
+
+pub fn env(name: &str, default: f64) -> f64 {
+    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
 }
