@@ -202,7 +202,9 @@ impl Fleet {
             load.levels.get(corner.level as usize).map_or(0.0, |level| level.value.get())
         };
         let values: Vec<f64> = corners.iter().map(value).collect();
-        let least = load.times.min_on.as_secs_f64();
+        let times = load.times;
+        let locked = !times.min_on.is_zero() || !times.min_off.is_zero();
+        let least = times.min_on.as_secs_f64();
         let hours = if least > 0.0 { least } else { PAID_BACK } / 3600.0;
         let cost = load.start_cost.get();
         let offers = (1..corners.len()).map(move |corner| {
@@ -213,6 +215,7 @@ impl Fleet {
                 segment: Segment { unit: at as u32, corner: corner as u16, low, watts },
                 merit: (values[corner] - values[corner - 1]) / kilowatts,
                 start: if corner == 1 { cost / (kilowatts * hours) } else { 0.0 },
+                locks: corner == 1 && locked,
                 on: usize::from(unit.told) >= corner,
             }
         });

@@ -29,6 +29,8 @@ pub const FAST: Duration = Duration::from_secs(10);
 pub const STALE: Duration = Duration::from_secs(10);
 /// Watts that move nothing.
 const NOTHING: f64 = 0.5;
+/// Part of the power wanted that may be on its way only to bring the merit order about.
+const EASE: f64 = 0.01;
 /// Each load is compared with its own readings once in so many steps.
 const LOOK_EVERY: usize = 4;
 /// What commands amounted to is remembered for as long as a meter may be late.
@@ -210,42 +212,78 @@ impl Controller {
         self.fast.wake(tick);
         self.slow.wake(tick);
         let mut moves = Moves::new(&mut self.fleet, states, now);
+        // Better places in the merit order are worth having, and can wait: only a little of what runs is
+        // on its way for their sake.
         let band = self.tuning.band.usd_per_kwh();
-        let times = 1 + moves.fleet().len() / 200;
-        for tier in [&mut self.fast, &mut self.slow] {
-            tier.exchange(band, times, &mut moves);
+        let little = env("EASE", EASE) * wanted.abs();
+        for (tier, moving) in [
+            (&mut self.fast, moves.fleet().fast.moving(ticks)),
+            (&mut self.slow, moves.fleet().slow.moving(ticks)),
+        ] {
+            tier.exchange(band, little - moving, &mut moves);
         }
 
         // Slow loads follow the merit order; fast ones take what is left at any moment. Should nothing more
         // reach the loads, what they were told stays between floor and ceiling.
         let most = if aim.within { wanted } else { ceiling };
+        let need = wanted - moves.fleet().set();
         let off = slow_share - moves.fleet().slow.set();
+        let can_wait = (little - moves.fleet().slow.moving(ticks)).max(0.0);
         let dead = (self.tuning.dead_band * wanted.abs()).max(NOTHING);
         if off > dead {
+            let off = off.min(need.max(can_wait * env("UPEASE", 5.0)));
             let room = (most - moves.fleet().set()).max(off);
-            self.slow.raise(Want { watts: off, most: room, all: false }, &mut moves);
+            let want = Want { watts: off, most: room, all: false, lightly: false };
+            self.slow.raise(want, &mut moves);
         } else if off < -dead {
-            let room = (moves.fleet().set() - floor).max(-off);
-            self.slow.lower(Want { watts: -off, most: room, all: false }, &mut moves);
+            let less = (-off).min(can_wait.max(-need));
+            let room = (moves.fleet().set() - floor).max(less);
+            let want = Want { watts: less, most: room, all: false, lightly: false };
+            self.slow.lower(want, &mut moves);
         }
         let soon = ticks + ticks_of(FAST / 4);
         let rest = wanted - moves.fleet().slow.at(soon) - moves.fleet().fast.set();
         let (up, down) = (most - moves.fleet().set(), moves.fleet().set() - floor);
         let rest = rest.max(-down).min(up);
+        // Of that they keep so much once slow loads have arrived; for less time none starts or stops.
+        let lasting = wanted - moves.fleet().set();
         if rest > NOTHING {
-            self.fast.raise(Want { watts: rest, most: up, all: rest <= -down }, &mut moves);
+            let all = rest <= -down;
+            let kept = if all { rest } else { rest.min(lasting) };
+            let want = Want { watts: kept, most: up, all, lightly: false };
+            let got = self.fast.raise(want, &mut moves);
+            let want = Want { watts: rest - got, most: up - got, all: false, lightly: true };
+            self.fast.raise(want, &mut moves);
         } else if rest < -NOTHING {
-            self.fast.lower(Want { watts: -rest, most: down, all: rest >= up }, &mut moves);
+            let all = rest >= up;
+            let kept = if all { -rest } else { (-rest).min(-lasting) };
+            let want = Want { watts: kept, most: down, all, lightly: false };
+            let gone = self.fast.lower(want, &mut moves);
+            let want = Want { watts: -rest - gone, most: down - gone, all: false, lightly: true };
+            self.fast.lower(want, &mut moves);
         }
         for tier in [&mut self.fast, &mut self.slow] {
             let set = moves.fleet().set();
             if set > most + NOTHING {
-                let over = Want { watts: set - most, most: f64::INFINITY, all: true };
-                tier.lower(over, &mut moves);
+                let (watts, most) = (set - most, f64::INFINITY);
+                tier.lower(Want { watts, most, all: true, lightly: false }, &mut moves);
             } else if set < floor - NOTHING {
-                let under = Want { watts: floor - set, most: ceiling - set, all: true };
-                tier.raise(under, &mut moves);
+                let (watts, most) = (floor - set, ceiling - set);
+                tier.raise(Want { watts, most, all: true, lightly: false }, &mut moves);
             }
+        }
+        if env("DEBUG", 0.0) > 0.0 {
+            let f = moves.fleet();
+            eprintln!(
+                "D share {slow_share:.0} off {off:.0} rest {rest:.0} up {up:.0} down {down:.0} slow {:.0} soon {:.0} fast {:.0} soon {:.0} stuck {:?} {:?} base {:?}",
+                f.slow.set(),
+                f.slow.at(soon),
+                f.fast.set(),
+                f.fast.at(soon),
+                self.fast.stuck(),
+                self.slow.stuck(),
+                self.base
+            );
         }
         let fleet = moves.fleet();
         let (set, expected) = (fleet.set(), fleet.at(ticks));
@@ -314,15 +352,15 @@ impl Controller {
         let off = meter.value.get() - self.expected(meter.at, ticks);
         let passed = self.metered.map_or(0.0, |last| meter.at.since(last).as_secs_f64());
         self.metered = Some(meter.at);
+        // Loads on their way may be early or late: so much of a difference says little of anything else.
+        let motion = env("K1", 0.3) * self.fleet.moving(ticks);
+        let error = off - self.base.unwrap_or(0.0);
+        let early = error.clamp(-motion, motion);
         match &mut self.base {
-            None => self.base = Some(off),
+            None => self.base = Some(error - early),
             Some(_) if held => {}
             Some(base) => {
                 let part = 1.0 - (-passed / self.tuning.follow.as_secs_f64().max(1e-3)).exp();
-                // Loads on their way may be early or late: that much says little about the rest.
-                let motion = env("K1", 0.3) * self.fleet.moving(ticks);
-                let error = off - *base;
-                let early = error.clamp(-motion, motion);
                 *base += part * (error - early + env("K2", 0.2) * early);
             }
         }

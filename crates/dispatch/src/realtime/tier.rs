@@ -31,6 +31,8 @@ pub(super) struct Offer {
     pub merit: f64,
     /// Dollars per kilowatt-hour that it must earn beyond that to be worth its start.
     pub start: f64,
+    /// It starts or stops its load, which then may not be stopped or started for a while.
+    pub locks: bool,
     /// It is taken now.
     pub on: bool,
 }
@@ -64,6 +66,8 @@ pub(super) struct Want {
     pub most: f64,
     /// Rather too many than too few; else the last segment counts only if half of it is wanted.
     pub all: bool,
+    /// Not by starts and stops of loads that then must stay as they are for a while.
+    pub lightly: bool,
 }
 
 impl Want {
@@ -78,6 +82,7 @@ struct Bucket {
     /// Dollars per kilowatt-hour of its segments, and to be earned beyond it for a start.
     merit: f64,
     start: f64,
+    locks: bool,
     on: VecDeque<Segment>,
     off: VecDeque<Segment>,
     /// Of all segments, and of those that are on, also those put aside.
@@ -133,10 +138,10 @@ fn key(merit: f64) -> i64 {
 impl Tier {
     /// From each load's segments.
     pub(super) fn build(offers: impl Iterator<Item = Offer>) -> Self {
-        let mut by_key = BTreeMap::<(i64, i64), Bucket>::new();
-        for Offer { segment, merit, start, on } in offers {
-            let bucket = by_key.entry((key(merit), -key(start))).or_default();
-            (bucket.merit, bucket.start) = (merit, start);
+        let mut by_key = BTreeMap::<(i64, i64, bool), Bucket>::new();
+        for Offer { segment, merit, start, locks, on } in offers {
+            let bucket = by_key.entry((key(merit), -key(start), locks)).or_default();
+            (bucket.merit, bucket.start, bucket.locks) = (merit, start, locks);
             bucket.watts += f64::from(segment.watts);
             if on {
                 bucket.on_watts.add(segment.watts);
@@ -224,6 +229,9 @@ impl Tier {
         steps: &mut impl Steps,
     ) {
         let bucket = &mut self.buckets[at];
+        if want.lightly && bucket.locks {
+            return;
+        }
         let (here, there) = match up {
             true => (&mut bucket.off, &mut bucket.on),
             false => (&mut bucket.on, &mut bucket.off),
@@ -261,18 +269,21 @@ impl Tier {
     }
 
     /// Exchanges the worst that runs for the best that does not, as long as that earns `band` and its start
-    /// more, at most `times`.
-    pub(super) fn exchange(&mut self, band: f64, times: usize, steps: &mut impl Steps) {
-        for _ in 0..times {
+    /// more, until `watts` have changed places.
+    pub(super) fn exchange(&mut self, band: f64, mut watts: f64, steps: &mut impl Steps) {
+        let mut patience = PATIENCE;
+        while watts > 0.0 && patience > 0 {
+            patience -= 1;
             let Some((best, worst)) = self.misplaced(band) else { return };
             if !self.ready(best, true, steps) || !self.ready(worst, false, steps) {
                 continue;
             }
             let (mut gained, mut once) = (0.0, 1);
-            let one = Want { watts: 1e-3, most: f64::INFINITY, all: true };
+            let one = Want { watts: 1e-3, most: f64::INFINITY, all: true, lightly: false };
             self.shift(best, one, true, (&mut gained, &mut once), steps);
-            let same = Want { watts: gained, most: f64::INFINITY, all: false };
+            let same = Want { watts: gained, most: f64::INFINITY, all: false, lightly: false };
             self.lower_to(best + 1, same, steps);
+            watts -= gained;
         }
     }
 
