@@ -80,7 +80,7 @@ impl Fleet {
     /// Times of steps with the number of their moves; where it jumps, only of those steps at which it does.
     fn run(&mut self, steps: u64, jump_every: u64) -> Made<Vec<(Duration, usize)>> {
         let mut times = Vec::new();
-        let mut part = 0.7;
+        let mut part: f64 = 0.7;
         let mut high = true;
         for step in 0..steps {
             self.second += 1;

@@ -170,7 +170,7 @@ proptest! {
     ) {
         let loads: Vec<Load> = recipes.iter().enumerate().map(|(at, r)| load(at, r)).collect();
         let mut world = World::new(loads, |at| at % 3);
-        let mut last = vec![None; world.loads.len()];
+        let mut last: Vec<Option<u64>> = vec![None; world.loads.len()];
         for (part, seconds) in targets {
             let aim = world.aim(world.full() * part);
             if renewed {
@@ -347,8 +347,8 @@ proptest! {
     #[test]
     fn the_ceiling_counts_what_loads_are_metered_to_draw(
         recipes in prop::collection::vec(recipe(ALL_RAMPS, 0..1), 4..30),
-        really in 1.0..1.06,
-        part in 0.3..0.9,
+        really in 1.0_f64..1.06,
+        part in 0.3_f64..0.9,
     ) {
         let loads: Vec<Load> = recipes.iter().enumerate().map(|(at, r)| load(at, r)).collect();
         let mut world = World::new(loads, |_| 1);

@@ -122,6 +122,8 @@ fn follow(devices: usize, seed: u64) -> [f64; 4] {
 }
 
 fn meets_its_set_points(devices: usize, seeds: &[u64]) {
+    let more: Vec<u64> = (100..130).collect();
+    let seeds = if std::env::var("MORE").is_ok() { &more[..] } else { seeds };
     for seed in seeds {
         let [mean, most, overshoot, rms] = follow(devices, *seed).map(|part| part * 100.0);
         println!(

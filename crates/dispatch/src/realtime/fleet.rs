@@ -243,6 +243,12 @@ impl Fleet {
         self.slow.set() + self.fast.set()
     }
 
+    /// The least and the most that all should draw at two moments, fast loads counted as there already.
+    pub(super) fn between(&self, one: f64, other: f64) -> (f64, f64) {
+        let (one, other) = (self.slow.at(one), self.slow.at(other));
+        (self.fast.set() + one.min(other), self.fast.set() + one.max(other))
+    }
+
     /// Watts that are still to come or to go.
     pub(super) fn moving(&self, ticks: f64) -> f64 {
         self.slow.moving(ticks) + self.fast.moving(ticks)

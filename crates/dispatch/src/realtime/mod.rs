@@ -230,18 +230,20 @@ impl Controller {
         let off = slow_share - moves.fleet().slow.set();
         let can_wait = (little - moves.fleet().slow.moving(ticks)).max(0.0);
         let dead = (self.tuning.dead_band * wanted.abs()).max(NOTHING);
-        if off > dead {
+        let soon = ticks + ticks_of(FAST / 4);
+        let (least, most_soon) = moves.fleet().between(soon, ticks + ticks_of(FAST));
+        let hold = env("BOOST", 1.0) > 0.0;
+        if off > dead && !(hold && least > wanted + dead) {
             let off = off.min(need.max(can_wait * env("UPEASE", 5.0)));
             let room = (most - moves.fleet().set()).max(off);
             let want = Want { watts: off, most: room, all: false, lightly: false };
             self.slow.raise(want, &mut moves);
-        } else if off < -dead {
+        } else if off < -dead && !(hold && most_soon < wanted - dead) {
             let less = (-off).min(can_wait.max(-need));
             let room = (moves.fleet().set() - floor).max(less);
             let want = Want { watts: less, most: room, all: false, lightly: false };
             self.slow.lower(want, &mut moves);
         }
-        let soon = ticks + ticks_of(FAST / 4);
         let rest = wanted - moves.fleet().slow.at(soon) - moves.fleet().fast.set();
         let (up, down) = (most - moves.fleet().set(), moves.fleet().set() - floor);
         let rest = rest.max(-down).min(up);
@@ -261,6 +263,18 @@ impl Controller {
             let gone = self.fast.lower(want, &mut moves);
             let want = Want { watts: -rest - gone, most: down - gone, all: false, lightly: true };
             self.fast.lower(want, &mut moves);
+        }
+        // What they cannot carry, slow loads that run anyway do by the way.
+        let (least, most_soon) = moves.fleet().between(soon, ticks + ticks_of(FAST));
+        let (less, more) = (least - wanted, wanted - most_soon);
+        if hold && less > dead {
+            let room = moves.fleet().set() - floor;
+            let want = Want { watts: less.min(room), most: room, all: false, lightly: true };
+            self.slow.lower(want, &mut moves);
+        } else if hold && more > dead {
+            let room = most - moves.fleet().set();
+            let want = Want { watts: more.min(room), most: room, all: false, lightly: true };
+            self.slow.raise(want, &mut moves);
         }
         for tier in [&mut self.fast, &mut self.slow] {
             let set = moves.fleet().set();
@@ -361,7 +375,7 @@ impl Controller {
             Some(_) if held => {}
             Some(base) => {
                 let part = 1.0 - (-passed / self.tuning.follow.as_secs_f64().max(1e-3)).exp();
-                *base += part * (error - early + env("K2", 0.2) * early);
+                *base += part * (error - early + env("K2", 1.0) * early);
             }
         }
     }
