@@ -2,7 +2,7 @@
 //! sum is ever made anew by going through the loads. It knows no merit, no meter and no target.
 
 use super::{
-    FAST,
+    FAST, Move,
     ramps::{Ramps, TICKS},
     tier::{Offer, Parts, Segment, Steps, Went},
     unit::{Kind, Learned, Unit, ticks_over},
@@ -215,7 +215,7 @@ impl Fleet {
                 segment: Segment { unit: at as u32, corner: corner as u16, low, watts },
                 merit: (values[corner] - values[corner - 1]) / kilowatts,
                 start: if corner == 1 { cost / (kilowatts * hours) } else { 0.0 },
-                locks: corner == 1 && locked,
+                locks: corner == 1 && (locked || cost > 0.0 || !unit.fast),
                 on: usize::from(unit.told) >= corner,
             }
         });
@@ -353,16 +353,35 @@ impl<'a> Moves<'a> {
         self.fleet
     }
 
-    /// Which loads moved.
-    pub(super) fn done(self) -> Vec<u32> {
-        for at in &self.moved {
-            self.fleet.units[*at as usize].moved = false;
+    /// Which loads moved, and to which level.
+    pub(super) fn done(self) -> Vec<Move> {
+        let mut told = Vec::with_capacity(self.moved.len());
+        for some in self.moved.chunks(64) {
+            let near = |at: &u32| {
+                self.fleet.firsts[*at as usize] + u32::from(self.fleet.units[*at as usize].told)
+            };
+            let places: [u32; 64] = std::array::from_fn(|at| some.get(at).map_or(0, near));
+            for (at, place) in some.iter().zip(places) {
+                self.fleet.units[*at as usize].moved = false;
+                let level = self.fleet.corners.get(place as usize).map_or(0, |corner| corner.level);
+                told.push(Move { load: *at as usize, level: level as usize });
+            }
         }
-        self.moved
+        told
     }
 }
 
 impl Steps for Moves<'_> {
+    fn fetch(&self, segments: impl Iterator<Item = Segment>) {
+        let mut any = 0;
+        for segment in segments {
+            let at = segment.unit as usize;
+            let state = self.states.get(at).is_some_and(|state| state.answers);
+            any ^= self.fleet.units[at].told ^ u16::from(state);
+        }
+        std::hint::black_box(any);
+    }
+
     fn later(&self, segment: Segment, up: bool) -> Option<Went> {
         let at = segment.unit as usize;
         let (Some(unit), Some(state)) = (self.fleet.units.get(at), self.states.get(at)) else {

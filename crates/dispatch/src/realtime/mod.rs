@@ -31,6 +31,10 @@ pub const STALE: Duration = Duration::from_secs(10);
 const NOTHING: f64 = 0.5;
 /// Part of the power wanted that may be on its way only to bring the merit order about.
 const EASE: f64 = 0.01;
+/// So many times that much may come up slowly, since fast loads make room as it does.
+const EASE_UP: f64 = 5.0;
+/// Part of what is on its way that may be there earlier or later than expected.
+const EARLY: f64 = 0.3;
 /// Each load is compared with its own readings once in so many steps.
 const LOOK_EVERY: usize = 4;
 /// What commands amounted to is remembered for as long as a meter may be late.
@@ -215,7 +219,7 @@ impl Controller {
         // Better places in the merit order are worth having, and can wait: only a little of what runs is
         // on its way for their sake.
         let band = self.tuning.band.usd_per_kwh();
-        let little = env("EASE", EASE) * wanted.abs();
+        let little = EASE * wanted.abs();
         for (tier, moving) in [
             (&mut self.fast, moves.fleet().fast.moving(ticks)),
             (&mut self.slow, moves.fleet().slow.moving(ticks)),
@@ -225,20 +229,19 @@ impl Controller {
 
         // Slow loads follow the merit order; fast ones take what is left at any moment. Should nothing more
         // reach the loads, what they were told stays between floor and ceiling.
-        let most = if aim.within { wanted } else { ceiling };
+        let most = if aim.within && wanted > floor { wanted } else { ceiling };
         let need = wanted - moves.fleet().set();
         let off = slow_share - moves.fleet().slow.set();
         let can_wait = (little - moves.fleet().slow.moving(ticks)).max(0.0);
         let dead = (self.tuning.dead_band * wanted.abs()).max(NOTHING);
         let soon = ticks + ticks_of(FAST / 4);
         let (least, most_soon) = moves.fleet().between(soon, ticks + ticks_of(FAST));
-        let hold = env("BOOST", 1.0) > 0.0;
-        if off > dead && !(hold && least > wanted + dead) {
-            let off = off.min(need.max(can_wait * env("UPEASE", 5.0)));
+        if off > dead && least <= wanted + dead {
+            let off = off.min(need.max(can_wait * EASE_UP));
             let room = (most - moves.fleet().set()).max(off);
             let want = Want { watts: off, most: room, all: false, lightly: false };
             self.slow.raise(want, &mut moves);
-        } else if off < -dead && !(hold && most_soon < wanted - dead) {
+        } else if off < -dead && most_soon >= wanted - dead {
             let less = (-off).min(can_wait.max(-need));
             let room = (moves.fleet().set() - floor).max(less);
             let want = Want { watts: less, most: room, all: false, lightly: false };
@@ -267,47 +270,32 @@ impl Controller {
         // What they cannot carry, slow loads that run anyway do by the way.
         let (least, most_soon) = moves.fleet().between(soon, ticks + ticks_of(FAST));
         let (less, more) = (least - wanted, wanted - most_soon);
-        if hold && less > dead {
+        if less > dead {
             let room = moves.fleet().set() - floor;
             let want = Want { watts: less.min(room), most: room, all: false, lightly: true };
             self.slow.lower(want, &mut moves);
-        } else if hold && more > dead {
+        } else if more > dead {
             let room = most - moves.fleet().set();
             let want = Want { watts: more.min(room), most: room, all: false, lightly: true };
             self.slow.raise(want, &mut moves);
         }
         for tier in [&mut self.fast, &mut self.slow] {
-            let set = moves.fleet().set();
-            if set > most + NOTHING {
-                let (watts, most) = (set - most, f64::INFINITY);
+            let (watts, most) = (moves.fleet().set() - most, f64::INFINITY);
+            if watts > NOTHING {
                 tier.lower(Want { watts, most, all: true, lightly: false }, &mut moves);
-            } else if set < floor - NOTHING {
-                let (watts, most) = (floor - set, ceiling - set);
-                tier.raise(Want { watts, most, all: true, lightly: false }, &mut moves);
             }
         }
-        if env("DEBUG", 0.0) > 0.0 {
-            let f = moves.fleet();
-            eprintln!(
-                "D share {slow_share:.0} off {off:.0} rest {rest:.0} up {up:.0} down {down:.0} slow {:.0} soon {:.0} fast {:.0} soon {:.0} stuck {:?} {:?} base {:?}",
-                f.slow.set(),
-                f.slow.at(soon),
-                f.fast.set(),
-                f.fast.at(soon),
-                self.fast.stuck(),
-                self.slow.stuck(),
-                self.base
-            );
+        for tier in [&mut self.fast, &mut self.slow] {
+            let set = moves.fleet().set();
+            let (watts, most) = (floor - set, most - set);
+            if watts > NOTHING {
+                tier.raise(Want { watts, most, all: true, lightly: false }, &mut moves);
+            }
         }
         let fleet = moves.fleet();
         let (set, expected) = (fleet.set(), fleet.at(ticks));
         let shortfall = wanted - fleet.at(soon);
-        let moved = moves.done();
-        let level = |at: &u32| Move {
-            load: *at as usize,
-            level: self.fleet.level(*at as usize).unwrap_or_default(),
-        };
-        let moves = moved.iter().map(level).collect();
+        let moves = moves.done();
         if self.past.len() == REMEMBERED {
             self.past.pop_front();
         }
@@ -366,16 +354,16 @@ impl Controller {
         let off = meter.value.get() - self.expected(meter.at, ticks);
         let passed = self.metered.map_or(0.0, |last| meter.at.since(last).as_secs_f64());
         self.metered = Some(meter.at);
-        // Loads on their way may be early or late: so much of a difference says little of anything else.
-        let motion = env("K1", 0.3) * self.fleet.moving(ticks);
-        let error = off - self.base.unwrap_or(0.0);
-        let early = error.clamp(-motion, motion);
         match &mut self.base {
-            None => self.base = Some(error - early),
+            None => {
+                // Loads on their way may be early or late: so much says little of anything else.
+                let motion = EARLY * self.fleet.moving(ticks);
+                self.base = Some(off - off.clamp(-motion, motion));
+            }
             Some(_) if held => {}
             Some(base) => {
                 let part = 1.0 - (-passed / self.tuning.follow.as_secs_f64().max(1e-3)).exp();
-                *base += part * (error - early + env("K2", 1.0) * early);
+                *base += part * (off - *base);
             }
         }
     }
@@ -397,8 +385,4 @@ impl Controller {
 
 fn watts(watts: f64) -> Watts {
     Watts::new(watts.max(0.0)).unwrap_or(Watts::ZERO)
-}
-
-pub fn env(name: &str, default: f64) -> f64 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
 }

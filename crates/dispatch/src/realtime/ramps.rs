@@ -50,7 +50,7 @@ impl Ramps {
         if slope == 0.0 || end <= self.first {
             return;
         }
-        let parts = (f64::from(slope) * PARTS).round() as i64;
+        let parts = (f64::from(slope) * PARTS) as i64;
         let (slope, steep) = (sign * parts, sign * parts.abs());
         let at = (end - self.first) as usize;
         if at >= self.ends.len() {
@@ -120,7 +120,7 @@ mod tests {
                 for later in [0.0, 0.5, 40.0, 4000.0] {
                     let tick = f64::from(now) + later;
                     let one = |(slope, end): &(f32, u32)| {
-                        let parts = (f64::from(*slope) * PARTS).round() / PARTS;
+                        let parts = (f64::from(*slope) * PARTS).trunc() / PARTS;
                         parts * (f64::from(*end) - tick).max(0.0)
                     };
                     let left: f64 = kept.iter().map(one).sum();

@@ -50,6 +50,9 @@ pub(super) enum Went {
 
 /// What can make steps.
 pub(super) trait Steps {
+    /// Has what these segments' loads are kept by brought near, all at once.
+    fn fetch(&self, segments: impl Iterator<Item = Segment>);
+
     /// Why a step cannot be made now; `None` if it can.
     fn later(&self, segment: Segment, up: bool) -> Option<Went>;
 
@@ -108,7 +111,7 @@ impl Parts {
     }
 
     fn of(watts: f32) -> i64 {
-        (f64::from(watts) * 1024.0).round() as i64
+        (f64::from(watts) * 1024.0) as i64
     }
 }
 
@@ -125,8 +128,12 @@ pub(super) struct Tier {
 /// Merits closer than this share of each other are one bucket: they take turns.
 const RESOLUTION: f64 = 1.0 / 256.0;
 
-/// Segments in a row that neither fit nor have their turn, beyond which the rest waits for the next second.
+/// Segments that neither fit nor have their turn, beyond which the rest waits for the next second.
 const PATIENCE: usize = 1024;
+/// So many more such segments are passed for each that moves: steps of one load may lie in one bucket.
+const REWARD: usize = 4;
+/// Loads lie in memory in any order: waiting for so many at once costs little more than for one.
+const AHEAD: usize = 32;
 
 fn key(merit: f64) -> i64 {
     let scaled = merit.abs().max(1e-6).ln() / RESOLUTION;
@@ -206,12 +213,8 @@ impl Tier {
 
     /// Gives segments up, worst first. Gives the watts lost.
     pub(super) fn lower(&mut self, want: Want, steps: &mut impl Steps) -> f64 {
-        self.lower_to(0, want, steps)
-    }
-
-    fn lower_to(&mut self, best: usize, want: Want, steps: &mut impl Steps) -> f64 {
         let (mut lost, mut patience) = (0.0, PATIENCE);
-        for at in (best..self.buckets.len()).rev() {
+        for at in (0..self.buckets.len()).rev() {
             if lost >= want.watts || patience == 0 {
                 break;
             }
@@ -236,8 +239,14 @@ impl Tier {
             true => (&mut bucket.off, &mut bucket.on),
             false => (&mut bucket.on, &mut bucket.off),
         };
-        let mut left = here.len();
+        let (mut left, mut passed) = (here.len(), 0_usize);
         while left > 0 && *patience > 0 && *done < want.watts {
+            if passed.is_multiple_of(AHEAD)
+                && here.front().is_some_and(|one| f64::from(one.watts) < want.watts - *done)
+            {
+                steps.fetch(here.iter().take(AHEAD).copied());
+            }
+            passed += 1;
             left -= 1;
             let Some(segment) = here.pop_front() else { return };
             let went = match want.fits(f64::from(segment.watts), *done) {
@@ -247,7 +256,7 @@ impl Tier {
             match went {
                 Went::By(change) => {
                     *done += change.abs();
-                    *patience = PATIENCE;
+                    *patience = (*patience + REWARD).min(PATIENCE);
                     there.push_back(segment);
                     if up {
                         bucket.on_watts.add(segment.watts);
@@ -272,40 +281,50 @@ impl Tier {
     /// more, until `watts` have changed places.
     pub(super) fn exchange(&mut self, band: f64, mut watts: f64, steps: &mut impl Steps) {
         let mut patience = PATIENCE;
-        while watts > 0.0 && patience > 0 {
-            patience -= 1;
-            let Some((best, worst)) = self.misplaced(band) else { return };
-            if !self.ready(best, true, steps) || !self.ready(worst, false, steps) {
-                continue;
+        let (mut best, mut last) = (0, self.buckets.len());
+        while watts > 0.0 && patience > 0 && best + 1 < last {
+            let (top, bottom) = (&self.buckets[best], &self.buckets[last - 1]);
+            let least = bottom.merit + band;
+            if bottom.on.is_empty() {
+                last -= 1;
+            } else if top.merit <= least {
+                return;
+            } else if top.off.is_empty() || top.merit - top.start <= least {
+                best += 1;
+            } else if !self.ready(best, true, &mut patience, steps) {
+                best += 1;
+            } else if !self.ready(last - 1, false, &mut patience, steps) {
+                last -= 1;
+            } else {
+                let mut gained = 0.0;
+                let one = Want { watts: 1e-3, most: f64::INFINITY, all: true, lightly: false };
+                self.shift(best, one, true, (&mut gained, &mut patience), steps);
+                let same = Want { watts: gained, most: f64::INFINITY, all: false, lightly: false };
+                let mut lost = 0.0;
+                for at in (best + 1..last).rev() {
+                    if lost >= gained || patience == 0 {
+                        break;
+                    }
+                    self.shift(at, same, false, (&mut lost, &mut patience), steps);
+                }
+                patience = patience.saturating_sub(1);
+                watts -= gained;
             }
-            let (mut gained, mut once) = (0.0, 1);
-            let one = Want { watts: 1e-3, most: f64::INFINITY, all: true, lightly: false };
-            self.shift(best, one, true, (&mut gained, &mut once), steps);
-            let same = Want { watts: gained, most: f64::INFINITY, all: false, lightly: false };
-            self.lower_to(best + 1, same, steps);
-            watts -= gained;
         }
     }
 
-    /// The best bucket that has something to take and the worst that has something to give, if they
-    /// should change places.
-    fn misplaced(&self, band: f64) -> Option<(usize, usize)> {
-        let worst = self.buckets.iter().rposition(|bucket| !bucket.on.is_empty())?;
-        let least = self.buckets[worst].merit + band;
-        let best = self.buckets[..worst]
-            .iter()
-            .position(|bucket| !bucket.off.is_empty() && bucket.merit - bucket.start > least)?;
-        Some((best, worst))
-    }
-
     /// Puts those aside that cannot move now, until one that can is next; false if none is.
-    fn ready(&mut self, at: usize, up: bool, steps: &impl Steps) -> bool {
+    fn ready(&mut self, at: usize, up: bool, patience: &mut usize, steps: &impl Steps) -> bool {
         let bucket = &mut self.buckets[at];
         let here = if up { &mut bucket.off } else { &mut bucket.on };
-        for _ in 0..here.len().min(PATIENCE) {
+        for _ in 0..here.len().min(*patience) {
+            *patience -= 1;
             let Some(segment) = here.front().copied() else { return false };
             match steps.later(segment, up) {
-                None => return true,
+                None => {
+                    *patience += 1;
+                    return true;
+                }
                 Some(Went::Later(tick)) => {
                     here.pop_front();
                     let stuck = if up { &mut self.stuck.1 } else { &mut self.stuck.0 };
