@@ -5,7 +5,7 @@ use super::{
     FAST, Move,
     ramps::{Ramps, TICKS},
     tier::{Offer, Parts, Segment, Steps, Went},
-    unit::{Kind, Learned, Unit, ticks_over},
+    unit::{Kind, Learned, TOLERANCE, Unit, ticks_over},
 };
 use crate::load::{Load, LoadState};
 use std::{collections::HashMap, time::Duration};
@@ -233,7 +233,7 @@ impl Fleet {
         self.ticks(moment) as u32
     }
 
-    /// Watts that all should draw at a moment, which may lie `kept` back.
+    /// Watts that all should draw at a moment, which may not lie before ramps that were forgotten.
     pub(super) fn at(&self, ticks: f64) -> f64 {
         self.slow.at(ticks) + self.fast.at(ticks)
     }
@@ -413,7 +413,7 @@ impl Steps for Moves<'_> {
         if !unit.defies {
             // What it draws beyond its nominal power stays in proportion; at rest there is none.
             let beyond = if from > 0 && was > 0.0 { (before.target - was) / was } else { 0.0 };
-            unit.target = is * (1.0 + beyond);
+            unit.target = is * (1.0 + beyond.clamp(-TOLERANCE, TOLERANCE));
             unit.looks = 0;
         }
         let here = before.at(self.now);

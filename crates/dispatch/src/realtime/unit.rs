@@ -10,7 +10,7 @@ const GRACE: u32 = 5 * TICKS;
 /// After this long a load that did not obey is told once more.
 const AGAIN: u32 = 120 * TICKS;
 /// Off by more than this part of its full power, and of ten watts, is another level.
-const TOLERANCE: f32 = 0.08;
+pub(super) const TOLERANCE: f32 = 0.08;
 /// What a load draws beyond its nominal power is learned in steps of at least this part of its full power.
 const FINE: f32 = 0.005;
 /// Looks in a row that must agree before a load is believed or doubted.
