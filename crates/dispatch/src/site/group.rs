@@ -181,6 +181,12 @@ impl Pool {
         }
     }
 
+    pub(super) fn heat_at_once(&mut self, zone: &str, on: bool) {
+        for (_, own) in self.bodies.iter_mut().filter(|(body, _)| *body.name == *zone) {
+            own.heat_at_once(on);
+        }
+    }
+
     /// Watts of free loads that earn more than power costs.
     pub(super) fn worth(&self, price: EnergyPrice) -> Watts {
         self.groups.last().map_or(Watts::ZERO, |free| free.controller.worth(price))
