@@ -289,9 +289,10 @@ impl Tier {
                 last -= 1;
             } else if top.merit <= least {
                 return;
-            } else if top.off.is_empty() || top.merit - top.start <= least {
-                best += 1;
-            } else if !self.ready(best, true, &mut patience, steps) {
+            } else if top.off.is_empty()
+                || top.merit - top.start <= least
+                || !self.ready(best, true, &mut patience, steps)
+            {
                 best += 1;
             } else if !self.ready(last - 1, false, &mut patience, steps) {
                 last -= 1;

@@ -126,9 +126,12 @@ impl Unit {
     /// A load on its way: its reading says how fast it really is.
     fn progress(&self, read: u32, measured: f32, full: f32) -> Learned {
         let way = self.slope * (self.end - self.since) as f32;
+        if self.defies || way.abs() < (full * TOLERANCE).max(1.0) {
+            return Learned::Nothing;
+        }
         let passed = read.saturating_sub(self.since) as f32;
         let done = (measured - (self.target - way)) / way;
-        if self.defies || passed <= 0.0 || way.abs() < full * TOLERANCE || !(done >= PROGRESS) {
+        if passed <= 0.0 || done < PROGRESS {
             return Learned::Nothing;
         }
         let whole = (passed / done.min(1.0)).max(1.0);
