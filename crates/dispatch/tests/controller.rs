@@ -358,7 +358,12 @@ proptest! {
         // The target would have far more.
         let aim = Aim { ceiling: watts(ceiling), ..world.aim(world.full() * 2.0) };
         world.run(420, aim);
-        prop_assert!(world.sum() <= ceiling * 1.006, "{} above {ceiling}", world.sum());
+        // A load that has just moved is taken for what its level says until its own reading shows more.
+        let since = |at: usize| world.second - world.from[at].1;
+        let new = |at: &usize| since(*at) <= world.loads[*at].times.ramp_up.as_secs() + 25;
+        let drawn: f64 = (0..world.loads.len()).filter(new).map(|at| world.drawn[at]).sum();
+        let sum = world.sum() - drawn * (1.0 - 1.0 / really);
+        prop_assert!(sum <= ceiling * 1.006, "{sum} above {ceiling}");
     }
 }
 

@@ -144,23 +144,28 @@ impl Controller {
     /// Takes the list of loads: at the start, when one came or went, and when values have changed.
     /// Loads that were there keep their level and their times; `levels` says what the others run at.
     pub fn set_loads(&mut self, now: Moment, loads: &[Load], levels: impl Fn(usize) -> usize) {
+        let mut turns = vec![0_u32; self.fleet.len()];
+        for (turn, unit) in self.fast.turns().chain(self.slow.turns()).enumerate() {
+            turns[unit as usize] = turn as u32;
+        }
         let known = self.fleet.clear();
         let places: std::collections::HashMap<&str, usize> =
             self.ids.iter().enumerate().map(|(at, id)| (&**id, at)).collect();
         let same = |at: usize| self.ids.get(at).is_some_and(|id| *id == loads[at].id);
         let old = |at: usize| if same(at) { Some(at) } else { places.get(&*loads[at].id).copied() };
         self.fleet.take(now, loads, &known, old, levels);
-        self.ids = loads.iter().map(|load| load.id.clone()).collect();
         // Who was switched last comes last, whatever the order of the list.
         let (mut fast, mut slow) = (Vec::new(), Vec::new());
         for (at, load) in loads.iter().enumerate() {
             let (is_fast, since, offers) = self.fleet.offers(at, load);
             let tier = if is_fast { &mut fast } else { &mut slow };
-            tier.extend(offers.map(|offer| (since, offer)));
+            let turn = old(at).map_or(0, |old| turns[old]);
+            tier.extend(offers.map(|offer| ((since, turn), offer)));
         }
         for tier in [&mut fast, &mut slow] {
-            tier.sort_by_key(|(since, _)| *since);
+            tier.sort_by_key(|(turn, _)| *turn);
         }
+        self.ids = loads.iter().map(|load| load.id.clone()).collect();
         self.fast = Tier::build(fast.into_iter().map(|(_, offer)| offer));
         self.slow = Tier::build(slow.into_iter().map(|(_, offer)| offer));
         let mut merits: Vec<_> = self.fast.merits().map(|(m, w)| (m, w, true)).collect();

@@ -160,6 +160,13 @@ impl Tier {
         Self { buckets: by_key.into_values().rev().collect(), ..Self::default() }
     }
 
+    /// Loads in the order in which it is their turn, within each bucket.
+    pub(super) fn turns(&self) -> impl Iterator<Item = u32> {
+        let aside = self.aside.values().flatten().map(|(_, _, segment)| segment.unit);
+        let segments = self.buckets.iter().flat_map(|bucket| bucket.on.iter().chain(&bucket.off));
+        aside.chain(segments.map(|segment| segment.unit))
+    }
+
     /// Merit and watts of each bucket, best first.
     pub(super) fn merits(&self) -> impl Iterator<Item = (f64, f64)> {
         self.buckets.iter().map(|bucket| (bucket.merit, bucket.watts))
