@@ -44,8 +44,9 @@ pub(super) fn ticks_over(time: Duration) -> u32 {
     (time.as_secs_f64() * f64::from(TICKS)).ceil() as u32
 }
 
-/// A load under way.
+/// A load under way; within one line of cache, never across two.
 #[derive(Debug, Clone, Copy)]
+#[repr(align(32))]
 pub(super) struct Unit {
     /// What it should draw once it has arrived, watts.
     pub target: f32,
@@ -71,6 +72,8 @@ pub(super) struct Unit {
     /// It was told something in this very step.
     pub moved: bool,
 }
+
+const _: () = assert!(size_of::<Unit>() == 32);
 
 /// What a reading changed.
 #[derive(Debug, Clone, Copy, PartialEq)]
