@@ -80,8 +80,18 @@ pub(super) struct Fleet {
 /// Loads as they were before a new list came.
 pub(super) struct Known {
     units: Vec<Unit>,
+    kinds: Vec<Kind>,
     /// Which level each was told, and its nominal power there.
     told: Vec<Corner>,
+}
+
+impl Known {
+    /// Until when a load stays on or off by the times that now hold for it.
+    fn until(&self, unit: &Unit, kind: &Kind) -> u32 {
+        let switched = self.kinds.get(unit.kind as usize).and_then(|old| unit.switched(old));
+        let least = if unit.told > 0 { kind.min_on } else { kind.min_off };
+        switched.map_or(0, |switched| switched.saturating_add(least).max(1))
+    }
 }
 
 impl Fleet {
@@ -111,7 +121,7 @@ impl Fleet {
         let epoch = self.epoch;
         let old = std::mem::take(self);
         self.epoch = epoch;
-        Known { units: old.units, told }
+        Known { units: old.units, kinds: old.kinds, told }
     }
 
     /// Takes a list of loads; `old` says where each stood in the list before.
@@ -173,7 +183,7 @@ impl Fleet {
                     slope,
                     since: if left == 0 { old.since } else { now },
                     end: old.end,
-                    until: old.until,
+                    until: known.until(old, &kind),
                     looks: old.looks,
                     defies: old.defies,
                     proven: old.proven,
@@ -266,6 +276,14 @@ impl Fleet {
 
     fn told(&self, at: usize) -> Option<Corner> {
         self.corners(at).get(usize::from(self.units.get(at)?.told)).copied()
+    }
+
+    /// When a load was last switched on or off.
+    pub(super) fn switched(&self, at: usize) -> Option<Moment> {
+        let unit = self.units.get(at)?;
+        let tick = unit.switched(self.kinds.get(unit.kind as usize)?)?;
+        let passed = Duration::from_secs_f64(f64::from(tick) / f64::from(TICKS));
+        self.epoch.map(|epoch| epoch.after(passed))
     }
 
     pub(super) fn obeys(&self, at: usize) -> Option<bool> {
@@ -421,9 +439,9 @@ impl Steps for Moves<'_> {
         (unit.since, unit.end) = (self.now, self.now.saturating_add(ramp));
         unit.slope = if ramp == 0 { 0.0 } else { (unit.target - here) / ramp as f32 };
         if from == 0 {
-            unit.until = self.from.saturating_add(kind.min_on);
+            unit.until = self.from.saturating_add(kind.min_on).max(1);
         } else if to == 0 {
-            unit.until = self.from.saturating_add(kind.min_off);
+            unit.until = self.from.saturating_add(kind.min_off).max(1);
         }
         if !before.moved {
             unit.moved = true;

@@ -190,6 +190,11 @@ impl Controller {
         self.fleet.level(load)
     }
 
+    /// When a load was last switched on or off; `None` while it has not been since it is known.
+    pub fn since(&self, load: usize) -> Option<Moment> {
+        self.fleet.switched(load)
+    }
+
     /// Whether a load does as it is told: `None` while nothing has shown it.
     pub fn obeys(&self, load: usize) -> Option<bool> {
         self.fleet.obeys(load)

@@ -56,7 +56,7 @@ pub(super) struct Unit {
     pub since: u32,
     /// Tick in which it arrives.
     pub end: u32,
-    /// Tick before which it may not be started or stopped again.
+    /// Tick before which it may not be started or stopped again; zero while it has not been.
     pub until: u32,
     /// Place of its kind in the list of kinds.
     pub kind: u32,
@@ -93,6 +93,12 @@ impl Unit {
 
     pub(super) fn obeys(&self) -> Option<bool> {
         if self.defies { Some(false) } else { self.proven.then_some(true) }
+    }
+
+    /// Tick in which it was last switched on or off; `None` while it has not been.
+    pub(super) fn switched(&self, kind: &Kind) -> Option<u32> {
+        let least = if self.told > 0 { kind.min_on } else { kind.min_off };
+        (self.until > 0).then(|| self.until.saturating_sub(least))
     }
 
     /// Tick from which it may be told something, as far as it is up to itself.
