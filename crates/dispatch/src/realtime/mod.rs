@@ -174,6 +174,11 @@ impl Controller {
         self.units.get(load).map(Unit::level)
     }
 
+    /// When a load was last switched on or off; `None` while it has not been since it is known.
+    pub fn since(&self, load: usize) -> Option<Moment> {
+        self.units.get(load).and_then(Unit::switched)
+    }
+
     /// Whether a load does as it is told: `None` while nothing has shown it.
     pub fn obeys(&self, load: usize) -> Option<bool> {
         self.units.get(load).and_then(Unit::obeys)

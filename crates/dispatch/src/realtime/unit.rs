@@ -85,6 +85,11 @@ impl Unit {
         self.since
     }
 
+    /// When it was last switched on or off; `None` while it has not been.
+    pub(super) fn switched(&self) -> Option<Moment> {
+        (self.on_off != Moment::default()).then_some(self.on_off)
+    }
+
     pub(super) fn idle(&self) -> f64 {
         self.corner(0).watts.into()
     }

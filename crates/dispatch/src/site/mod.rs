@@ -200,6 +200,11 @@ impl Site {
         self.pool.level(load)
     }
 
+    /// When a load was last switched on or off; `None` while it has not been since it is known.
+    pub fn since(&self, load: usize) -> Option<Moment> {
+        self.pool.since(load)
+    }
+
     /// Decides, once a second.
     pub fn step(&mut self, inputs: &Inputs<'_>, loads: &[Load], states: &[LoadState]) -> Decision {
         let now = inputs.now;

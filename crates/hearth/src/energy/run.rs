@@ -356,12 +356,12 @@ impl Loop {
             planned.asked = Some(step);
         }
         let others = net.map(|net| net - NetWatts::from(drawn));
-        let held: Vec<(&Held, usize)> = self
-            .held
-            .iter()
-            .enumerate()
-            .map(|(at, held)| (held, self.site.level(at).unwrap_or(0)))
-            .collect();
+        let running = |(at, held)| plan::Running {
+            held,
+            level: self.site.level(at).unwrap_or(0),
+            since: self.site.since(at).map(|since| now.since(since)),
+        };
+        let held: Vec<_> = self.held.iter().enumerate().map(running).collect();
         match plan::problem(told, &held, signals, others, now, utc) {
             Ok(problem) => plan::make(&self.parts.planned, problem, utc),
             Err(trouble) => {
