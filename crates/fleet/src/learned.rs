@@ -315,7 +315,12 @@ mod tests {
     fn what_is_not_steady_not_measured_or_not_proved_teaches_nothing() {
         let (watts, rate) = truth(590.0);
         let mut wanders = Bench::new();
-        wanders.run(7200, |second| watts * if second / 60 % 2 == 0 { 0.8 } else { 1.0 }, rate, 1.0);
+        wanders.run(
+            7200,
+            |second| watts * if (second / 60).is_multiple_of(2) { 0.8 } else { 1.0 },
+            rate,
+            1.0,
+        );
         let mut changes = Bench::new();
         (0..40).for_each(|limit| changes.run(600, |_| watts, rate, 1000.0 + f64::from(limit)));
         let mut idle = Bench::new();

@@ -218,7 +218,7 @@ impl Machine {
     /// Clock of each board, MHz: on their way all have come as far as the common one.
     fn clocks(&self) -> [f64; BOARDS] {
         let common = self.setting.clock.get().max(f64::MIN_POSITIVE);
-        let own = |off: i16| (self.clock * (1.0 + f64::from(off) / common)).max(0.0);
+        let own = |off: i16| (self.clock + f64::from(off) * (self.clock / common)).max(0.0);
         match self.spec.load {
             Load::Chip { .. } => [self.clock; BOARDS],
             Load::Ladder { .. } => self.setting.trim.map(own),

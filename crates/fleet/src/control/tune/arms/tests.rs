@@ -15,7 +15,7 @@ use rand::SeedableRng;
 use rand_distr::{Distribution, Poisson};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::{net::IpAddr, sync::Mutex};
-use twin::farm::{BOARDS, Kind, Machine, Setting, Spec};
+use twin::farm::{BOARDS, Kind, Machine, Spec};
 use units::{Celsius, Megahertz, Ratio, Work};
 
 const SPEED: f64 = 2000.0;
@@ -150,7 +150,7 @@ impl Driver for Bench {
                 }
                 other => panic!("{other}"),
             }
-            inner.machine.set(Setting { ..setting });
+            inner.machine.set(setting);
         };
         Box::pin(async move {
             self.with(apply);
