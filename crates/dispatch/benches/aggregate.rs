@@ -58,13 +58,13 @@ fn report(at: usize, step: u64) -> Made<Report> {
     let full = 1000.0 + (at * 7919 % 3000) as f64;
     let wave = 1.0 + 0.01 * ((at as u64 + step) as f64).sin();
     let net = NetWatts::new;
-    let on_off = at % 3 == 0;
+    let on_off = at.is_multiple_of(3);
     Ok(Report {
         power: net(full * wave)?,
         own: net(full * wave)?,
         lowest: Hold { power: net(full * (wave - 1.0))?, lasts: None },
         highest: Hold { power: net(full * wave)?, lasts: None },
         step: if on_off { Some(Watts::new(full)?) } else { None },
-        opted_out: at % 50 == 0,
+        opted_out: at.is_multiple_of(50),
     })
 }

@@ -67,6 +67,8 @@ pub struct Zone {
     cold_since: Option<Moment>,
     backup: bool,
     held: bool,
+    /// While somebody wants heat now, whatever it costs.
+    at_once: Option<Thermostat>,
 }
 
 impl Zone {
@@ -81,6 +83,7 @@ impl Zone {
             cold_since: None,
             backup: false,
             held: false,
+            at_once: None,
         }
     }
 
@@ -88,6 +91,16 @@ impl Zone {
     const STALE: Duration = Duration::from_secs(600);
     /// The backup heater starts after this long this many kelvin too cold, and stops at half of that.
     const BACKUP: (Duration, f64) = (Duration::from_secs(1800), 1.5);
+
+    /// Hysteresis of heat at once, K.
+    const AT_ONCE_BAND: f64 = 0.5;
+
+    /// Full power until the set-point is reached, and whenever it is missed, in place of the control.
+    pub fn heat_at_once(&mut self, on: bool) {
+        if on != self.at_once.is_some() {
+            self.at_once = on.then(|| Thermostat::new(Self::AT_ONCE_BAND));
+        }
+    }
 
     /// Whether its machines are on, and since when.
     pub fn guard(&self) -> &Guard {
@@ -128,6 +141,9 @@ impl Zone {
         heater: &Heater,
     ) -> Watts {
         let set_point = wanted.set_point;
+        if let Some(thermostat) = &mut self.at_once {
+            return thermostat.step(is, set_point, heater);
+        }
         match &mut self.control {
             Control::Thermostat(thermostat) => thermostat.step(is, set_point, heater),
             Control::Pi(pi) => pi.step(dt, is, set_point, self.held, heater),
@@ -232,6 +248,18 @@ mod tests {
         assert!(run(&mut zone, 25..35, Some(18.0), Some(40.0)).backup);
         assert!(run(&mut zone, 35..40, Some(19.0), Some(40.0)).backup);
         assert!(!run(&mut zone, 40..45, Some(19.5), Some(40.0)).backup);
+    }
+
+    #[test]
+    fn heat_at_once_is_full_power_to_the_set_point_and_still_within_safety() {
+        let mut zone = zone();
+        assert!(run(&mut zone, 0..5, Some(19.5), Some(30.0)).power < heater().highest());
+        zone.heat_at_once(true);
+        assert_eq!(run(&mut zone, 5..6, Some(19.5), Some(30.0)).power, heater().highest());
+        assert!(run(&mut zone, 6..7, Some(19.5), Some(47.5)).power < heater().highest());
+        assert_eq!(run(&mut zone, 60..61, Some(20.3), Some(30.0)).power, heater().idle());
+        zone.heat_at_once(false);
+        assert!(run(&mut zone, 120..125, Some(19.5), Some(30.0)).power < heater().highest());
     }
 
     #[test]

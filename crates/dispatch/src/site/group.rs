@@ -159,6 +159,10 @@ impl Pool {
         self.find(load).and_then(|(group, own)| group.controller.level(own))
     }
 
+    pub(super) fn since(&self, load: usize) -> Option<Moment> {
+        self.find(load).and_then(|(group, own)| group.controller.since(own))
+    }
+
     /// What the loads draw by their own readings, else as they should.
     pub(super) fn drawn(&self, now: Moment, states: &[LoadState]) -> Watts {
         super::watts(self.groups.iter().map(|group| group.drawn(now, states)).sum())
@@ -178,6 +182,12 @@ impl Pool {
     pub(super) fn set_point(&mut self, zone: &str, set_point: Celsius) {
         for (body, _) in self.bodies.iter_mut().filter(|(body, _)| *body.name == *zone) {
             body.set_point = set_point;
+        }
+    }
+
+    pub(super) fn heat_at_once(&mut self, zone: &str, on: bool) {
+        for (_, own) in self.bodies.iter_mut().filter(|(body, _)| *body.name == *zone) {
+            own.heat_at_once(on);
         }
     }
 

@@ -183,9 +183,20 @@ impl Site {
         self.pool.set_loads(now, loads, levels);
     }
 
+    /// Whether this frequency asks for something else than the last decision: then the next one is not
+    /// to wait for its second.
+    pub fn droop_differs(&self, frequency: Hertz) -> bool {
+        self.setup.droop.as_ref().is_some_and(|droop| droop.differs(frequency))
+    }
+
     /// Another set-point of a heated body; unknown names are ignored.
     pub fn set_point(&mut self, zone: &str, set_point: Celsius) {
         self.pool.set_point(zone, set_point);
+    }
+
+    /// Heats a body to its set-point with all its machines, whatever that costs, or no longer so.
+    pub fn heat_at_once(&mut self, zone: &str, on: bool) {
+        self.pool.heat_at_once(zone, on);
     }
 
     /// What the loads can draw together.
@@ -201,6 +212,11 @@ impl Site {
     /// The level that a load is set to.
     pub fn level(&self, load: usize) -> Option<usize> {
         self.pool.level(load)
+    }
+
+    /// When a load was last switched on or off; `None` while it has not been since it is known.
+    pub fn since(&self, load: usize) -> Option<Moment> {
+        self.pool.since(load)
     }
 
     /// Decides, once a second.

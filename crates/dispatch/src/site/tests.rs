@@ -150,6 +150,19 @@ fn machines_run_while_they_earn_more_than_their_power_costs() {
 }
 
 #[test]
+fn a_site_knows_since_when_a_machine_has_been_on_or_off() {
+    let mut world = World::new(Setup { price: true, ..Setup::default() }, machines());
+    assert_eq!(world.site.since(0), None);
+    world.run(30, 0.05, None);
+    let on = world.site.since(0).unwrap();
+    assert!(on <= Moment::from_secs(1010), "{on:?}");
+    world.run(30, 0.20, None);
+    let off = world.site.since(0).unwrap();
+    assert!(off > Moment::from_secs(1030) && off <= Moment::from_secs(1040), "{off:?}");
+    assert_eq!(world.site.since(10), None);
+}
+
+#[test]
 fn a_price_that_trembles_around_break_even_switches_nothing() {
     let mut world = World::new(Setup { price: true, ..Setup::default() }, machines());
     world.run(10, 0.05, None);

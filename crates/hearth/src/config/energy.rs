@@ -260,13 +260,18 @@ fn read_export(mut section: Section<'_, '_>) -> Option<(Plant, Watts)> {
 fn read_engine(mut section: Section<'_, '_>) -> Option<Engine> {
     let rated = section.optional("rated", power());
     let nominal = section.or("nominal", 60.0, value::number(40.0, 70.0));
+    let block = section.optional("block", power());
+    if rated.is_some() && block.is_none() && section.clean() {
+        section
+            .fault("block", "is needed: what the machines of one breaker draw, such as \"14 kW\"");
+    }
     let limits = genset::Limits {
         rated: rated.unwrap_or(Watts::ZERO),
         nominal: Hertz::new(nominal).unwrap_or(Hertz::ZERO),
         lowest: percent(&mut section, "lowest_percent", 30.0),
         highest: percent(&mut section, "highest_percent", 90.0),
         step: percent(&mut section, "step_percent", 10.0),
-        block: section.or("block", Watts::ZERO, power()),
+        block: block.unwrap_or_default(),
         patience: section.or("patience", MINUTE, value::duration(SECOND, HOUR)),
     };
     let full_pressure = section.optional("full_pressure_kpa", value::number(0.01, 1e5));
