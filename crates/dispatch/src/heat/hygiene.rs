@@ -15,6 +15,8 @@ pub struct Hygiene {
     pub every: Duration,
     hot_since: Option<Moment>,
     done: Option<Moment>,
+    /// Heating to it has begun, and goes on until it is done.
+    begun: bool,
 }
 
 impl Hygiene {
@@ -27,7 +29,15 @@ impl Hygiene {
             every,
             hot_since: None,
             done: None,
+            begun: false,
         }
+    }
+
+    /// What a control heats the tank to meanwhile: somewhat more, as it may stay a little below, and
+    /// cold water comes in.
+    pub fn set_point(&self) -> Celsius {
+        const MORE_K: f64 = 3.0;
+        Celsius::new(self.hot.get() + MORE_K).unwrap_or(self.hot)
     }
 
     /// Watches the coldest place in the tank; an unknown temperature counts as cold.
@@ -38,7 +48,7 @@ impl Hygiene {
         }
         let since = *self.hot_since.get_or_insert(now);
         if now.since(since) >= self.hold {
-            self.done = Some(now);
+            (self.done, self.begun) = (Some(now), false);
         }
     }
 
@@ -47,13 +57,20 @@ impl Hygiene {
         self.done.map_or(Duration::ZERO, |done| self.every.saturating_sub(now.since(done)))
     }
 
-    /// Whether heating to it must begin now: with this power it takes as long as is left, half as
-    /// much again for what is drawn meanwhile.
-    pub fn must_heat(&self, now: Moment, mean: Celsius, tank: HeatCapacity, power: Watts) -> bool {
+    /// Whether heating to it must begin now or has begun and is not done: with this power it takes as
+    /// long as is left, half as much again for what is drawn meanwhile.
+    pub fn must_heat(
+        &mut self,
+        now: Moment,
+        mean: Celsius,
+        tank: HeatCapacity,
+        power: Watts,
+    ) -> bool {
         let lift = (self.hot.get() - mean.get()).max(0.0);
         let hours = 1.5 * tank.get() * lift / power.get().max(1.0);
         let needed = Duration::try_from_secs_f64(3600.0 * hours).unwrap_or(Duration::MAX);
-        self.left(now) <= needed.saturating_add(self.hold)
+        self.begun |= self.left(now) <= needed.saturating_add(self.hold);
+        self.begun
     }
 }
 
@@ -98,5 +115,13 @@ mod tests {
             .unwrap();
         // 17.4 kWh at 1.5 kW take 11.6 h; it began at least half as much again before.
         assert!((145..=151).contains(&begins), "{begins}");
+        // Almost hot it still goes on, until half an hour at 60 °C is done.
+        let (almost, later) =
+            (c(59.5).unwrap(), |minute| Moment::from_secs(3600 * begins + 60 * minute));
+        assert!(hygiene.must_heat(later(1), almost, tank, power));
+        for minute in 2..=32 {
+            hygiene.observe(later(minute), c(60.0));
+        }
+        assert!(!hygiene.must_heat(later(33), almost, tank, power));
     }
 }

@@ -153,8 +153,10 @@ impl Predictive {
         let mut mode = table.mode(on, held);
         let mut temperature = is.get();
         let mut cost = 0.0;
+        let mut offers = Vec::with_capacity(table.levels.len());
         let steps = ahead.iter().enumerate().map(|(step, ahead)| {
-            let choice = table.best(step, mode, temperature, ahead);
+            table.offers(ahead, &mut offers);
+            let choice = table.best(step, mode, temperature, ahead, &offers);
             (mode, temperature) = (choice.mode, choice.temperature);
             cost += choice.paid;
             Planned {
@@ -180,8 +182,17 @@ struct Table<'a> {
     off_modes: usize,
     lowest: f64,
     spacing: f64,
+    /// Points for a kelvin.
+    per_kelvin: f64,
     /// One row of points for each mode for each step, and a last one for the end.
     to_go: Vec<f64>,
+}
+
+/// A level for one step: kelvin that it gives besides what the temperature keeps of itself, and
+/// dollars of electricity less earnings.
+struct Offer {
+    rise: f64,
+    paid: f64,
 }
 
 struct Choice {
@@ -220,14 +231,17 @@ impl<'a> Table<'a> {
             off_modes,
             lowest,
             spacing: (highest - lowest) / (Predictive::POINTS - 1) as f64,
+            per_kelvin: (Predictive::POINTS - 1) as f64 / (highest - lowest),
             to_go: vec![0.0; row * (ahead.len() + 1)],
         };
         table.end(ahead, heater);
+        let mut offers = Vec::with_capacity(table.levels.len());
         for (step, ahead) in ahead.iter().enumerate().rev() {
+            table.offers(ahead, &mut offers);
             for mode in 0..on_modes + off_modes {
                 for point in 0..Predictive::POINTS {
                     let temperature = table.lowest + point as f64 * table.spacing;
-                    let total = table.best(step, mode, temperature, ahead).total;
+                    let total = table.best(step, mode, temperature, ahead, &offers).total;
                     let at = table.index(step, mode, point);
                     table.to_go[at] = total;
                 }
@@ -262,15 +276,34 @@ impl<'a> Table<'a> {
         first + passed.saturating_sub(1).min(count - 1)
     }
 
+    /// What each level does and costs in this step, wherever the temperature is.
+    fn offers(&self, ahead: &Ahead, offers: &mut Vec<Offer>) {
+        let price = ahead.price.usd_per_kwh();
+        let other_heat = ahead.gain.get() + self.of.bias;
+        offers.clear();
+        offers.extend(self.levels.iter().map(|&(power, earned)| Offer {
+            rise: (1.0 - self.keep) * ahead.ambient.get() + self.per_watt * (power + other_heat),
+            paid: (power / 1e3 * price - earned) * self.hours,
+        }));
+    }
+
     /// The level that costs least from this step on.
-    fn best(&self, step: usize, mode: usize, temperature: f64, ahead: &Ahead) -> Choice {
+    fn best(
+        &self,
+        step: usize,
+        mode: usize,
+        temperature: f64,
+        ahead: &Ahead,
+        offers: &[Offer],
+    ) -> Choice {
         let is_on = mode < self.on_modes;
         let must_stay = mode + 1 != self.on_modes && mode + 1 != self.on_modes + self.off_modes;
-        let ambient = ahead.ambient.get();
-        let without = ambient + (temperature - ambient) * self.keep;
-        let other_heat = ahead.gain.get() + self.of.bias;
-        let mut best: Option<Choice> = None;
-        for (level, &(power, earned)) in self.levels.iter().enumerate() {
+        let (low, high) = (ahead.low.get(), ahead.high.get());
+        let (below, above) = (self.of.comfort.below.get(), self.of.comfort.above.get());
+        let kept = temperature * self.keep;
+        // Idle or the lowest power is always among the choices.
+        let mut best = Choice { level: 0, mode, temperature, paid: 0.0, total: f64::INFINITY };
+        for (level, offer) in offers.iter().enumerate() {
             let on = level > 0;
             if must_stay && on != is_on {
                 continue;
@@ -281,30 +314,30 @@ impl<'a> Table<'a> {
                 (true, false) => self.on_modes,
                 (false, true) => 0,
             };
-            let next = without + self.per_watt * (power + other_heat);
-            let mut paid = (power / 1e3 * ahead.price.usd_per_kwh() - earned) * self.hours;
+            let next = kept + offer.rise;
+            let mut paid = offer.paid;
             if on && !is_on {
                 paid += self.of.start_cost.get();
             }
-            let cold = (ahead.low.get() - next).max(0.0);
-            let hot = (next - ahead.high.get()).max(0.0);
-            let discomfort = self.hours
-                * (cold * self.of.comfort.below.get() + hot * self.of.comfort.above.get());
+            let discomfort =
+                self.hours * ((low - next).max(0.0) * below + (next - high).max(0.0) * above);
             let total = paid + discomfort + self.later(step + 1, next_mode, next);
-            if best.as_ref().is_none_or(|best| total < best.total) {
-                best = Some(Choice { level, mode: next_mode, temperature: next, paid, total });
+            if total < best.total {
+                best = Choice { level, mode: next_mode, temperature: next, paid, total };
             }
         }
-        // Idle or the lowest power is always among the choices.
-        best.unwrap_or(Choice { level: 0, mode, temperature, paid: 0.0, total: 0.0 })
+        best
     }
 
     fn later(&self, step: usize, mode: usize, temperature: f64) -> f64 {
         let last = (Predictive::POINTS - 1) as f64;
-        let place = ((temperature - self.lowest) / self.spacing).clamp(0.0, last - 1e-9);
+        let place = ((temperature - self.lowest) * self.per_kelvin).clamp(0.0, last - 1e-9);
         let point = place as usize;
         let at = self.index(step, mode, point);
-        self.to_go[at] + (place - point as f64) * (self.to_go[at + 1] - self.to_go[at])
+        match self.to_go.get(at..at + 2) {
+            Some(&[left, right]) => left + (place - point as f64) * (right - left),
+            _ => 0.0,
+        }
     }
 }
 

@@ -220,7 +220,7 @@ impl Pool {
                 hygiene.observe(now, known);
                 let mean = known.unwrap_or(body.set_point);
                 if hygiene.must_heat(now, mean, *capacity, heater.highest()) {
-                    set_point = hygiene.hot;
+                    set_point = hygiene.set_point();
                 }
             }
             let none = Vec::new();

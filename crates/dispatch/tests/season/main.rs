@@ -1,0 +1,128 @@
+//! Predictive heat against a PI and a dumb thermostat over a season: a room, a tank and a pool of the
+//! twin, which is richer than the model that the plan has. Weather, prices and taps are made up from a
+//! seed.
+//!
+//! Comfort is made equal first, then costs are compared. The dumb thermostat switches full power with
+//! a hysteresis; of those hystereses with which it keeps the least times, the starts of a day and the
+//! hygienic cycles and is as warm as wanted, it is given the cheapest. PI is then tuned to be no colder
+//! than that, and predictive control no colder than PI, both by less than a twentieth of the
+//! degree-hours.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod bodies;
+mod run;
+mod tune;
+
+use bodies::Season;
+use hearth_dispatch::heat::Heater;
+use run::{Kind, Outcome};
+use twin::energy::Prices;
+use units::{Celsius, Efficiency, EnergyPrice, HashPrice, Watts};
+
+#[test]
+fn predictive_heat_beats_pi_and_pi_beats_a_dumb_thermostat_in_a_room_for_a_month() {
+    compare(&Season::room(30, 7));
+}
+
+#[test]
+fn predictive_heat_beats_pi_and_pi_beats_a_dumb_thermostat_in_a_tank_for_a_month() {
+    compare(&Season::tank(30, 7));
+}
+
+#[test]
+fn predictive_heat_beats_pi_and_pi_beats_a_dumb_thermostat_in_a_pool_for_a_month() {
+    compare(&Season::pool(30, 7));
+}
+
+#[test]
+#[ignore = "minutes; `cargo test -p hearth-dispatch --release --test season -- --ignored --nocapture`"]
+fn predictive_heat_beats_pi_and_pi_beats_a_dumb_thermostat_in_a_room_from_october_to_april() {
+    (1..=3).for_each(|seed| compare(&Season::room(212, seed)));
+}
+
+#[test]
+#[ignore = "minutes; `cargo test -p hearth-dispatch --release --test season -- --ignored --nocapture`"]
+fn predictive_heat_beats_pi_and_pi_beats_a_dumb_thermostat_in_a_tank_from_october_to_april() {
+    (1..=3).for_each(|seed| compare(&Season::tank(212, seed)));
+}
+
+#[test]
+#[ignore = "minutes; `cargo test -p hearth-dispatch --release --test season -- --ignored --nocapture`"]
+fn predictive_heat_beats_pi_and_pi_beats_a_dumb_thermostat_in_a_pool_from_may_to_september() {
+    (1..=3).for_each(|seed| compare(&Season::pool(153, seed)));
+}
+
+#[test]
+fn a_season_at_a_flat_price_costs_c_less_r_as_the_published_coefficient_says() {
+    // analysis.md, section 7: c, r or (hash price, J/TH), net cost, effective coefficient.
+    for (price, earned, net, cop) in [
+        (0.09, 0.041, 0.049, Some(1.837)),
+        (0.08, 38.2 / (24.0 * 17.5), -0.011, None),
+        (0.12, 38.2 / (24.0 * 17.5), 0.029, Some(4.13)),
+        (0.16, 38.2 / (24.0 * 17.5), 0.069, Some(2.32)),
+        (0.16, 30.0 / (24.0 * 21.5), 0.102, Some(1.57)),
+    ] {
+        let mut season = Season::room(30, 7);
+        let efficiency = Efficiency::new(20.0).unwrap();
+        let curve = [watts(1500.0), watts(6000.0)].map(|power| (power, efficiency));
+        let hash_price = HashPrice::new(earned * 24.0 * 20.0).unwrap();
+        season.heater = Heater::new(Watts::ZERO, &curve, hash_price).unwrap();
+        season.prices = Prices::made_up(EnergyPrice::per_kwh(price).unwrap(), 0.0, 24 * 40, 1);
+        season.boots = false;
+        let outcome = season.run(Kind::Pi, 20.0);
+        let per_kwh = outcome.cost / outcome.kwh;
+        assert!((per_kwh - net).abs() < 0.0005, "{price}: {per_kwh}");
+        if let Some(cop) = cop {
+            assert!((price / per_kwh - cop).abs() < 0.005, "{price}: {}", price / per_kwh);
+        }
+    }
+}
+
+/// Makes all controls equally comfortable, and compares what they cost.
+fn compare(season: &Season) {
+    println!("{}, {} days, seed {}", season.name, season.days, season.seed);
+    let dumb = season.best_thermostat();
+    let pi = season.no_colder_than(&dumb.1, Kind::Pi);
+    let predictive = season.no_colder_than(&pi.1, Kind::Predictive);
+    let costs = [dumb, pi, predictive].map(|(kind, outcome)| {
+        print(season, kind, &outcome);
+        assert!(outcome.starts <= 6 * season.days, "{kind:?}: {outcome:?}");
+        assert!(outcome.overdue == 0, "{kind:?} missed a hygienic cycle: {outcome:?}");
+        outcome.cost
+    });
+    let [dumb, pi, predictive] = costs;
+    println!(
+        "  predictive costs {:.1} % less than PI; PI {:.1} % less than dumb",
+        100.0 * (pi - predictive) / pi.abs(),
+        100.0 * (dumb - pi) / dumb.abs()
+    );
+    assert!(predictive < pi && pi < dumb, "{dumb} {pi} {predictive}");
+}
+
+fn print(season: &Season, kind: Kind, outcome: &Outcome) {
+    println!(
+        "  {kind:?}: set {:.2} °C, {:.1} K h below {:.0} °C, {:.1} K h above {:.0} °C, mean {:.2} °C, \
+         {:.0} kWh, paid ${:.2}, earned ${:.2}, net ${:.2} ({:.4} $/kWh), {:.1} starts/day",
+        outcome.set,
+        outcome.cold,
+        season.comfort,
+        outcome.hot,
+        season.hot,
+        outcome.mean,
+        outcome.kwh,
+        outcome.paid,
+        outcome.paid - outcome.cost,
+        outcome.cost,
+        outcome.cost / outcome.kwh,
+        outcome.starts as f64 / season.days as f64,
+    );
+}
+
+fn watts(value: f64) -> Watts {
+    Watts::new(value).unwrap()
+}
+
+fn c(value: f64) -> Celsius {
+    Celsius::new(value).unwrap()
+}
