@@ -19,7 +19,14 @@ const BOOT_MINUTES: usize = 4;
 /// A control.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
-    Dumb { band_k: f64 },
+    /// Within the times and starts of machines.
+    Dumb {
+        band_k: f64,
+    },
+    /// As often as it likes, which spoils machines.
+    Unlimited {
+        band_k: f64,
+    },
     Pi,
     Predictive,
 }
@@ -44,7 +51,9 @@ impl Season {
     fn zone(&self, kind: Kind) -> Zone {
         let usd = |value| Usd::new(value).unwrap();
         let control = match kind {
-            Kind::Dumb { band_k } => Control::Thermostat(Thermostat::new(band_k)),
+            Kind::Dumb { band_k } | Kind::Unlimited { band_k } => {
+                Control::Thermostat(Thermostat::new(band_k))
+            }
             Kind::Pi => Control::Pi(self.pi.clone()),
             Kind::Predictive => {
                 // Some times what a degree-hour's heat costs.
@@ -57,7 +66,15 @@ impl Season {
                 Control::Predictive(Box::new(predictive), self.pi.clone())
             }
         };
-        Zone::new(control, Guard::new(Times::default()), Safety::new(Medium::Air))
+        let times = match kind {
+            Kind::Unlimited { .. } => Times {
+                min_on: Duration::ZERO,
+                min_off: Duration::ZERO,
+                starts_per_day: usize::MAX,
+            },
+            _ => Times::default(),
+        };
+        Zone::new(control, Guard::new(times), Safety::new(Medium::Air))
     }
 
     pub fn run(&self, kind: Kind, set: f64) -> Outcome {

@@ -9,16 +9,14 @@ const EQUAL: std::ops::RangeInclusive<f64> = 0.95..=1.0;
 const TRIES: usize = 12;
 
 impl Season {
-    /// The cheapest of the thermostats that are as comfortable as wanted and miss no hygienic cycle.
-    pub fn best_thermostat(&self) -> (Kind, Outcome) {
+    /// The cheapest hysteresis of this thermostat that is as comfortable as wanted and misses no
+    /// hygienic cycle. `None` if none does.
+    pub fn best_thermostat(&self, kind: impl Fn(f64) -> Kind) -> Option<(Kind, Outcome)> {
         let wanted = self.cold_per_day * self.days as f64;
-        let able = self.bands_k.iter().filter_map(|&band_k| {
-            let kind = Kind::Dumb { band_k };
-            let outcome = self.tuned(kind, wanted)?;
-            super::print(self, kind, &outcome);
-            (outcome.overdue == 0).then_some((kind, outcome))
-        });
-        able.min_by(|a, b| a.1.cost.total_cmp(&b.1.cost)).expect("no thermostat is able")
+        let tuned = |&band_k| Some((kind(band_k), self.tuned(kind(band_k), wanted)?));
+        let able =
+            self.bands_k.iter().filter_map(tuned).filter(|(_, outcome)| outcome.overdue == 0);
+        able.min_by(|a, b| a.1.cost.total_cmp(&b.1.cost))
     }
 
     /// This control at the set-point at which it is as comfortable as the other, or a little more.
