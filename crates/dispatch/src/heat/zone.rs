@@ -252,10 +252,8 @@ mod tests {
     fn without_forecast_the_predictive_control_heats_like_pi() {
         use super::super::{Body, Comfort};
         use units::{HeatCapacity, HeatLoss, Usd};
-        let body = Body {
-            capacity: HeatCapacity::new(8000.0).unwrap(),
-            loss: HeatLoss::new(200.0).unwrap(),
-        };
+        let capacity = HeatCapacity::new(8000.0).unwrap();
+        let body = Body::mixed(capacity, HeatLoss::new(200.0).unwrap());
         let comfort = Comfort { below: Usd::ZERO, above: Usd::ZERO };
         let step = Duration::from_secs(900);
         let predictive = Predictive::new(body, step, comfort, Usd::ZERO, Times::default());

@@ -100,14 +100,19 @@ impl Season {
                 outcome.overdue += usize::from(hygiene.left(now).is_zero());
             }
             if kind == Kind::Predictive && minute % 30 == 0 {
-                ahead = self.ahead(minute, set, cycle, &mut noise);
+                ahead = self.ahead(minute, set, &mut noise);
+                if let Twin::Tank(tank, _) = &twin {
+                    let (mean, capacity) = (tank.mean(), self.body.capacity);
+                    let power = self.heater.lowest();
+                    hygiene.plan(now, mean, capacity, power, PLAN_STEP, &mut ahead);
+                }
             }
             let wanted = Wanted {
                 is: Some(Reading::new(twin.sensor(), now)),
                 outlet: Some(Reading::new(c(40.0), now)),
                 set_point: if cycle { hygiene.set_point() } else { c(set) },
                 drawn,
-                ahead: &ahead,
+                ahead: if cycle { &[] } else { &ahead },
             };
             drawn = zone.step(now, &wanted, &self.heater).power;
             let on = self.heater.hashes_at(drawn);
@@ -150,7 +155,7 @@ impl Season {
 
     /// What is known of the hours ahead: day-ahead prices, which come at 13 for the day after; air
     /// with an error of 1 K a day ahead; a sky of average clouds.
-    fn ahead(&self, minute: usize, set: f64, cycle: bool, noise: &mut Noise) -> Vec<Ahead> {
+    fn ahead(&self, minute: usize, set: f64, noise: &mut Noise) -> Vec<Ahead> {
         let hour = minute / 60 % 24;
         let known_hours = if hour >= 13 { 48 - hour } else { 24 - hour };
         let off = noise.normal();
@@ -165,12 +170,12 @@ impl Season {
                 let sun = 0.55 * clear_sky(above);
                 let gain = self.window_m2 * sun + self.drawn[then / 30 % 48];
                 let shut = !self.open.contains(&(then / 60 % 24));
-                let low = if cycle { 63.0 } else { set - if shut { self.above_k } else { 0.0 } };
+                let low = set - if shut { self.above_k } else { 0.0 };
                 Ahead {
                     ambient: c(if in_house { 20.0 } else { air }),
                     gain: NetWatts::new(gain).unwrap(),
                     low: c(low),
-                    high: c(if cycle { 65.0 } else { set + self.above_k }),
+                    high: c(set + self.above_k),
                     price: self.prices.at(then / 60).unwrap(),
                 }
             })
