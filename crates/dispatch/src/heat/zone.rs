@@ -25,6 +25,8 @@ pub struct Wanted<'a> {
     pub outlet: Option<Reading<Celsius>>,
     /// Set-point of all controls but the predictive, whose limits are in `ahead`.
     pub set_point: Celsius,
+    /// To be at the set-point soon, whatever it costs: a hygienic cycle.
+    pub at_once: bool,
     /// What the machines draw.
     pub drawn: Watts,
     /// Begins now; may be empty.
@@ -128,6 +130,9 @@ impl Zone {
         heater: &Heater,
     ) -> Watts {
         let set_point = wanted.set_point;
+        if wanted.at_once {
+            return if is < set_point { heater.highest() } else { heater.lowest() };
+        }
         match &mut self.control {
             Control::Thermostat(thermostat) => thermostat.step(is, set_point, heater),
             Control::Pi(pi) => pi.step(dt, is, set_point, self.held, heater),
@@ -208,6 +213,7 @@ mod tests {
                 is: room.map(|t| Reading::new(c(t), now)),
                 outlet: outlet.map(|t| Reading::new(c(t), now)),
                 set_point: c(20.0),
+                at_once: false,
                 drawn: Watts::ZERO,
                 ahead: &[],
             };
@@ -246,6 +252,26 @@ mod tests {
         let cool = run(&mut zone, 7..8, Some(15.0), Some(35.0));
         assert_eq!((cool.power, cool.why), (heater().idle(), Reason::Times));
         assert!(run(&mut zone, 8..25, Some(15.0), Some(35.0)).power == heater().highest());
+    }
+
+    #[test]
+    fn what_is_wanted_at_once_is_heated_at_full_power_up_to_the_set_point_by_any_control() {
+        let heater = heater();
+        let mut zone = zone();
+        for (minute, is, power) in
+            [(0, 59.9, heater.highest()), (1, 62.9, heater.highest()), (2, 63.1, heater.lowest())]
+        {
+            let now = Moment::from_secs(60 * minute);
+            let wanted = Wanted {
+                is: Some(Reading::new(c(is), now)),
+                outlet: Some(Reading::new(c(40.0), now)),
+                set_point: c(63.0),
+                at_once: true,
+                drawn: Watts::ZERO,
+                ahead: &[],
+            };
+            assert_eq!(zone.step(now, &wanted, &heater).power, power, "{is}");
+        }
     }
 
     #[test]

@@ -216,12 +216,13 @@ impl Pool {
             {
                 set_point = curve.supply(body.set_point, outdoor);
             }
+            let mut at_once = false;
             let mut ahead = inputs.ahead.get(&body.name).cloned().unwrap_or_default();
             if let Some((hygiene, capacity)) = &mut body.hygiene {
                 hygiene.observe(now, known);
                 let mean = known.unwrap_or(body.set_point);
                 if hygiene.must_heat(now, mean, *capacity, heater.highest()) {
-                    set_point = hygiene.set_point();
+                    (set_point, at_once) = (hygiene.set_point(), true);
                 } else if let Control::Predictive(predictive, _) = zone.control() {
                     let (power, step) = (heater.highest(), predictive.plans_every());
                     hygiene.plan(now, mean, *capacity, power, step, &mut ahead);
@@ -238,6 +239,7 @@ impl Pool {
                     reading,
                 ),
                 set_point,
+                at_once,
                 drawn: super::watts(group.drawn(now, states)),
                 ahead: &ahead,
             };

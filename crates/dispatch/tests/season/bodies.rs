@@ -2,7 +2,7 @@
 //! It knows no control.
 
 use super::{c, watts};
-use hearth_dispatch::heat::{Body, Front, Heater, Pi};
+use hearth_dispatch::heat::{Body, Front, Heater};
 use std::{ops::RangeInclusive, time::Duration};
 use twin::energy::{
     House, HouseSpec, Pool, PoolSpec, Prices, Sky, Tank, TankSpec, Taps, Weather, WeatherSpec,
@@ -20,7 +20,8 @@ pub struct Season {
     /// What the plan takes it for.
     pub body: Body,
     pub heater: Heater,
-    pub pi: Pi,
+    /// Constants that PI is tried with: W/K, and hours of reset.
+    pub pis: &'static [(f64, f64)],
     /// Hystereses that the thermostat is tried with.
     pub bands_k: &'static [f64],
     /// Plan: how far above the set-point it may heat.
@@ -73,7 +74,7 @@ impl Twin {
 
 impl Season {
     /// The published house, planned as 5 K/kW and 4.3 kWh/K, of which half a kelvin per kilowatt
-    /// follows the heat within the hour. From 1 October, or January for a month.
+    /// follows the heat within the hour. From 1 October, or January for less.
     pub fn room(days: usize, seed: u64) -> Self {
         let first_day = if days > 200 { 274.0 } else { 1.0 };
         let weather = WeatherSpec { first_day, ..WeatherSpec::winter() };
@@ -90,7 +91,7 @@ impl Season {
             twin: Twin::Room(House::new(spec, c(20.0))),
             body,
             heater: heater(1.0),
-            pi: Pi::new(1500.0, Duration::from_secs(3 * 3600)),
+            pis: &[(1500.0, 3.0)],
             bands_k: &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
             above_k: 2.0,
             open: 0..24,
@@ -122,9 +123,9 @@ impl Season {
             twin: Twin::Tank(Tank::new(spec, c(55.0)), Taps::new(2.0, seed)),
             body,
             heater: heater(0.4),
-            pi: Pi::new(400.0, Duration::from_secs(2 * 3600)),
+            pis: &[(400.0, 2.0), (100.0, 8.0), (50.0, 12.0), (25.0, 24.0)],
             bands_k: &[2.0, 4.0, 8.0, 12.0, 16.0, 20.0],
-            above_k: 8.0,
+            above_k: 15.0,
             open: 0..24,
             comfort: 50.0,
             cold_per_day: 0.5,
@@ -152,7 +153,7 @@ impl Season {
             twin: Twin::Pool(Pool::new(spec, c(26.0))),
             body: pool.body().unwrap(),
             heater: heater(4.0),
-            pi: Pi::new(24_000.0, Duration::from_secs(24 * 3600)),
+            pis: &[(24_000.0, 24.0)],
             bands_k: &[0.25, 0.5, 1.0, 1.5, 2.0, 3.0],
             above_k: 1.0,
             open: 9..21,
@@ -179,7 +180,7 @@ impl Season {
             twin: Twin::Room(House::new(spec, c(20.0))),
             body: Body::mixed(HeatCapacity::LITRE, HeatLoss::new(1.0).unwrap()),
             heater: heater(1.0),
-            pi: Pi::new(1.0, PLAN_STEP),
+            pis: &[],
             bands_k: &[],
             above_k: 0.0,
             weather,

@@ -4,8 +4,8 @@
 //!
 //! Comfort is made equal first, then costs are compared. The dumb thermostat switches full power with
 //! a hysteresis, within the times and starts of machines or without: of those that are as warm as
-//! wanted and miss no hygienic cycle, the cheapest counts. PI is then tuned to be no colder than that,
-//! and predictive control no colder than PI.
+//! wanted and miss no hygienic cycle, the cheapest counts. PI, with the cheapest of some gains, is then
+//! tuned to be no colder than that, and predictive control no colder than PI.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -20,18 +20,18 @@ use twin::energy::Prices;
 use units::{Celsius, Efficiency, EnergyPrice, HashPrice, Watts};
 
 #[test]
-fn predictive_heat_beats_pi_and_pi_beats_a_dumb_thermostat_in_a_room_for_a_month() {
-    compare(&Season::room(30, 7));
+fn predictive_heat_beats_pi_and_pi_beats_a_dumb_thermostat_in_a_room_for_two_weeks() {
+    compare(&Season::room(14, 7));
 }
 
 #[test]
-fn predictive_heat_beats_pi_and_pi_beats_a_dumb_thermostat_in_a_tank_for_a_month() {
-    compare(&Season::tank(30, 7));
+fn predictive_heat_beats_pi_and_pi_beats_a_dumb_thermostat_in_a_tank_for_two_weeks() {
+    compare(&Season::tank(14, 7));
 }
 
 #[test]
-fn predictive_heat_beats_pi_and_pi_beats_a_dumb_thermostat_in_a_pool_for_a_month() {
-    compare(&Season::pool(30, 7));
+fn predictive_heat_beats_pi_and_pi_beats_a_dumb_thermostat_in_a_pool_for_two_weeks() {
+    compare(&Season::pool(14, 7));
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_season_at_a_flat_price_costs_c_less_r_as_the_published_coefficient_says() {
         season.heater = Heater::new(Watts::ZERO, &curve, hash_price).unwrap();
         season.prices = Prices::made_up(EnergyPrice::per_kwh(price).unwrap(), 0.0, 24 * 40, 1);
         season.boots = false;
-        let outcome = season.run(Kind::Pi, 20.0);
+        let outcome = season.run(Kind::Pi { gain: 1500.0, reset_h: 3.0 }, 20.0);
         let per_kwh = outcome.cost / outcome.kwh;
         assert!((per_kwh - net).abs() < 0.0005, "{price}: {per_kwh}");
         if let Some(cop) = cop {
@@ -81,21 +81,24 @@ fn a_season_at_a_flat_price_costs_c_less_r_as_the_published_coefficient_says() {
 /// Makes all controls equally comfortable, and compares what they cost.
 fn compare(season: &Season) {
     println!("{}, {} days, seed {}", season.name, season.days, season.seed);
+    let wanted = season.cold_per_day * season.days as f64;
+    let bands = || season.bands_k.iter();
     let thermostats = [
-        season.best_thermostat(|band_k| Kind::Dumb { band_k }),
-        season.best_thermostat(|band_k| Kind::Unlimited { band_k }),
+        season.cheapest(bands().map(|&band_k| Kind::Dumb { band_k }), wanted),
+        season.cheapest(bands().map(|&band_k| Kind::Unlimited { band_k }), wanted),
     ];
     for (kind, outcome) in thermostats.iter().flatten() {
         print(season, *kind, outcome);
     }
     let able = thermostats.into_iter().flatten();
     let dumb = able.min_by(|a, b| a.1.cost.total_cmp(&b.1.cost)).expect("no thermostat is able");
-    let pi = season.no_colder_than(&dumb.1, Kind::Pi);
-    let predictive = season.no_colder_than(&pi.1, Kind::Predictive);
+    let pis = season.pis.iter().map(|&(gain, reset_h)| Kind::Pi { gain, reset_h });
+    let pi = season.cheapest(pis, dumb.1.cold).expect("no PI is as comfortable");
+    print(season, pi.0, &pi.1);
+    let predictive = season.cheapest([Kind::Predictive], pi.1.cold).expect("nor is predictive");
+    print(season, predictive.0, &predictive.1);
     for (kind, outcome) in [pi, predictive] {
-        print(season, kind, &outcome);
         assert!(outcome.starts <= 6 * season.days, "{kind:?}: {outcome:?}");
-        assert!(outcome.overdue == 0, "{kind:?} missed a hygienic cycle: {outcome:?}");
     }
     let [dumb, pi, predictive] = [dumb, pi, predictive].map(|(_, outcome)| outcome.cost);
     println!(

@@ -5,8 +5,8 @@ use super::{
     c,
 };
 use hearth_dispatch::heat::{
-    Ahead, Comfort, Control, Guard, Hygiene, Medium, Predictive, Safety, Thermostat, Times, Wanted,
-    Zone,
+    Ahead, Comfort, Control, Guard, Hygiene, Medium, Pi, Predictive, Safety, Thermostat, Times,
+    Wanted, Zone,
 };
 use std::time::Duration;
 use twin::energy::{Noise, clear_sky, cos_zenith};
@@ -27,7 +27,11 @@ pub enum Kind {
     Unlimited {
         band_k: f64,
     },
-    Pi,
+    /// W/K, and hours of reset.
+    Pi {
+        gain: f64,
+        reset_h: f64,
+    },
     Predictive,
 }
 
@@ -50,11 +54,12 @@ pub struct Outcome {
 impl Season {
     fn zone(&self, kind: Kind) -> Zone {
         let usd = |value| Usd::new(value).unwrap();
+        let pi = |gain, reset_h: f64| Pi::new(gain, Duration::from_secs_f64(3600.0 * reset_h));
         let control = match kind {
             Kind::Dumb { band_k } | Kind::Unlimited { band_k } => {
                 Control::Thermostat(Thermostat::new(band_k))
             }
-            Kind::Pi => Control::Pi(self.pi.clone()),
+            Kind::Pi { gain, reset_h } => Control::Pi(pi(gain, reset_h)),
             Kind::Predictive => {
                 // Some times what a degree-hour's heat costs.
                 let kelvin = self.body.capacity.get() / 1e3 * 0.5 + 0.1;
@@ -63,7 +68,8 @@ impl Season {
                 let start = lost * (BOOT_MINUTES as f64 / 60.0);
                 let times = Times::default();
                 let predictive = Predictive::new(self.body, PLAN_STEP, comfort, start, times);
-                Control::Predictive(Box::new(predictive), self.pi.clone())
+                let (gain, reset_h) = self.pis[0];
+                Control::Predictive(Box::new(predictive), pi(gain, reset_h))
             }
         };
         let times = match kind {
@@ -111,8 +117,9 @@ impl Season {
                 is: Some(Reading::new(twin.sensor(), now)),
                 outlet: Some(Reading::new(c(40.0), now)),
                 set_point: if cycle { hygiene.set_point() } else { c(set) },
+                at_once: cycle,
                 drawn,
-                ahead: if cycle { &[] } else { &ahead },
+                ahead: &ahead,
             };
             drawn = zone.step(now, &wanted, &self.heater).power;
             let on = self.heater.hashes_at(drawn);

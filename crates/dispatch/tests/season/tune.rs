@@ -1,5 +1,4 @@
-//! Finds the set-point, and for the thermostat the hysteresis, at which a control is as comfortable as
-//! another. It knows no body.
+//! Finds the set-point at which a control is as comfortable as another, and the cheapest of several. It knows no body.
 
 use super::{Kind, Outcome, Season};
 
@@ -9,20 +8,16 @@ const EQUAL: std::ops::RangeInclusive<f64> = 0.95..=1.0;
 const TRIES: usize = 12;
 
 impl Season {
-    /// The cheapest hysteresis of this thermostat that is as comfortable as wanted and misses no
-    /// hygienic cycle. `None` if none does.
-    pub fn best_thermostat(&self, kind: impl Fn(f64) -> Kind) -> Option<(Kind, Outcome)> {
-        let wanted = self.cold_per_day * self.days as f64;
-        let tuned = |&band_k| Some((kind(band_k), self.tuned(kind(band_k), wanted)?));
-        let able =
-            self.bands_k.iter().filter_map(tuned).filter(|(_, outcome)| outcome.overdue == 0);
+    /// The cheapest of these that is no colder than this many degree-hours and misses no hygienic
+    /// cycle. `None` if none is.
+    pub fn cheapest(
+        &self,
+        kinds: impl IntoIterator<Item = Kind>,
+        wanted: f64,
+    ) -> Option<(Kind, Outcome)> {
+        let tuned = kinds.into_iter().filter_map(|kind| Some((kind, self.tuned(kind, wanted)?)));
+        let able = tuned.filter(|(_, outcome)| outcome.overdue == 0);
         able.min_by(|a, b| a.1.cost.total_cmp(&b.1.cost))
-    }
-
-    /// This control at the set-point at which it is as comfortable as the other, or a little more.
-    pub fn no_colder_than(&self, other: &Outcome, kind: Kind) -> (Kind, Outcome) {
-        let tuned = self.tuned(kind, other.cold);
-        (kind, tuned.unwrap_or_else(|| panic!("{kind:?} is never as comfortable as {other:?}")))
     }
 
     /// At the lowest set-point found at which degree-hours are equal to these, or else fewer: whoever
