@@ -21,7 +21,7 @@ use fleet::{
 use measurements::{Power, Temperature};
 use std::{collections::HashMap, time::Duration};
 use tokio::{sync::SemaphorePermit, time::timeout};
-use units::{Celsius, Hashrate, Megahertz, Rpm, Watts};
+use units::{Celsius, Hashrate, Rpm, Watts};
 
 /// For everything that is read in one go: several requests, one after the other.
 const READING: Duration = Duration::from_secs(15);
@@ -221,7 +221,6 @@ fn state(told: Told) -> State {
     let rates = boards.iter().filter(|board| board.active != Some(false)).filter_map(|board| {
         Some((rate(board.hashrate.clone()?)?, rate(board.expected_hashrate.clone()?)?))
     });
-    let clock = boards.iter().find_map(|board| board.frequency);
     let (mut limit, mut mode, mut profile) = (None, None, None);
     match data.tuning_target {
         Some(TuningTarget::Power(power)) => limit = Watts::new(power.as_watts()).ok(),
@@ -251,7 +250,6 @@ fn state(told: Told) -> State {
         settings: Settings {
             mining,
             power_limit: limit,
-            frequency: clock.and_then(|clock| Megahertz::new(clock.as_megahertz()).ok()),
             mode,
             profile,
             locating: data.light_flashing,

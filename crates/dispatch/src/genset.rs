@@ -7,8 +7,12 @@
 //!   ▲                                 step by step              │ ──fuel or speed falls──▲
 //!   └──── bus dead, from anywhere                               └─ readings lost ─▶ Blind: sheds too
 //! ```
+//!
+//! What is guaranteed: within [`Following::AT_ONCE`] what the machines are told moves the engine's load
+//! by no more than its step less a block. So the step holds while no more than one block switches by
+//! itself in that time; more than that no controller can prevent, only smaller breakers.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 use units::{Hertz, Moment, Ratio, Reading, Watts};
 
 /// What an engine bears.
@@ -60,7 +64,8 @@ pub enum Phase {
     Following,
     /// More is drawn than the fuel carries, or frequency sags.
     Shedding,
-    /// Engine or fuel cannot be read: off-grid that sheds, to the bottom of the band.
+    /// Engine or fuel cannot be read: off-grid that sheds, to the bottom of the band; below it, in a
+    /// black start, the load stays where it is.
     Blind,
 }
 
@@ -80,8 +85,10 @@ pub struct Bounds {
 pub struct Following {
     limits: Limits,
     phase: Phase,
-    /// Since when the bus is within [`Following::RECOVERED`].
-    steady: Option<Moment>,
+    /// It has reached its band since its bus came alive.
+    loaded: bool,
+    /// Readings between which the bus was within [`Following::RECOVERED`]: first and last.
+    steady: Option<(Moment, Moment)>,
     /// Since when what was told has not been drawn.
     pending: Option<Moment>,
     /// Engine load between which it may move, W.
@@ -90,9 +97,12 @@ pub struct Following {
     shed: Option<Moment>,
     /// When the engine's load was last read.
     read_at: Option<Moment>,
-    /// Last known load of the engine, and of what else draws from it, W.
-    load: f64,
+    /// What else draws from it, last known, and its load, W.
     other: f64,
+    load: f64,
+    /// Between which its load was and will be, by what was drawn and told within
+    /// [`Following::AT_ONCE`], W.
+    recent: VecDeque<(Moment, f64, f64)>,
 }
 
 impl Following {
@@ -101,16 +111,20 @@ impl Following {
         Self {
             limits,
             phase: Phase::Dead,
+            loaded: false,
             steady: None,
             pending: None,
             granted: (0.0, 0.0),
             shed: None,
             read_at: None,
-            load: 0.0,
             other: 0.0,
+            load: 0.0,
+            recent: VecDeque::new(),
         }
     }
 
+    /// Changes of load within this time count as one step: about what an engine takes to recover.
+    pub const AT_ONCE: Duration = Duration::from_secs(5);
     /// A step may follow when frequency has been this near nominal...
     const RECOVERED: f64 = 0.005;
     /// ... for this long.
@@ -123,6 +137,8 @@ impl Following {
     const SHED: Duration = Duration::from_secs(10);
     /// A reading older than this is none.
     const STALE: Duration = Duration::from_secs(5);
+    /// No step is taken on a reading older than this: a dip would not be seen.
+    const NEW: Duration = Duration::from_secs(2);
     /// What is told and not drawn counts from this part of rated on.
     const TOLERANCE: f64 = 0.01;
 
@@ -133,7 +149,6 @@ impl Following {
 
     /// Decides, once a second or so.
     pub fn step(&mut self, now: Moment, seen: &Seen) -> Bounds {
-        let rated = self.limits.rated.get();
         let generator = seen.generator.and_then(|r| r.fresh(now, Self::STALE).copied());
         let frequency = seen.frequency.and_then(|r| r.fresh(now, Self::STALE).copied());
         let fuel = seen.fuel.and_then(|r| r.fresh(now, Self::STALE).copied());
@@ -147,57 +162,83 @@ impl Following {
         let read_at = seen.generator.map(|reading| reading.at);
         if let Some(generator) = generator.filter(|_| read_at != self.read_at) {
             self.read_at = read_at;
-            (self.load, self.other) = (generator.get(), generator.get() - seen.drawn.get());
+            self.other = generator.get() - seen.drawn.get();
         }
+        self.watch(now, seen);
+        let rated = self.limits.rated.get();
         let block = self.limits.block.get();
-        let budget = (self.limits.step.get() * rated - block).max(0.0);
         let bottom = self.limits.lowest.get() * rated + block;
-        let top = match (generator, speed, fuel) {
-            (Some(_), Some(_), Some(fuel)) => {
-                self.limits.highest.get() * rated * fuel.get() - seen.away.get()
-            }
-            _ => bottom,
-        };
         let blind = generator.is_none() || speed.is_none() || fuel.is_none();
+        let top = match fuel.filter(|_| !blind) {
+            Some(fuel) => self.limits.highest.get() * rated * fuel.get() - seen.away.get(),
+            None => bottom,
+        };
         let bottom = bottom.min(top.max(0.0));
-
-        self.watch(now, speed, seen);
-        let steady = self.steady.is_some_and(|since| now.since(since) >= Self::STEADY);
         let sags = speed.is_some_and(|speed| speed < Self::SAGS);
         let too_much = self.load > top + Self::TOLERANCE * rated || sags || blind;
-        if self.phase == Phase::Dead && !steady {
-            return self.bounds();
-        }
         if self.phase != Phase::Dead && too_much {
             self.phase = if blind { Phase::Blind } else { Phase::Shedding };
             if self.shed.is_none_or(|last| now.since(last) >= Self::SHED) {
                 self.shed = Some(now);
-                // Without a reading the last ceiling is the best guess of the load.
-                let from = if generator.is_some() { self.load } else { self.granted.1 };
-                let least = if sags { bottom.min(from) } else { top };
-                let ceiling = (from - budget).max(least);
-                self.granted = (self.granted.0.min(ceiling).min(bottom), ceiling);
+                self.shed(if sags { bottom } else { top }, bottom);
             }
-        } else if steady && self.may_step(now) && !blind {
-            let ceiling = (self.load + budget).min(top);
-            let floor = if self.load < bottom { bottom } else { bottom.max(self.load - budget) };
-            self.granted = (floor.min(ceiling), ceiling);
+        } else if !blind && self.may_step(now, seen) {
             self.shed = None;
-            self.phase = match self.phase {
-                Phase::Dead | Phase::Loading if self.load < bottom => Phase::Loading,
-                _ => Phase::Following,
-            };
+            self.loaded |= self.load >= bottom;
+            self.phase = if self.loaded { Phase::Following } else { Phase::Loading };
+            let (lowest, highest) = self.span();
+            let ceiling = (lowest + self.budget()).min(top);
+            let floor =
+                if self.load < bottom { bottom } else { bottom.max(highest - self.budget()) };
+            self.granted = (floor.min(ceiling), ceiling);
         }
         self.bounds()
     }
 
-    fn may_step(&self, now: Moment) -> bool {
-        self.pending.is_none_or(|since| now.since(since) >= self.limits.patience)
+    /// One step less, to no less than this; never more than before, whatever could be borne.
+    fn shed(&mut self, least: f64, bottom: f64) {
+        let (floor, ceiling) = self.granted;
+        let (_, highest) = self.span();
+        let ceiling = (highest - self.budget()).max(least).min(ceiling);
+        self.granted = (floor.min(ceiling).min(bottom), ceiling);
     }
 
-    fn watch(&mut self, now: Moment, speed: Option<f64>, seen: &Seen) {
-        let near = speed.is_some_and(|speed| (speed - 1.0).abs() <= Self::RECOVERED);
-        self.steady = if near { self.steady.or(Some(now)) } else { None };
+    /// What the machines may be told to change at once, W.
+    fn budget(&self) -> f64 {
+        let Limits { rated, step, block, .. } = self.limits;
+        (step.get() * rated.get() - block.get()).max(0.0)
+    }
+
+    /// Lowest and highest load within [`Following::AT_ONCE`], drawn or told, W.
+    fn span(&self) -> (f64, f64) {
+        self.recent.iter().fold((f64::INFINITY, 0.0), |(lowest, highest), &(_, low, high)| {
+            (low.min(lowest), high.max(highest))
+        })
+    }
+
+    fn may_step(&self, now: Moment, seen: &Seen) -> bool {
+        let new = |at: Moment| now.since(at) <= Self::NEW;
+        let steady =
+            self.steady.is_some_and(|(first, last)| new(last) && last.since(first) >= Self::STEADY);
+        let followed = self.pending.is_none_or(|since| now.since(since) >= self.limits.patience);
+        let read = seen.generator.is_some_and(|reading| new(reading.at))
+            && seen.fuel.is_some_and(|reading| new(reading.at));
+        steady && followed && read
+    }
+
+    fn watch(&mut self, now: Moment, seen: &Seen) {
+        let told = self.other + seen.commanded.get();
+        self.load = self.other + seen.drawn.get();
+        self.recent.retain(|(at, ..)| now.since(*at) <= Self::AT_ONCE);
+        self.recent.push_back((now, self.load.min(told), self.load.max(told)));
+        self.steady = seen
+            .frequency
+            .filter(|frequency| {
+                frequency.fresh(now, Self::STALE).is_some()
+                    && (frequency.value.get() / self.limits.nominal.get() - 1.0).abs()
+                        <= Self::RECOVERED
+            })
+            .map(|frequency| (self.steady.map_or(frequency.at, |(first, _)| first), frequency.at));
         let open = (seen.commanded.get() - seen.drawn.get()).abs();
         let pending = open > Self::TOLERANCE * self.limits.rated.get();
         self.pending = match self.pending {
@@ -209,7 +250,9 @@ impl Following {
 
     fn bounds(&self) -> Bounds {
         let machines = |load: f64| Watts::new((load - self.other).max(0.0)).unwrap_or(Watts::ZERO);
-        let (floor, ceiling) = self.granted;
+        let (lowest, highest) = self.span();
+        let ceiling = self.granted.1.min(lowest + self.budget());
+        let floor = self.granted.0.max(highest - self.budget()).min(ceiling);
         Bounds { floor: machines(floor), ceiling: machines(ceiling), phase: self.phase }
     }
 }
@@ -341,5 +384,65 @@ mod tests {
             }
             assert_eq!((load, following.phase()), (165e3, Phase::Blind), "{lost}");
         }
+    }
+
+    #[test]
+    fn a_reading_lost_in_a_black_start_holds_the_load_until_it_is_back() {
+        for lost in 0..3 {
+            let mut following = Following::new(limits());
+            let mut load = run(&mut following, 0..14, 0.0, 1.0);
+            let before = load;
+            assert!(before > 0.0 && before < 165e3, "{before}");
+            for second in 14..100 {
+                let now = Moment::from_secs(second);
+                let mut seen = seen(now, load, 60.0, 1.0);
+                // The last reading is from second 13; the meters are not heard any more.
+                let old = Moment::from_secs(13);
+                match lost {
+                    0 => seen.generator = Some(Reading::new(watts(before), old)),
+                    1 => seen.frequency = Some(Reading::new(Hertz::new(60.0).unwrap(), old)),
+                    _ => seen.fuel = Some(Reading::new(Ratio::new(1.0).unwrap(), old)),
+                }
+                load = following.step(now, &seen).ceiling.get();
+                assert!(second < 16 || load == before, "{lost}, {second}: {load}");
+            }
+            assert_eq!(following.phase(), Phase::Blind);
+            // The bus must be seen steady anew.
+            load = run(&mut following, 100..106, load, 1.0);
+            assert_eq!(following.phase(), Phase::Loading, "{lost}: {load}");
+            assert_eq!(run(&mut following, 106..300, load, 1.0), 475e3);
+        }
+    }
+
+    #[test]
+    fn what_dropped_out_counts_in_the_next_step() {
+        let mut following = Following::new(limits());
+        run(&mut following, 0..200, 0.0, 1.0);
+        // A breaker takes 10 kW out in the second before the fuel weakens.
+        run(&mut following, 200..201, 465e3, 1.0);
+        let now = Moment::from_secs(201);
+        let shed = following.step(now, &seen(now, 465e3, 60.0, 0.6)).ceiling.get();
+        assert_eq!(shed, 475e3 - 35e3);
+    }
+
+    #[test]
+    fn a_wish_that_jumps_from_bound_to_bound_moves_the_load_by_one_step_within_five_seconds() {
+        let mut following = Following::new(limits());
+        let mut load = run(&mut following, 0..60, 0.0, 1.0);
+        let mut loads = vec![load];
+        for second in 60..200 {
+            let now = Moment::from_secs(second);
+            let bounds = following.step(now, &seen(now, load, 60.0, 1.0));
+            load = if second / 3 % 2 == 0 { bounds.floor.get() } else { bounds.ceiling.get() };
+            loads.push(load);
+        }
+        let most = |loads: &[f64]| {
+            let (low, high) = loads
+                .iter()
+                .fold((1e9_f64, 0.0_f64), |(low, high), &load| (low.min(load), high.max(load)));
+            high - low
+        };
+        let largest = loads.windows(6).map(most).fold(0.0, f64::max);
+        assert!(largest <= 35e3 + 1e-6 && largest > 34e3, "{largest}");
     }
 }

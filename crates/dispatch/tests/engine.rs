@@ -15,26 +15,55 @@ const STEP: f64 = 0.1;
 /// Load changes within this time count as one step: the engine takes about as long to recover.
 const WINDOW: usize = 5;
 
+/// What is wanted of the machines, between what the engine allows.
+#[derive(Debug, Clone, Copy)]
+enum Wish {
+    /// As much as may be.
+    Most,
+    /// The least, the most or anything between them, another every half a minute.
+    Any,
+}
+
 #[test]
 fn an_engine_stays_in_its_band_and_below_its_step_in_20_random_hours_with_failures() {
-    report(20);
+    report(0..20, Wish::Most);
 }
 
 #[test]
-#[ignore = "does not hold yet: 6 of 1,000 hours step too far; `cargo test -p hearth-dispatch --test engine -- --ignored --nocapture`"]
-fn an_engine_stays_in_its_band_and_below_its_step_in_1000_random_hours_with_failures() {
-    report(1000);
+fn an_engine_is_not_hurt_by_wishes_that_jump_between_its_bounds() {
+    report(0..20, Wish::Any);
 }
 
-fn report(hours: u64) {
+#[test]
+#[ignore = "a minute in release: `cargo xtask soak`"]
+fn an_engine_stays_in_its_band_and_below_its_step_in_2000_random_hours_with_failures() {
+    report(0..1000, Wish::Most);
+    report(1000..2000, Wish::Most);
+}
+
+#[test]
+#[ignore = "a minute in release: `cargo xtask soak`"]
+fn an_engine_is_not_hurt_by_wishes_that_jump_in_2000_random_hours_with_failures() {
+    report(0..2000, Wish::Any);
+}
+
+fn report(seeds: std::ops::Range<u64>, wish: Wish) {
+    let hours = seeds.end - seeds.start;
+    let first = seeds.start;
     let mut worst = Worst::new();
-    for seed in 0..hours {
-        worst = worst.with(&hour(seed));
+    for seed in seeds {
+        let hour = hour(seed, wish);
+        if hour.up.max(hour.down) > STEP || hour.lowest < 0.3 || hour.highest > 1.0 {
+            println!("seed {seed}: {hour:?}");
+        }
+        worst = worst.with(&hour);
     }
     println!(
-        "{hours} random hours: load {:.1} to {:.1} % of rated (limits 30 to 100 %), largest step up \
-         {:.2} %, down {:.2} % (limit {:.0} %), frequency {:.2} to {:.2} Hz, trips {}, longest black \
-         start {} s, up to {} of 160 machines silent or out at once, mean load {:.1} %, mean of what fuel carried {:.1} %",
+        "{hours} random hours from seed {first} on, wished {wish:?}: load {:.1} to {:.1} % of rated \
+         (limits 30 to 100 %), largest step up {:.2} %, down {:.2} % (limit {:.0} %), frequency {:.2} to {:.2} Hz, trips {}, longest black \
+         start {} s, up to {} of 160 machines silent or out at once, \
+         {:.2} % of rated lost by themselves within {WINDOW} s, mean load {:.1} %, \
+         mean of what fuel carried {:.1} %",
         100.0 * worst.lowest,
         100.0 * worst.highest,
         100.0 * worst.up,
@@ -45,6 +74,7 @@ fn report(hours: u64) {
         worst.trips,
         worst.black_start,
         worst.silent,
+        100.0 * worst.dropped,
         100.0 * worst.load / hours as f64,
         100.0 * worst.carried / hours as f64,
     );
@@ -53,7 +83,7 @@ fn report(hours: u64) {
     assert!(worst.up <= STEP && worst.down <= STEP, "{worst:?}");
     assert!(worst.black_start < 600, "{worst:?}");
     // It is used: nearly what its fuel carries.
-    assert!(worst.load / worst.carried > 0.85, "{worst:?}");
+    assert!(matches!(wish, Wish::Any) || worst.load / worst.carried > 0.85, "{worst:?}");
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +97,7 @@ struct Worst {
     trips: usize,
     black_start: usize,
     silent: usize,
+    dropped: f64,
     load: f64,
     carried: f64,
 }
@@ -83,6 +114,7 @@ impl Worst {
             trips: 0,
             black_start: 0,
             silent: 0,
+            dropped: 0.0,
             load: 0.0,
             carried: 0.0,
         }
@@ -99,6 +131,7 @@ impl Worst {
             trips: self.trips + other.trips,
             black_start: self.black_start.max(other.black_start),
             silent: self.silent.max(other.silent),
+            dropped: self.dropped.max(other.dropped),
             load: self.load + other.load,
             carried: self.carried + other.carried,
         }
@@ -106,8 +139,9 @@ impl Worst {
 }
 
 /// A black start and an hour after it.
-fn hour(seed: u64) -> Worst {
+fn hour(seed: u64, wish: Wish) -> Worst {
     let mut noise = Noise::new(seed);
+    let mut wishes = Noise::new(seed + 9000);
     let mut engine = Genset::new(GensetSpec::gas_500_kw());
     let spec = MinersSpec {
         count: 160,
@@ -138,6 +172,8 @@ fn hour(seed: u64) -> Worst {
     let (mut generator, mut bus, mut pressure) = (None, None, None);
     let mut worst = Worst::new();
     let mut recent = VecDeque::from(vec![0.0; WINDOW]);
+    let mut drops = recent.clone();
+    let mut wished = 1.0;
     let mut loaded_since = None;
     let mut running_since = None;
     engine.start();
@@ -187,8 +223,12 @@ fn hour(seed: u64) -> Worst {
         let (drawn, away) = (miners.total(), watts(away));
         let seen = Seen { generator, frequency: bus, fuel: pressure, drawn, commanded, away };
         let bounds = following.step(now, &seen);
-        // As much as is allowed, shared evenly by those that answer; whole machines in a black start.
-        let share = (bounds.ceiling.get() - drawn_by_silent).max(0.0);
+        if matches!(wish, Wish::Any) && wishes.happens(120.0, 1.0) {
+            wished = [0.0, 1.0, wishes.between(0.0, 1.0)][wishes.pick(3)];
+        }
+        let (floor, ceiling) = (bounds.floor.get(), bounds.ceiling.get());
+        // Shared evenly by those that answer; whole machines in a black start.
+        let share = (floor + wished * (ceiling - floor) - drawn_by_silent).max(0.0);
         let count = answers.iter().filter(|&&answers| answers).count();
         let lowest = spec.lowest.get();
         let on = ((share / lowest) as usize).min(count);
@@ -201,7 +241,12 @@ fn hour(seed: u64) -> Worst {
                 let _ = miners.set(miner, watts(told[miner]));
             }
         }
+        let before: Vec<f64> = (0..spec.count).map(|m| miners.drawn(m).get()).collect();
         miners.step(SECOND);
+        let out = |&m: &usize| !miners.answers(m, Duration::ZERO) && miners.drawn(m).get() <= 0.0;
+        drops.pop_front();
+        drops.push_back((0..spec.count).filter(out).map(|m| before[m]).sum::<f64>() / RATED);
+        worst.dropped = worst.dropped.max(drops.iter().sum());
         worst.silent = worst.silent.max(silent.len());
 
         let load = engine.power().get() / RATED;

@@ -14,6 +14,8 @@ const STEPS: u32 = 9;
 /// Modes as parts of the normal one's power: an assumption that measuring mends.
 const MODES: [(WorkMode, f64); 3] =
     [(WorkMode::Low, 0.75), (WorkMode::Normal, 1.0), (WorkMode::High, 1.15)];
+/// A profile at the rated power may be told as a little more than the maker's figure.
+const RATED_SLACK: f64 = 1.03;
 /// The least that firmware throttles to (VNish 1.3, fleet.md section 3F).
 const LEAST_THROTTLE: f64 = 0.2;
 /// Power over clock of an S19k Pro, W = a + b f + c f² with f in MHz, and the clock at which the maker
@@ -32,19 +34,20 @@ pub struct Level {
 }
 
 /// All levels by power, paused first where it can be paused. Empty while nobody has said what the machine
-/// draws; one that can only be switched has two.
+/// draws; one that can only be switched has two. None lies above what the machine is rated for, unless
+/// the owner's limit says that it may.
 pub fn levels(device: &Device) -> Vec<Level> {
     let able = &device.capabilities;
     let can = |verb| able.verbs.contains(&verb);
     let Some(curve) = device.curve.as_ref() else { return Vec::new() };
     let full = curve.ceiling();
+    let allowed = device.limits.power.unwrap_or(full);
     let mut levels = Vec::new();
     if can(Verb::Pause) && can(Verb::Resume) && device.control != Control::StratumOnly {
         let power = standby(full);
         levels.push(Level { command: Command::Pause, power, rate: Hashrate::ZERO });
     }
     let at = |command, power| Level { command, power, rate: rate(curve, power) };
-    let most = |high: Watts| device.limits.power.map_or(high, |limit| limit.min(high));
     let between = |low: Watts, high: Watts| {
         let span = (high.get() - low.get()).max(0.0);
         let step = move |i: u32| low.get() + span * f64::from(i) / f64::from(STEPS - 1);
@@ -54,7 +57,9 @@ pub fn levels(device: &Device) -> Vec<Level> {
     if can(Verb::PowerLimit)
         && let Some(Range { low, high }) = able.power
     {
-        levels.extend(between(low, most(high)).map(|watts| at(Command::PowerLimit(watts), watts)));
+        levels.extend(
+            between(low, allowed.min(high)).map(|watts| at(Command::PowerLimit(watts), watts)),
+        );
     } else if can(Verb::Profile) && able.profiles.iter().any(|(_, told)| told.is_some()) {
         let told = able.profiles.iter().filter_map(|(name, told)| Some((name, (*told)?)));
         levels.extend(told.map(|(name, watts)| at(Command::Profile(name.clone()), watts)));
@@ -72,7 +77,8 @@ pub fn levels(device: &Device) -> Vec<Level> {
     if levels.len() == before && can(Verb::Resume) {
         levels.push(at(Command::Resume, full));
     }
-    levels.retain(|level| device.limits.power.is_none_or(|limit| level.power <= limit));
+    let slack = if device.limits.power.is_some() { 1.0 } else { RATED_SLACK };
+    levels.retain(|level| level.power.get() <= allowed.get() * slack);
     levels.sort_by(|a, b| a.power.get().total_cmp(&b.power.get()));
     levels.dedup_by(|b, a| a.power == b.power);
     levels
@@ -164,6 +170,26 @@ mod tests {
         assert_eq!(levels.last().unwrap().command, Command::PowerLimit(w(3000.0)));
         assert!(levels.windows(2).all(|pair| pair[0].power < pair[1].power));
         assert!(levels.windows(2).all(|pair| pair[0].rate < pair[1].rate));
+    }
+
+    #[test]
+    fn nothing_runs_above_its_rating_unless_its_owner_allows_it() {
+        let verbs = [Verb::PowerLimit, Verb::Pause, Verb::Resume];
+        let range = Range::new(w(1000.0), w(5265.0));
+        let able = Capabilities { power: range, ..Capabilities::of(verbs) };
+        let mut s21 = device(able, (3510.0, 234.0));
+        let most = |device: &Device| levels(device).pop().unwrap().power;
+        assert_eq!(most(&s21), w(3510.0));
+        s21.limits.power = Some(w(4500.0));
+        assert_eq!(most(&s21), w(4500.0));
+        let modes = Capabilities {
+            modes: vec![WorkMode::Low, WorkMode::Normal, WorkMode::High],
+            ..Capabilities::of([Verb::Mode, Verb::Pause, Verb::Resume])
+        };
+        let mut m30 = device(modes, (3472.0, 112.0));
+        assert_eq!(most(&m30), w(3472.0));
+        m30.limits.power = Some(w(4000.0));
+        assert_eq!(most(&m30), w(3472.0 * 1.15));
     }
 
     #[test]

@@ -31,8 +31,35 @@ pub struct Site {
     pub discovery: String,
     /// First part of all our topics, such as `hearth/home`.
     pub base: String,
-    /// What is shown.
-    pub entities: Vec<Entity>,
+}
+
+/// What is shown now: entities may come and go as machines do.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Shown {
+    /// What there is.
+    pub entities: Arc<[Entity]>,
+    /// How it is.
+    pub states: States,
+}
+
+impl Shown {
+    /// The most entities of one site.
+    pub const MOST: usize = 2000;
+
+    /// Refuses entities that are there twice or too many, and limits that are none.
+    pub fn validate(&self) -> Result<(), BadSetting> {
+        BadSetting::unless((1..=Self::MOST).contains(&self.entities.len()), || {
+            format!("{} entities: 1 to {} are shown", self.entities.len(), Self::MOST)
+        })?;
+        let mut seen = BTreeSet::new();
+        for entity in self.entities.iter() {
+            entity.validate()?;
+            BadSetting::unless(seen.insert(&entity.id), || {
+                format!("the entity `{}` is there twice: give each a name of its own", entity.id)
+            })?;
+        }
+        Ok(())
+    }
 }
 
 /// How a heater is run.
@@ -106,36 +133,25 @@ pub enum Want {
 pub const MOST_COMMANDS: usize = 64;
 
 impl Site {
-    /// Refuses names that cannot be topics, entities that are there twice, and limits that are none.
+    /// Refuses names that cannot be topics.
     pub fn validate(&self) -> Result<(), BadSetting> {
         valid_topic(&self.discovery)?;
-        valid_topic(&self.base)?;
-        BadSetting::unless((1..=2000).contains(&self.entities.len()), || {
-            format!("{} has {} entities: 1 to 2000 are shown", self.name, self.entities.len())
-        })?;
-        let mut seen = BTreeSet::new();
-        for entity in &self.entities {
-            entity.validate()?;
-            BadSetting::unless(seen.insert(&entity.id), || {
-                format!("the entity `{}` is there twice: give each a name of its own", entity.id)
-            })?;
-        }
-        Ok(())
+        valid_topic(&self.base)
     }
 
-    /// Shows `states` for ever and sends what is wanted to `commands`, which should hold
+    /// Shows it all for ever and sends what is wanted to `commands`, which should hold
     /// [`MOST_COMMANDS`]. When the program ends, the broker marks all entities as unavailable.
     pub async fn run(
         self,
         hub: Hub,
-        states: watch::Receiver<States>,
+        shown: watch::Receiver<Shown>,
         commands: mpsc::Sender<Command>,
     ) {
         let site = Arc::new(self);
         keep(hub.clone(), site.name.clone(), || {
             let (hub, site) = (hub.clone(), site.clone());
-            let (states, commands) = (states.clone(), commands.clone());
-            async move { site.session(&hub, states, &commands).await }
+            let (shown, commands) = (shown.clone(), commands.clone());
+            async move { site.session(&hub, shown, &commands).await }
         })
         .await;
     }
@@ -143,7 +159,7 @@ impl Site {
     async fn session(
         &self,
         hub: &Hub,
-        states: watch::Receiver<States>,
+        shown: watch::Receiver<Shown>,
         commands: &mpsc::Sender<Command>,
     ) -> Result<(), LinkError> {
         let mut options = self.address.options(&self.name);
@@ -152,38 +168,51 @@ impl Site {
         let (client, events) = AsyncClient::new(options, 64);
         let greet = Notify::new();
         tokio::select! {
-            end = self.listen(hub, events, &client, &greet, commands) => end,
-            end = self.show(&client, &greet, states) => end,
+            end = self.listen(hub, events, &client, &greet, &shown, commands) => end,
+            end = self.show(&client, &greet, shown.clone()) => end,
         }
     }
 
-    /// All of discovery and all states after each greeting, then states that change.
+    /// All of discovery and all states after each greeting, then what changes. An entity that is gone is
+    /// taken back: an empty message ends what the broker keeps of it.
     async fn show(
         &self,
         client: &AsyncClient,
         greet: &Notify,
-        mut states: watch::Receiver<States>,
+        mut shown: watch::Receiver<Shown>,
     ) -> Result<(), LinkError> {
         greet.notified().await;
+        let mut there: BTreeMap<String, String> = BTreeMap::new();
         loop {
-            for entity in &self.entities {
-                let topic = entity.discovery_topic(&self.discovery, &self.node());
-                self.send(client, topic, entity.discovery(self).to_string()).await?;
-            }
-            self.send(client, self.availability(), "online".into()).await?;
-            let mut shown = States::new();
+            let mut told = Shown::default();
             loop {
-                let now = states.borrow_and_update().clone();
-                for (id, state) in &now {
-                    if shown.get(id) != Some(state) {
+                let now = shown.borrow_and_update().clone();
+                if told.entities != now.entities {
+                    let mut next = BTreeMap::new();
+                    for entity in now.entities.iter() {
+                        let topic = entity.discovery_topic(&self.discovery, &self.node());
+                        let config = entity.discovery(self).to_string();
+                        if told.entities.is_empty() || there.get(&topic) != Some(&config) {
+                            self.send(client, topic.clone(), config.clone()).await?;
+                        }
+                        next.insert(topic, config);
+                    }
+                    for topic in there.keys().filter(|topic| !next.contains_key(*topic)) {
+                        self.send(client, topic.clone(), String::new()).await?;
+                    }
+                    there = next;
+                    self.send(client, self.availability(), "online".into()).await?;
+                }
+                for (id, state) in &now.states {
+                    if told.states.get(id) != Some(state) {
                         let topic = format!("{}/{id}/state", self.base);
                         self.send(client, topic, state.message()).await?;
                     }
                 }
-                shown = now;
+                told = now;
                 tokio::select! {
                     () = greet.notified() => break,
-                    changed = states.changed() => if changed.is_err() {
+                    changed = shown.changed() => if changed.is_err() {
                         // Nobody will tell anything new; what is shown stays.
                         greet.notified().await;
                         break;
@@ -199,6 +228,7 @@ impl Site {
         mut events: EventLoop,
         client: &AsyncClient,
         greet: &Notify,
+        shown: &watch::Receiver<Shown>,
         commands: &mpsc::Sender<Command>,
     ) -> Result<(), LinkError> {
         let birth = format!("{}/status", self.discovery);
@@ -222,7 +252,8 @@ impl Site {
                             greet.notify_one();
                         }
                     } else {
-                        self.take(hub, &message, commands);
+                        let entities = shown.borrow().entities.clone();
+                        self.take(hub, &entities, &message, commands);
                     }
                 }
                 Ok(_) => {}
@@ -237,12 +268,18 @@ impl Site {
         }
     }
 
-    fn take(&self, hub: &Hub, message: &Publish, commands: &mpsc::Sender<Command>) {
+    fn take(
+        &self,
+        hub: &Hub,
+        entities: &[Entity],
+        message: &Publish,
+        commands: &mpsc::Sender<Command>,
+    ) {
         let refuse = |sentence: String| hub.refuse(&self.name, sentence.into());
         if message.retain {
             return refuse("a command that the broker kept is of unknown age".into());
         }
-        match self.command(&message.topic, &message.payload) {
+        match self.command(entities, &message.topic, &message.payload) {
             Ok(command) => {
                 hub.up(&self.name);
                 if commands.try_send(command).is_err() {
@@ -254,7 +291,12 @@ impl Site {
     }
 
     /// What a message on one of our command topics wants.
-    pub fn command(&self, topic: &str, message: &[u8]) -> Result<Command, BadSetting> {
+    pub fn command(
+        &self,
+        entities: &[Entity],
+        topic: &str,
+        message: &[u8],
+    ) -> Result<Command, BadSetting> {
         let of = |topic: &str| BadSetting(format!("`{topic}` is no command of an entity"));
         let path = topic
             .strip_prefix(self.base.as_str())
@@ -262,8 +304,7 @@ impl Site {
             .and_then(|rest| rest.strip_suffix("/set"))
             .ok_or_else(|| of(topic))?;
         let (id, part) = path.split_once('/').unwrap_or((path, ""));
-        let entity =
-            self.entities.iter().find(|entity| &*entity.id == id).ok_or_else(|| of(topic))?;
+        let entity = entities.iter().find(|entity| &*entity.id == id).ok_or_else(|| of(topic))?;
         let text = std::str::from_utf8(&message[..message.len().min(LONGEST)])
             .map_err(|_| BadSetting(format!("{id}: the command is not UTF-8")))?
             .trim();

@@ -148,7 +148,9 @@ impl Signal {
             }
             Self::Generator => "off-grid loads are shed to the first stable level",
             Self::FuelPressure => "taken as low: loads are shed as if the fuel ran out",
-            Self::Frequency => "droop stops where it stands and its reserve is reported as lost",
+            Self::Frequency => {
+                "droop stops where it stands for ten minutes, and its reserve is reported as lost"
+            }
             Self::Temperature(_) => {
                 "the heater keeps its backup duty, neither freezing nor overheating; \
                  a lost outdoor temperature only makes the forecast plainer"

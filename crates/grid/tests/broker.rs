@@ -5,7 +5,8 @@ use hearth_grid::{
     Hub, Link, Quality, Signal,
     command::Inbox,
     homeassistant::{
-        Action, Command, Device, Entity, Kind, MOST_COMMANDS, Mode, Site, State, States, Want,
+        Action, Command, Device, Entity, Kind, MOST_COMMANDS, Mode, Shown, Site, State, States,
+        Want,
     },
     mqtt::{Address, Broker, KeepAlive, Topic, Use},
     number::{Field, Path},
@@ -185,19 +186,17 @@ async fn topics_tell_numbers_commands_and_signs_of_life_and_the_broker_may_die()
 }
 
 fn site(address: Address) -> Site {
-    let device = || Device { id: "h1".into(), name: "Heater".into(), model: None, via: None };
-    let celsius = |degrees| Celsius::new(degrees).unwrap();
-    let entity = |id: &str, kind| Entity { id: id.into(), name: id.into(), device: device(), kind };
     Site {
         name: "home assistant".into(),
         address,
         discovery: "homeassistant".into(),
         base: "hearth/home".into(),
-        entities: vec![
-            entity("room", Kind::Climate { min: celsius(5.0), max: celsius(25.0) }),
-            entity("mining", Kind::Switch),
-        ],
     }
+}
+
+fn entity(id: &str, kind: Kind) -> Entity {
+    let device = Device { id: "h1".into(), name: "Heater".into(), model: None, via: None };
+    Entity { id: id.into(), name: id.into(), device, kind }
 }
 
 #[tokio::test]
@@ -212,7 +211,10 @@ async fn home_assistant_finds_the_site_commands_it_and_sees_it_go() {
     };
     let states =
         States::from([("room".into(), heater(21.0)), ("mining".into(), State::Switch(None))]);
-    let (states, shown) = watch::channel(states);
+    let celsius = |degrees| Celsius::new(degrees).unwrap();
+    let room = entity("room", Kind::Climate { min: celsius(5.0), max: celsius(25.0) });
+    let entities = Arc::new([room, entity("mining", Kind::Switch)]);
+    let (states, shown) = watch::channel(Shown { entities, states });
     let (send, mut commands) = mpsc::channel(MOST_COMMANDS);
     let ours = site(mosquitto.address());
     ours.validate().unwrap();
@@ -234,7 +236,7 @@ async fn home_assistant_finds_the_site_commands_it_and_sees_it_go() {
     let wanted = Want::Target(Celsius::new(22.5).unwrap());
     assert_eq!(commands.recv().await, Some(Command { entity: "room".into(), want: wanted }));
     states.send_modify(|all| {
-        all.insert("room".into(), heater(22.5));
+        all.states.insert("room".into(), heater(22.5));
     });
     until("the new target", || {
         peer.last("hearth/home/room/state").is_some_and(|text| text.contains("22.5"))
@@ -249,6 +251,17 @@ async fn home_assistant_finds_the_site_commands_it_and_sees_it_go() {
             && peer.last("hearth/home/room/state").is_some()
     })
     .await;
+
+    // A machine comes, and goes for good.
+    let machine = "homeassistant/switch/hearth_home/s21/config";
+    let both = states.borrow().entities.clone();
+    let three: Vec<_> = both.iter().cloned().chain([entity("s21", Kind::Switch)]).collect();
+    states.send_modify(|all| all.entities = three.into());
+    until("the machine", || peer.last(machine).is_some_and(|text| text.contains("unique_id")))
+        .await;
+    states.send_modify(|all| all.entities = both);
+    until("the machine's end", || peer.last(machine).is_some_and(|text| text.is_empty())).await;
+    peer.heard.lock().unwrap().remove(machine);
 
     // A newcomer finds all of it kept; and when we die, that as well.
     let newcomer = Peer::connect(mosquitto.port).await;

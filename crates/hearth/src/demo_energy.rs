@@ -111,7 +111,10 @@ impl DemoEnergy {
         // Sun and battery would blur what the call does.
         (spec.pv, spec.battery) = (None, None);
         let heating = farm.heating();
-        let told = energy(&meter, &vtn, &login, &bridge, &heating)?;
+        let told = Energy {
+            import_limit: farm.carries(),
+            ..energy(&meter, &vtn, &login, &bridge, &heating)?
+        };
         let world = World::new(spec);
         let (seen, room): (Seen, _) = (Arc::default(), Arc::new(Mutex::new(None)));
         let over = Arc::new(AtomicBool::new(false));

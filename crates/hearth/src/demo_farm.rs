@@ -215,6 +215,11 @@ impl DemoFarm {
         }
     }
 
+    /// What the breaker carries for ever.
+    pub fn carries(&self) -> Option<Watts> {
+        self.circuits.get(BREAKER).map(|circuit| circuit.limit)
+    }
+
     /// Machines whose heat goes to the house: one of a home.
     pub fn heating(&self) -> Vec<Arc<str>> {
         let registry = self.fleet.registry();

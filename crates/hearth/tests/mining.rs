@@ -11,6 +11,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -52,29 +53,38 @@ fn a_new_tip_while_shares_are_in_flight_makes_them_stale_and_nothing_worse() {
     let config = LoadConfig { password: "d=1e-9".into(), ..LoadConfig::new(hearth.bench, MINER) };
     let mut load = Load::open(config).unwrap();
     load.connect(20).unwrap();
-    let result = thread::scope(|scope| {
-        // Making the shares takes a busy machine longer: the tips begin with the first that is counted.
+    let over = AtomicBool::new(false);
+    let (accepted, void) = thread::scope(|scope| {
         let tips = scope.spawn(|| {
             hearth.until("the first shares", |status| status.shares.accepted > 0);
-            (0..3).for_each(|_| {
+            while !over.load(Ordering::Relaxed) {
                 drop(node.generate(1, OTHER).unwrap());
                 thread::sleep(Duration::from_millis(1500));
-            });
+            }
         });
-        let pattern = Pattern::Paced { connections: 20, per_second: 1000.0, seconds: 8.0 };
-        let result = load.submit(pattern).unwrap();
+        let (mut accepted, mut void) = (0, 0);
+        // On a busy machine the first tip may come after the first round.
+        for _ in 0..20 {
+            let pattern = Pattern::Paced { connections: 20, per_second: 1000.0, seconds: 4.0 };
+            let result = load.submit(pattern).unwrap();
+            let reasons: Vec<_> = result.rejected_by_reason.keys().collect();
+            assert!(reasons.iter().all(|reason| reason.contains("stale")), "{reasons:?}");
+            assert_eq!((result.unanswered, result.lost_connections), (0, 0));
+            assert_eq!(result.sent, result.accepted + result.rejected + result.invalidated);
+            accepted += result.accepted;
+            void += result.remade + result.invalidated;
+            if void > 0 {
+                break;
+            }
+        }
+        over.store(true, Ordering::Relaxed);
         tips.join().unwrap();
-        result
+        (accepted, void)
     });
-    let reasons: Vec<_> = result.rejected_by_reason.keys().collect();
-    assert!(reasons.iter().all(|reason| reason.contains("stale")), "{reasons:?}");
-    assert_eq!((result.unanswered, result.lost_connections), (0, 0));
-    assert_eq!(result.sent, result.accepted + result.rejected + result.invalidated);
-    assert!(result.accepted > 7000 && result.remade + result.invalidated > 0, "{result:?}");
+    assert!(accepted > 3000 && void > 0, "{accepted} {void}");
     // Every answer the miners got is what the server counted.
-    let status =
-        hearth.until("the last shares", |status| status.shares.accepted >= result.accepted);
-    assert_eq!(status.shares.accepted, result.accepted);
+    let status = hearth.until("the last shares", |status| status.shares.accepted >= accepted);
+    assert_eq!(status.shares.accepted, accepted);
 }
 
 #[test]
@@ -339,7 +349,7 @@ impl Hearth {
 
     /// Waits for something to be true; says what was missing if it does not come.
     fn until(&self, what: &str, mut is_so: impl FnMut(&Status) -> bool) -> Status {
-        let deadline = Instant::now() + Duration::from_secs(90);
+        let deadline = Instant::now() + Duration::from_secs(300);
         loop {
             let status = self.status();
             match status {

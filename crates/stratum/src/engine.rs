@@ -6,6 +6,7 @@
 use crate::{
     coinbase::{Payout, PayoutError},
     config::{Config, Port},
+    handshake::WISH_EVERY_MS,
     job::Job,
     jobs::Jobs,
     reject::Reject,
@@ -383,6 +384,9 @@ impl Engine {
                 // Has nothing to say.
             } else if u128::from(now.saturating_sub(session.heard_ms)) > idle {
                 late.push((key, End::Idle));
+            } else if session.waiting_wish.is_some() && now >= session.next_wish_ms {
+                session.next_wish_ms = now + WISH_EVERY_MS;
+                changes.extend(session.waiting_wish.take().map(|wish| (key, wish)));
             } else if session.ready && settings.vardiff {
                 let current = session.difficulty.current();
                 if let Some(wanted) =

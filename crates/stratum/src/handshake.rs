@@ -12,6 +12,8 @@ use units::Difficulty;
 const NICEHASH_FIRST: f64 = 524_288.0;
 /// Longest name of a machine that is kept, bytes.
 const MAX_AGENT: usize = 64;
+/// A session's suggestions change its difficulty at most once in this time.
+pub(crate) const WISH_EVERY_MS: u64 = 10_000;
 
 impl Engine {
     pub(crate) fn answer(&mut self, key: usize, request: &Request<'_>) {
@@ -147,7 +149,9 @@ impl Engine {
         self.first_job(key);
     }
 
-    /// NerdMiner repeats this every 30 s without an id to stay connected: only a new wish counts.
+    /// NerdMiner repeats this every 30 s without an id to stay connected: only a new wish counts. One
+    /// that changes its mind again within [`WISH_EVERY_MS`] is heard later, by its last word: each change
+    /// costs us a job many times the size of what was said.
     fn suggest(&mut self, key: usize, request: &Request<'_>) {
         let wish = match request.values().first() {
             Some(Value::Number(number)) => number.as_f64(),
@@ -168,7 +172,12 @@ impl Engine {
             && self.shared.config.ports[usize::from(session.port)].vardiff
         {
             session.suggested = Some(wish);
-            self.change_difficulty(key, wish);
+            let early = session.ready && self.now.ms < session.next_wish_ms;
+            session.waiting_wish = early.then_some(wish);
+            if !early {
+                session.next_wish_ms = self.now.ms + WISH_EVERY_MS;
+                self.change_difficulty(key, wish);
+            }
         }
     }
 }

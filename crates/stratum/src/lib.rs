@@ -14,6 +14,8 @@ mod handshake;
 pub mod hash;
 mod job;
 mod jobs;
+mod mailbox;
+mod pace;
 mod reactor;
 mod reject;
 mod server;

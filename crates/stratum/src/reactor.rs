@@ -8,11 +8,10 @@ use crate::{
     engine::{Engine, Now},
     gate::Gate,
     job::Job,
-    reject::Reject,
+    mailbox::{Mailbox, Report},
+    pace::Pace,
     server::Latency,
     session::End,
-    steer::{SessionState, Steer, Steered},
-    workers::WorkerState,
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, epoll},
@@ -21,14 +20,9 @@ use rustix::{
     net::{RecvFlags, SendFlags, SocketFlags},
 };
 use std::{
-    collections::HashMap,
     io,
     net::{IpAddr, SocketAddr, TcpListener},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-        mpsc::SyncSender,
-    },
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -38,6 +32,8 @@ const READ: usize = 64 * 1024;
 const EVENTS: usize = 256;
 /// Connections taken in one wake, so that a storm of them does not hold up shares.
 const ACCEPTS: usize = 64;
+/// Reads of each connection at a stop: what the kernel holds of one.
+const LAST_READS: usize = 4;
 /// Bytes that may gather before they are sent, while a job goes out to all.
 const GATHER: usize = 64 * 1024;
 /// Answers that may gather within a wake, bytes.
@@ -45,73 +41,11 @@ const MAX_OUT: usize = 1 << 20;
 /// Connections that one reactor takes before the next one gets any: a small site is served by one
 /// thread, whose wakes then bring several shares.
 const FILL: usize = 256;
-/// Between these rates of ready sockets a second, a reactor takes naps: enough come for several to
-/// gather, and not so many that they gather by themselves.
-const NAP_RATES: std::ops::RangeInclusive<u64> = 600..=8000;
 /// A nap: little next to a miner's network, and it saves most wake-ups.
 const NAP: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
-/// Sockets that a nap must gather on average to be worth it.
-const NAP_WORTH: u64 = 2;
-/// How often the rate is judged, and how long naps are left off after they were not worth it,
-/// milliseconds.
-const RATE_WINDOW_MS: u64 = 64;
-const NAPLESS_MS: u64 = 1000;
 const WAKE: u64 = u64::MAX;
 /// Tokens of listeners: this and below; connections count up from 0.
 const LISTENER: u64 = u64::MAX - 1;
-
-/// What a reactor is sent. Only the latest job matters, so it cannot pile up.
-#[derive(Default)]
-pub(crate) struct Mail {
-    pub(crate) job: Option<(Arc<Job>, bool)>,
-    pub(crate) wait: Option<Arc<str>>,
-    pub(crate) adopted: Vec<(OwnedFd, SocketAddr, u16)>,
-    pub(crate) ask: Vec<SyncSender<Report>>,
-    pub(crate) ask_sessions: Vec<SyncSender<Vec<SessionState>>>,
-    /// Later ones replace earlier ones about the same machine.
-    pub(crate) steers: HashMap<Steered, Steer>,
-    /// Miners are asked to come back, and the reactor ends.
-    pub(crate) stop: bool,
-}
-
-/// What a reactor says when asked.
-pub(crate) struct Report {
-    pub(crate) workers: Vec<WorkerState>,
-    pub(crate) anonymous_rejects: [u64; Reject::COUNT],
-    pub(crate) authorized: usize,
-}
-
-/// The way to a reactor.
-pub(crate) struct Mailbox {
-    mail: Mutex<Mail>,
-    bell: OwnedFd,
-    pub(crate) connections: AtomicUsize,
-}
-
-impl Mailbox {
-    pub(crate) fn new() -> io::Result<Self> {
-        let flags = rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK;
-        let bell = rustix::event::eventfd(0, flags)?;
-        Ok(Self { mail: Mutex::default(), bell, connections: AtomicUsize::new(0) })
-    }
-
-    pub(crate) fn post(&self, write: impl FnOnce(&mut Mail)) {
-        write(&mut self.mail.lock().unwrap_or_else(PoisonError::into_inner));
-        // The bell's counter cannot overflow: it is read whenever it is not zero.
-        let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
-    }
-
-    /// The job alone, while an older one is being given out.
-    fn newer_job(&self) -> Option<(Arc<Job>, bool)> {
-        self.mail.lock().unwrap_or_else(PoisonError::into_inner).job.take()
-    }
-
-    fn take(&self) -> Mail {
-        let mut count = [0; 8];
-        let _ = rustix::io::read(&self.bell, &mut count);
-        std::mem::take(&mut self.mail.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
 
 struct Conn {
     stream: OwnedFd,
@@ -412,8 +346,23 @@ impl Reactor {
         }
     }
 
+    /// What has arrived is still judged and answered.
+    fn read_the_last(&mut self) {
+        let reads = (0..self.conns.len()).flat_map(|key| [key; LAST_READS]);
+        for key in reads {
+            self.serve(key, epoll::EventFlags::IN);
+            if self.engine.out.bytes.len() >= GATHER {
+                self.engine.settle();
+                self.flush();
+            }
+        }
+        self.engine.settle();
+        self.flush();
+    }
+
     /// Everything counted is handed over, and miners are asked to connect again.
     fn say_goodbye(&mut self) {
+        self.read_the_last();
         let keys: Vec<usize> = self.engine.sessions.iter().map(|(key, _)| key).collect();
         for key in keys {
             let out = self.engine.out.to(key);
@@ -508,39 +457,6 @@ impl Reactor {
     }
 }
 
-/// How many sockets become ready a second, judged window by window.
-#[derive(Default)]
-struct Pace {
-    since_ms: u64,
-    events: u64,
-    wakes: u64,
-    naps: bool,
-    /// No naps before this moment.
-    awake_until_ms: u64,
-}
-
-impl Pace {
-    fn count(&mut self, events: usize) {
-        self.events += events as u64;
-        self.wakes += 1;
-    }
-
-    fn wants_nap(&mut self, now_ms: u64) -> bool {
-        let passed = now_ms.saturating_sub(self.since_ms);
-        if passed < RATE_WINDOW_MS {
-            return self.naps;
-        }
-        if self.naps && self.events < NAP_WORTH * self.wakes {
-            // One miner that waits for each answer: it would only be slowed down.
-            self.awake_until_ms = now_ms + NAPLESS_MS;
-        }
-        let fits = NAP_RATES.contains(&(self.events * 1000 / passed));
-        self.naps = fits && now_ms >= self.awake_until_ms;
-        (self.since_ms, self.events, self.wakes) = (now_ms, 0, 0);
-        self.naps
-    }
-}
-
 fn watch(epoll: &OwnedFd, conn: &Conn, key: usize, flags: epoll::EventFlags) {
     // Fails only for a descriptor that is not in the set; ours is until it is dropped.
     let _ = epoll::modify(epoll, &conn.stream, epoll::EventData::new_u64(key as u64), flags);
@@ -549,3 +465,6 @@ fn watch(epoll: &OwnedFd, conn: &Conn, key: usize, flags: epoll::EventFlags) {
 fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
+
+#[cfg(test)]
+mod tests;

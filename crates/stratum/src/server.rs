@@ -7,7 +7,8 @@ use crate::{
     engine::{Engine, Shared},
     gate::{Connections, Gate},
     job::{Job, instance_of},
-    reactor::{Mail, Mailbox, Reactor},
+    mailbox::{Mail, Mailbox},
+    reactor::Reactor,
     steer::{SessionState, Steer, Steered, Steers},
     workers::WorkerState,
 };

@@ -95,6 +95,9 @@ pub(crate) struct Session {
     /// Asked for in the password: vardiff never goes below.
     pub(crate) floor: Option<Difficulty>,
     pub(crate) suggested: Option<Difficulty>,
+    /// A suggestion that came too soon after another, and when the next may count.
+    pub(crate) waiting_wish: Option<Difficulty>,
+    pub(crate) next_wish_ms: u64,
     pub(crate) accepted: u64,
     pub(crate) work: Work,
     /// Shares that missed their target or came twice.
@@ -141,6 +144,8 @@ impl Session {
             vardiff: Vardiff::new(now_ms),
             floor: None,
             suggested: None,
+            waiting_wish: None,
+            next_wish_ms: 0,
             accepted: 0,
             work: Work::ZERO,
             faulty: 0,

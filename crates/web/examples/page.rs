@@ -150,7 +150,7 @@ fn power(now: u64) -> energy::Energy {
         hash_usd_per_kwh: Some(0.087),
         signals: vec![
             signal("net power", Some(2140.0), "W", "fresh", "the last set-points stay"),
-            signal("frequency", None, "Hz", "lost", "droop stops where it stands"),
+            signal("frequency", None, "Hz", "lost", "droop stops where it stands for ten minutes"),
         ],
         loads: Vec::new(),
         heat: vec![energy::Zone {

@@ -25,8 +25,8 @@ pub struct Wanted<'a> {
     pub outlet: Option<Reading<Celsius>>,
     /// Set-point of all controls but the predictive, whose limits are in `ahead`.
     pub set_point: Celsius,
-    /// To be at the set-point soon, whatever it costs: a hygienic cycle.
-    pub at_once: bool,
+    /// A hygienic cycle: full power up to the set-point, then the lowest until it is done.
+    pub hygiene: bool,
     /// What the machines draw.
     pub drawn: Watts,
     /// Begins now; may be empty.
@@ -69,6 +69,8 @@ pub struct Zone {
     cold_since: Option<Moment>,
     backup: bool,
     held: bool,
+    /// While somebody wants heat now, whatever it costs.
+    at_once: Option<Thermostat>,
 }
 
 impl Zone {
@@ -83,6 +85,7 @@ impl Zone {
             cold_since: None,
             backup: false,
             held: false,
+            at_once: None,
         }
     }
 
@@ -90,6 +93,16 @@ impl Zone {
     const STALE: Duration = Duration::from_secs(600);
     /// The backup heater starts after this long this many kelvin too cold, and stops at half of that.
     const BACKUP: (Duration, f64) = (Duration::from_secs(1800), 1.5);
+
+    /// Hysteresis of heat at once, K.
+    const AT_ONCE_BAND: f64 = 0.5;
+
+    /// Full power until the set-point is reached, and whenever it is missed, in place of the control.
+    pub fn heat_at_once(&mut self, on: bool) {
+        if on != self.at_once.is_some() {
+            self.at_once = on.then(|| Thermostat::new(Self::AT_ONCE_BAND));
+        }
+    }
 
     /// Whether its machines are on, and since when.
     pub fn guard(&self) -> &Guard {
@@ -130,8 +143,11 @@ impl Zone {
         heater: &Heater,
     ) -> Watts {
         let set_point = wanted.set_point;
-        if wanted.at_once {
+        if wanted.hygiene {
             return if is < set_point { heater.highest() } else { heater.lowest() };
+        }
+        if let Some(thermostat) = &mut self.at_once {
+            return thermostat.step(is, set_point, heater);
         }
         match &mut self.control {
             Control::Thermostat(thermostat) => thermostat.step(is, set_point, heater),
@@ -213,7 +229,7 @@ mod tests {
                 is: room.map(|t| Reading::new(c(t), now)),
                 outlet: outlet.map(|t| Reading::new(c(t), now)),
                 set_point: c(20.0),
-                at_once: false,
+                hygiene: false,
                 drawn: Watts::ZERO,
                 ahead: &[],
             };
@@ -241,6 +257,18 @@ mod tests {
     }
 
     #[test]
+    fn heat_at_once_is_full_power_to_the_set_point_and_still_within_safety() {
+        let mut zone = zone();
+        assert!(run(&mut zone, 0..5, Some(19.5), Some(30.0)).power < heater().highest());
+        zone.heat_at_once(true);
+        assert_eq!(run(&mut zone, 5..6, Some(19.5), Some(30.0)).power, heater().highest());
+        assert!(run(&mut zone, 6..7, Some(19.5), Some(47.5)).power < heater().highest());
+        assert_eq!(run(&mut zone, 60..61, Some(20.3), Some(30.0)).power, heater().idle());
+        zone.heat_at_once(false);
+        assert!(run(&mut zone, 120..125, Some(19.5), Some(30.0)).power < heater().highest());
+    }
+
+    #[test]
     fn an_outlet_that_is_too_hot_is_cut_at_once_whatever_the_switching_times_say() {
         let mut zone = zone();
         assert!(run(&mut zone, 0..5, Some(15.0), Some(40.0)).power == heater().highest());
@@ -255,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wanted_at_once_is_heated_at_full_power_up_to_the_set_point_by_any_control() {
+    fn a_hygienic_cycle_is_heated_at_full_power_up_to_its_set_point_by_any_control() {
         let heater = heater();
         let mut zone = zone();
         for (minute, is, power) in
@@ -266,7 +294,7 @@ mod tests {
                 is: Some(Reading::new(c(is), now)),
                 outlet: Some(Reading::new(c(40.0), now)),
                 set_point: c(63.0),
-                at_once: true,
+                hygiene: true,
                 drawn: Watts::ZERO,
                 ahead: &[],
             };

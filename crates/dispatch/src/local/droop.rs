@@ -6,6 +6,11 @@ use units::{Hertz, Moment, Ratio, Reading, Watts};
 
 /// A frequency older than this is lost.
 const FRESH: Duration = Duration::from_secs(1);
+/// Without a frequency the last ask holds for so long: no event lasts longer without a call of the
+/// operator's, and a broken meter must not keep machines off for ever.
+const BLIND: Duration = Duration::from_secs(600);
+/// A change that is not worth a decision of its own, Hz.
+const SMALL: f64 = 0.005;
 
 /// A step at a threshold, as fast frequency response and relays do.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,6 +35,8 @@ pub struct Droop {
     tripped: Option<Relay>,
     calm_since: Option<Moment>,
     last: Option<Ask>,
+    /// The last frequency that was read, Hz, and when.
+    seen: Option<(Moment, f64)>,
 }
 
 impl Droop {
@@ -46,11 +53,23 @@ impl Droop {
             tripped: None,
             calm_since: None,
             last: None,
+            seen: None,
+        }
+    }
+
+    /// Whether this frequency asks for something else than the last one that was decided on.
+    pub fn differs(&self, hertz: Hertz) -> bool {
+        let calm = |hertz: f64| self.is_calm(hertz - self.nominal);
+        let (now, before) = (hertz.get(), self.seen.map(|(_, hertz)| hertz));
+        match before {
+            None => !calm(now),
+            Some(before) if calm(now) && calm(before) => false,
+            Some(before) => calm(now) != calm(before) || (now - before).abs() >= SMALL,
         }
     }
 
     /// What the frequency asks now of loads that draw `power` of at most `capacity`; `None` within the
-    /// dead band. Without a fresh frequency the last ask holds.
+    /// dead band. Without a fresh frequency the last ask holds for ten minutes.
     pub fn step(
         &mut self,
         now: Moment,
@@ -59,11 +78,15 @@ impl Droop {
         capacity: Watts,
     ) -> Option<Ask> {
         let fresh = frequency.as_ref().and_then(|reading| reading.fresh(now, FRESH));
-        let Some(hertz) = fresh.map(|hertz| hertz.get()) else { return self.last.clone() };
+        let Some(hertz) = fresh.map(|hertz| hertz.get()) else {
+            if self.seen.is_some_and(|(at, _)| now.since(at) > BLIND) {
+                (self.tripped, self.before, self.last) = (None, None, None);
+            }
+            return self.last.clone();
+        };
+        self.seen = Some((now, hertz));
         let off = hertz - self.nominal;
-        // A nanohertz is rounding, not frequency.
-        let calm = off.abs() <= self.dead_band + 1e-9;
-        if calm {
+        if self.is_calm(off) {
             let since = *self.calm_since.get_or_insert(now);
             if self.tripped.is_none_or(|relay| now.since(since) >= relay.recall) {
                 (self.tripped, self.before, self.last) = (None, None, None);
@@ -93,6 +116,11 @@ impl Droop {
         };
         self.last = Some(ask.clone());
         Some(ask)
+    }
+
+    fn is_calm(&self, off: f64) -> bool {
+        // A nanohertz is rounding, not frequency.
+        off.abs() <= self.dead_band + 1e-9
     }
 
     /// Part of the capacity that moves this far from the nominal frequency, hertz.
@@ -155,9 +183,24 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_frequency_holds_the_last_ask() {
+    fn a_lost_frequency_holds_the_last_ask_for_ten_minutes() {
         let mut droop = ercot();
         let asked = at(&mut droop, 1, 59.9);
-        assert_eq!(droop.step(Moment::from_secs(9), None, w(1.0), w(1e6)), asked);
+        assert!(asked.is_some());
+        let mut blind = |second| droop.step(Moment::from_secs(second), None, w(1.0), w(1e6));
+        assert_eq!(blind(9), asked);
+        assert_eq!(blind(601), asked);
+        assert_eq!(blind(602), None);
+        assert_eq!(blind(9_000), None);
+    }
+
+    #[test]
+    fn only_a_frequency_that_asks_for_something_else_differs() {
+        let mut droop = ercot();
+        assert!(!droop.differs(hz(60.01)) && droop.differs(hz(59.9)));
+        at(&mut droop, 1, 60.0);
+        assert!(!droop.differs(hz(60.016)) && droop.differs(hz(59.98)));
+        at(&mut droop, 2, 59.9);
+        assert!(!droop.differs(hz(59.903)) && droop.differs(hz(59.89)) && droop.differs(hz(60.0)));
     }
 }

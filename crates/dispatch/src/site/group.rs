@@ -181,6 +181,12 @@ impl Pool {
         }
     }
 
+    pub(super) fn heat_at_once(&mut self, zone: &str, on: bool) {
+        for (_, own) in self.bodies.iter_mut().filter(|(body, _)| *body.name == *zone) {
+            own.heat_at_once(on);
+        }
+    }
+
     /// Watts of free loads that earn more than power costs.
     pub(super) fn worth(&self, price: EnergyPrice) -> Watts {
         self.groups.last().map_or(Watts::ZERO, |free| free.controller.worth(price))
@@ -216,13 +222,13 @@ impl Pool {
             {
                 set_point = curve.supply(body.set_point, outdoor);
             }
-            let mut at_once = false;
+            let mut cycle = false;
             let mut ahead = inputs.ahead.get(&body.name).cloned().unwrap_or_default();
             if let Some((hygiene, capacity)) = &mut body.hygiene {
                 hygiene.observe(now, known);
                 let mean = known.unwrap_or(body.set_point);
                 if hygiene.must_heat(now, mean, *capacity, heater.highest()) {
-                    (set_point, at_once) = (hygiene.set_point(), true);
+                    (set_point, cycle) = (hygiene.set_point(), true);
                 } else if let Control::Predictive(predictive, _) = zone.control() {
                     let (power, step) = (heater.highest(), predictive.plans_every());
                     hygiene.plan(now, mean, *capacity, power, step, &mut ahead);
@@ -239,7 +245,7 @@ impl Pool {
                     reading,
                 ),
                 set_point,
-                at_once,
+                hygiene: cycle,
                 drawn: super::watts(group.drawn(now, states)),
                 ahead: &ahead,
             };

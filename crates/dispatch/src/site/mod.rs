@@ -169,9 +169,20 @@ impl Site {
         self.pool.set_loads(now, loads, levels);
     }
 
+    /// Whether this frequency asks for something else than the last decision: then the next one is not
+    /// to wait for its second.
+    pub fn droop_differs(&self, frequency: Hertz) -> bool {
+        self.setup.droop.as_ref().is_some_and(|droop| droop.differs(frequency))
+    }
+
     /// Another set-point of a heated body; unknown names are ignored.
     pub fn set_point(&mut self, zone: &str, set_point: Celsius) {
         self.pool.set_point(zone, set_point);
+    }
+
+    /// Heats a body to its set-point with all its machines, whatever that costs, or no longer so.
+    pub fn heat_at_once(&mut self, zone: &str, on: bool) {
+        self.pool.heat_at_once(zone, on);
     }
 
     /// What the loads can draw together.

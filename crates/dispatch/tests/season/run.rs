@@ -117,7 +117,7 @@ impl Season {
                 is: Some(Reading::new(twin.sensor(), now)),
                 outlet: Some(Reading::new(c(40.0), now)),
                 set_point: if cycle { hygiene.set_point() } else { c(set) },
-                at_once: cycle,
+                hygiene: cycle,
                 drawn,
                 ahead: &ahead,
             };

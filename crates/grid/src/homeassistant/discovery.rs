@@ -258,14 +258,14 @@ impl SensorClass {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mqtt::Address;
+    use crate::{homeassistant::Shown, mqtt::Address};
 
     fn celsius(degrees: f64) -> Celsius {
         Celsius::new(degrees).unwrap()
     }
 
     /// One entity of each kind.
-    fn site() -> Site {
+    fn site() -> (Site, Shown) {
         let device = || Device {
             id: "heater".into(),
             name: "Heater".into(),
@@ -280,19 +280,20 @@ mod tests {
         };
         let (min, max) = (celsius(5.0), celsius(25.0));
         let unit = "W".into();
-        Site {
+        let entities = Arc::new([
+            entity("room", Kind::Climate { min, max }),
+            entity("tank", Kind::WaterHeater { min: celsius(30.0), max: celsius(65.0) }),
+            entity("limit", Kind::Number { min: 0.0, max: 3600.0, step: 50.0, unit }),
+            entity("mining", Kind::Switch),
+            entity("power", Kind::Sensor(SensorClass::Power)),
+        ]);
+        let site = Site {
             name: "home assistant".into(),
             address: Address { host: "localhost".into(), port: 1883, login: None },
             discovery: "homeassistant".into(),
             base: "hearth/home".into(),
-            entities: vec![
-                entity("room", Kind::Climate { min, max }),
-                entity("tank", Kind::WaterHeater { min: celsius(30.0), max: celsius(65.0) }),
-                entity("limit", Kind::Number { min: 0.0, max: 3600.0, step: 50.0, unit }),
-                entity("mining", Kind::Switch),
-                entity("power", Kind::Sensor(SensorClass::Power)),
-            ],
-        }
+        };
+        (site, Shown { entities, ..Shown::default() })
     }
 
     /// Keys of the schemas in home-assistant/core, `homeassistant/components/mqtt/`: climate.py,
@@ -321,9 +322,10 @@ mod tests {
             "temp_step",
         ];
         const SHOWN: [&str; 2] = ["state_topic", "value_template"];
-        let site = site();
+        let (site, shown) = site();
         site.validate().unwrap();
-        for entity in &site.entities {
+        shown.validate().unwrap();
+        for entity in shown.entities.iter() {
             let own: Vec<&str> = match &entity.kind {
                 Kind::Climate { .. } => HEATER.to_vec(),
                 Kind::WaterHeater { .. } => HEATER[..13].to_vec(),
@@ -346,15 +348,16 @@ mod tests {
                 assert!(DEVICE.contains(&key), "{key}");
             }
         }
-        let topic = site.entities[1].discovery_topic("homeassistant", &site.node());
+        let topic = shown.entities[1].discovery_topic("homeassistant", &site.node());
         assert_eq!(topic, "homeassistant/water_heater/hearth_home/tank/config");
     }
 
     #[test]
     fn commands_are_taken_within_the_limits_that_were_shown() {
-        let site = site();
+        let (site, shown) = site();
+        let command = |topic: &str, message: &[u8]| site.command(&shown.entities, topic, message);
         let want = |topic: &str, text: &str| {
-            site.command(&format!("hearth/home/{topic}"), text.as_bytes()).ok().map(|c| c.want)
+            command(&format!("hearth/home/{topic}"), text.as_bytes()).ok().map(|c| c.want)
         };
         assert_eq!(want("room/target/set", "21.5"), Some(Want::Target(celsius(21.5))));
         assert_eq!(want("room/mode/set", "auto"), Some(Want::Mode(Mode::Auto)));
@@ -374,7 +377,7 @@ mod tests {
         ] {
             assert_eq!(want(topic, text), None, "{topic} {text}");
         }
-        assert!(site.command("other/room/target/set", b"20").is_err());
-        assert!(site.command("hearth/home/room/target/set", b"\xff").is_err());
+        assert!(command("other/room/target/set", b"20").is_err());
+        assert!(command("hearth/home/room/target/set", b"\xff").is_err());
     }
 }

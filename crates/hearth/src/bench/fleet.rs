@@ -32,8 +32,8 @@ use units::{Celsius, Watts};
 
 /// Added to every port of the farm, so that it meets nobody's web server.
 const SHIFT: u16 = 18_000;
-/// Time until the farm must answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Time until every machine of the farm must answer.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Ticks of processor time in a second, as `/proc` counts them on every Linux of today.
 const TICKS: f64 = 100.0;
 
@@ -117,7 +117,7 @@ pub async fn run(args: Args) -> Outcome {
 
 async fn measure(args: &Args, count: usize) -> Result<Report, super::Error> {
     let addresses = addresses(count)?;
-    let farm = farm(count, *addresses.first().ok_or("--devices must be at least 1")?).await?;
+    let farm = farm(&addresses).await?;
     let floor = floor(&addresses, args.sockets).await?;
     let fleet = fleet(&addresses, args.sockets)?;
     let ids: Vec<DeviceId> = fleet.registry().devices().map(|device| device.id.clone()).collect();
@@ -152,23 +152,28 @@ fn addresses(count: usize) -> Result<Vec<SocketAddr>, super::Error> {
     Ok(all.ok_or("there are not that many loopback addresses: take fewer --devices")?)
 }
 
-async fn farm(count: usize, first: SocketAddr) -> Result<Farm, super::Error> {
+async fn farm(addresses: &[SocketAddr]) -> Result<Farm, super::Error> {
+    let first = addresses.first().ok_or("--devices must be at least 1")?;
     let child = std::process::Command::new(std::env::current_exe()?)
         .args(["twin", "farm", "--light", "--mix", "gamma:1", "--every", "1h"])
-        .args(["--devices", &count.to_string(), "--ports", &SHIFT.to_string()])
+        .args(["--devices", &addresses.len().to_string(), "--ports", &SHIFT.to_string()])
         .args(["--first", &first.ip().to_string()])
         .stdout(Stdio::null())
         .stdin(Stdio::null())
         .spawn()?;
-    let farm = Farm(child);
+    let mut farm = Farm(child);
     let asked = Instant::now();
-    while ask(first).await.is_err() {
-        if asked.elapsed() > PATIENCE {
-            return Err(
-                "the emulated farm does not answer: see what `hearth twin farm` says".into()
-            );
+    // Machines open their ports one after another.
+    for at in addresses {
+        while ask(*at).await.is_err() {
+            if let Some(status) = farm.0.try_wait()? {
+                return Err(format!("the emulated farm ended ({status}); it says why above").into());
+            }
+            if asked.elapsed() > PATIENCE {
+                return Err(format!("the emulated machine at {at} does not answer").into());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Ok(farm)
 }

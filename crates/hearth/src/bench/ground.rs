@@ -371,7 +371,8 @@ listen = "{web}"
     )
 }
 
-fn free_port() -> io::Result<SocketAddr> {
+/// A port that nobody listens on now.
+pub fn free_port() -> io::Result<SocketAddr> {
     TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 

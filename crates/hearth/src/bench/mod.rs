@@ -3,6 +3,7 @@
 //! Without `--server` it measures this very program, started as a process of its own over a private
 //! signet whose mempool is full, so that jobs have the 12 merkle branches of a full block.
 
+mod droop;
 mod fleet;
 mod floor;
 mod ground;
@@ -26,6 +27,8 @@ pub enum Bench {
     Stratum(StratumArgs),
     /// A fleet: time to command, and what supervising costs.
     Fleet(fleet::Args),
+    /// Frequency droop: from the meter to machines that are told.
+    Droop(droop::Args),
 }
 
 #[derive(clap::Args)]
@@ -76,6 +79,7 @@ pub async fn run(bench: Bench) -> Outcome {
     let args = match bench {
         Bench::Stratum(args) => args,
         Bench::Fleet(args) => return fleet::run(args).await,
+        Bench::Droop(args) => return droop::run(args).await,
     };
     // Everything here is blocking by nature: one thread, its own event loop.
     let report = tokio::task::spawn_blocking(move || {

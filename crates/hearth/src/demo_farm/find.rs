@@ -3,7 +3,7 @@
 use super::{BREAKER, RANGE, SPACING, Stage, hold};
 use crate::fleet::model;
 use fleet::{
-    Control, Device, DeviceId, Driver, Limits,
+    Control, Device, DeviceId, Driver, Endpoint, Firmware, Limits,
     control::{Clock, Meter, Who},
     curve::Curve,
     discovery::{range, scan},
@@ -31,7 +31,7 @@ impl Stage {
             let Some(device) = registry.get_mut(&id) else { continue };
             model::describe(device);
             device.circuit = Some(BREAKER.into());
-            if drivers::open(found.endpoint, device.identity.firmware).is_none() {
+            if link(found.endpoint, device.identity.firmware).is_none() {
                 device.control = Control::StratumOnly;
             }
             if let Some((scale, kind)) = scale {
@@ -65,10 +65,33 @@ pub(super) fn open(
     clock: Clock,
 ) -> Option<Arc<dyn Driver>> {
     let at = device.endpoint?;
-    if let Some(link) = drivers::open(at, device.identity.firmware) {
+    if let Some(link) = link(at, device.identity.firmware) {
         return Some(Arc::from(link));
     }
     Some(Arc::new(StratumOnly::new(meter.clone(), Who::Address(at.ip), SPACING, clock)))
+}
+
+/// Of stock Antminers nobody here has the password: the work that they get has to do.
+fn link(at: Endpoint, firmware: Firmware) -> Option<Box<dyn Driver>> {
+    drivers::open(at, firmware).or_else(|| match firmware {
+        Firmware::AntminerStock => None,
+        firmware => library(at, firmware),
+    })
+}
+
+/// asic-rs knows the firmware's own ports only.
+#[cfg(feature = "asic")]
+fn library(at: Endpoint, firmware: Firmware) -> Option<Box<dyn Driver>> {
+    if at != Endpoint::usual(at.ip) {
+        return None;
+    }
+    let allowed = asic::Allowed { whatsminer_v3: false };
+    Some(Box::new(asic::Link::new(at, firmware, None, allowed)?))
+}
+
+#[cfg(not(feature = "asic"))]
+fn library(_: Endpoint, _: Firmware) -> Option<Box<dyn Driver>> {
+    None
 }
 
 /// Of emulated machines of all kinds: a Gamma's chip may reach 70 °C, others' 95 °C.

@@ -1,4 +1,5 @@
-//! The site in Home Assistant: what is shown of it, and what people there want, told to the loop.
+//! The site in Home Assistant: what is shown of it and of each machine, and what people there want, told
+//! to the loop. It steers nothing itself.
 
 use super::{Owner, Shared, hold};
 use crate::{
@@ -8,8 +9,8 @@ use crate::{
 use grid::{
     BadSetting, Hub,
     homeassistant::{
-        Action, Command, Device, Entity, Kind, MOST_COMMANDS, Mode, SensorClass, Site, State,
-        States, Want,
+        Action, Command, Device, Entity, Kind, MOST_COMMANDS, Mode, SensorClass, Shown, Site,
+        State, States, Want,
     },
 };
 use std::{
@@ -25,6 +26,10 @@ use units::{Celsius, Watts};
 const EVERY: Duration = Duration::from_secs(2);
 /// The most that the number for all loads can be set to, W.
 const MOST_POWER: f64 = 10_000_000.0;
+/// Machines that are shown; all are steered.
+const MACHINES: usize = 300;
+/// Longest identifier of a machine; a longer one ends in a number made of all of it.
+const LONGEST: usize = 48;
 
 /// Starts the link and what feeds it.
 pub fn start(
@@ -39,19 +44,113 @@ pub fn start(
         address: told.address.clone(),
         discovery: told.discovery.clone(),
         base: format!("{}/{}", told.base, energy.site),
-        entities: entities(energy),
     };
     site.validate()?;
-    let (states, shown) = watch::channel(States::new());
+    let first = Shown { entities: entities(energy, &[]).into(), states: States::new() };
+    first.validate()?;
+    let (states, shown) = watch::channel(first);
     let (wants, wanted) = mpsc::channel(MOST_COMMANDS);
     Ok(vec![
         tokio::spawn(site.run(hub.clone(), shown, wants)),
-        tokio::spawn(show(bridge, owner.clone(), energy.clone(), states)),
-        tokio::spawn(listen(wanted, owner, energy.clone())),
+        tokio::spawn(show(bridge.clone(), owner.clone(), energy.clone(), states)),
+        tokio::spawn(listen(wanted, owner, energy.clone(), bridge)),
     ])
 }
 
-fn entities(energy: &Energy) -> Vec<Entity> {
+/// A machine as it is shown.
+#[derive(Debug, Clone, PartialEq)]
+struct Machine {
+    /// Its name among loads.
+    load: Arc<str>,
+    id: String,
+    name: String,
+    model: Option<String>,
+    full_w: f64,
+}
+
+/// Machines that can be steered, with what the fleet knows of them.
+fn machines(tree: &api::Energy, fleet: Option<&api::Fleet>) -> Vec<Machine> {
+    let miners = tree.loads.iter().filter(|load| load.class == "miner").take(MACHINES);
+    miners
+        .map(|load| {
+            let known = fleet.and_then(|all| all.devices.iter().find(|one| one.id == load.id));
+            let model = known.and_then(|device| device.model.clone());
+            let tail: String = load.id.chars().rev().take(5).collect();
+            let tail: String = tail.chars().rev().collect();
+            Machine {
+                load: load.id.as_str().into(),
+                id: topic_word(&load.id),
+                name: format!("{} {tail}", model.as_deref().unwrap_or("Miner")),
+                model,
+                full_w: load.full_w,
+            }
+        })
+        .collect()
+}
+
+/// A machine's name as a word of a topic: lower-case letters, digits and `_`.
+fn topic_word(id: &str) -> String {
+    let lower = id.to_ascii_lowercase();
+    let word: String =
+        lower.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    if word.len() <= LONGEST && word.bytes().any(|b| b != b'_') {
+        return word;
+    }
+    // FNV-1a, 32 bits: two names that begin alike are told apart.
+    let hash =
+        id.bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+    format!("{}_{hash:08x}", &word[..word.len().min(LONGEST - 9)])
+}
+
+impl Machine {
+    fn topic(&self, part: &str) -> Arc<str> {
+        format!("{}_{part}", self.id).into()
+    }
+
+    fn entities(&self, site: &str) -> Vec<Entity> {
+        let device = Device {
+            id: format!("{site}_{}", self.id),
+            name: self.name.clone(),
+            model: self.model.clone(),
+            via: Some(site.to_owned()),
+        };
+        let one = |part: &str, name: &str, kind| Entity {
+            id: self.topic(part),
+            name: name.into(),
+            device: device.clone(),
+            kind,
+        };
+        let limit = Kind::Number {
+            min: 0.0,
+            max: self.full_w.max(1.0).ceil(),
+            step: 1.0,
+            unit: "W".into(),
+        };
+        vec![
+            one("mining", "Mining", Kind::Switch),
+            one("limit", "Power limit", limit),
+            one("power", "Power", Kind::Sensor(SensorClass::Power)),
+            one("hashrate", "Hashrate", Kind::Sensor(SensorClass::Hashrate)),
+            one("chip", "Chip temperature", Kind::Sensor(SensorClass::Temperature)),
+        ]
+    }
+
+    fn states(&self, tree: &api::Energy, fleet: Option<&api::Fleet>, owner: &Owner) -> States {
+        let load = tree.loads.iter().find(|load| *load.id == *self.load);
+        let known = fleet.and_then(|all| all.devices.iter().find(|one| *one.id == *self.load));
+        let most = owner.most.get(&self.load).map_or(self.full_w, |most| most.get());
+        let number = |value| State::Number(value);
+        States::from([
+            (self.topic("mining"), State::Switch(Some(!owner.off.contains(&self.load)))),
+            (self.topic("limit"), number(Some(most))),
+            (self.topic("power"), number(load.and_then(|load| load.drawn_w))),
+            (self.topic("hashrate"), number(known.and_then(|device| device.verified_ths))),
+            (self.topic("chip"), number(known.and_then(|device| device.chip_c))),
+        ])
+    }
+}
+
+fn entities(energy: &Energy, machines: &[Machine]) -> Vec<Entity> {
     let home = Device {
         id: energy.site.to_string(),
         name: format!("hearth {}", energy.site),
@@ -101,6 +200,7 @@ fn entities(energy: &Energy) -> Vec<Entity> {
             },
         }
     }));
+    all.extend(machines.iter().flat_map(|machine| machine.entities(&energy.site)));
     all
 }
 
@@ -108,20 +208,20 @@ async fn show(
     bridge: Arc<Bridge>,
     owner: Shared<Owner>,
     energy: Arc<Energy>,
-    states: watch::Sender<States>,
+    shown: watch::Sender<Shown>,
 ) {
+    let mut last: Vec<Machine> = Vec::new();
     let mut every = tokio::time::interval(EVERY);
-    while !states.is_closed() {
+    while !shown.is_closed() {
         every.tick().await;
         let tree = bridge.energy.read().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(tree) = tree else { continue };
-        let power = hold(&owner).power;
-        let verified = {
-            let fleet = bridge.fleet.read().unwrap_or_else(PoisonError::into_inner);
-            fleet.as_ref().map(|fleet| {
-                fleet.devices.iter().filter_map(|device| device.verified_ths).sum::<f64>()
-            })
-        };
+        let owner = hold(&owner).clone();
+        let power = owner.power;
+        let fleet = bridge.fleet.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let verified = fleet.as_ref().map(|fleet| {
+            fleet.devices.iter().filter_map(|device| device.verified_ths).sum::<f64>()
+        });
         let mut now = States::new();
         let mut number = |id: &str, value| now.insert(Arc::from(id), State::Number(value));
         number("net_power", tree.net_w);
@@ -141,38 +241,154 @@ async fn show(
                 State::Heater {
                     current: zone.temperature_c.and_then(celsius),
                     target: celsius(zone.set_c),
-                    mode: Some(Mode::Auto),
+                    mode: Some(mode(&owner, &body.body.name)),
                     action: Some(if idle { Action::Idle } else { Action::Heating }),
                 },
             );
         }
-        states.send_replace(now);
+        let machines = machines(&tree, fleet.as_ref());
+        for machine in &machines {
+            now.extend(machine.states(&tree, fleet.as_ref(), &owner));
+        }
+        let new = (machines != last).then(|| Shown {
+            entities: entities(&energy, &machines).into(),
+            states: States::new(),
+        });
+        let new = new.filter(|new| match new.validate() {
+            Ok(()) => true,
+            Err(bad) => {
+                tracing::warn!("Home Assistant is not told of all machines: {bad}");
+                false
+            }
+        });
+        last = machines;
+        shown.send_modify(|shown| {
+            if let Some(new) = new {
+                shown.entities = new.entities;
+            }
+            shown.states = now;
+        });
     }
 }
 
-async fn listen(mut wanted: mpsc::Receiver<Command>, owner: Shared<Owner>, energy: Arc<Energy>) {
-    while let Some(Command { entity, want }) = wanted.recv().await {
-        tracing::info!(%entity, ?want, "Home Assistant");
-        let mut owner = hold(&owner);
-        let zone = energy.zones.iter().find(|zone| zone.body.name == entity);
-        match (&*entity, want, zone) {
-            ("power", Want::Number(watts), _) => owner.power = Watts::new(watts).ok(),
-            ("mining", Want::Switch(on), _) => {
-                owner.power = (!on).then_some(Watts::ZERO);
-            }
-            (_, Want::Target(target), Some(zone)) => {
-                owner.set_points.insert(zone.body.name.clone(), target);
-            }
-            // Off keeps the frost away; the other modes are the configured control's own.
-            (_, Want::Mode(Mode::Off), Some(zone)) => {
-                let frost = Celsius::new(5.0).unwrap_or(Celsius::ZERO);
-                owner.set_points.insert(zone.body.name.clone(), frost);
-            }
-            (_, Want::Mode(_), Some(zone)) => {
-                let own = zone.body.set_point;
-                owner.set_points.insert(zone.body.name.clone(), own);
-            }
-            _ => {}
+/// How a heated body is run, by what its owner said.
+fn mode(owner: &Owner, zone: &Arc<str>) -> Mode {
+    match owner.set_points.get(zone) {
+        Some(set) if *set <= frost() => Mode::Off,
+        _ if owner.at_once.contains(zone) => Mode::Heat,
+        _ => Mode::Auto,
+    }
+}
+
+/// A body that is off is kept from freezing.
+fn frost() -> Celsius {
+    Celsius::new(5.0).unwrap_or(Celsius::ZERO)
+}
+
+async fn listen(
+    mut wanted: mpsc::Receiver<Command>,
+    owner: Shared<Owner>,
+    energy: Arc<Energy>,
+    bridge: Arc<Bridge>,
+) {
+    while let Some(command) = wanted.recv().await {
+        tracing::info!(entity = %command.entity, want = ?command.want, "Home Assistant");
+        let tree = bridge.energy.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let machines = tree.map_or_else(Vec::new, |tree| machines(&tree, None));
+        take(&mut hold(&owner), &energy, &machines, &command);
+    }
+}
+
+/// What a command changes in what the owner wants.
+fn take(owner: &mut Owner, energy: &Energy, machines: &[Machine], command: &Command) {
+    let Command { entity, want } = command;
+    let zone = energy.zones.iter().find(|zone| zone.body.name == *entity);
+    let machine = machines.iter().find_map(|machine| {
+        let part = entity.strip_prefix(&machine.id)?.strip_prefix('_')?;
+        Some((machine, part))
+    });
+    match (&**entity, *want, zone, machine) {
+        ("power", Want::Number(watts), ..) => owner.power = Watts::new(watts).ok(),
+        ("mining", Want::Switch(on), ..) => owner.power = (!on).then_some(Watts::ZERO),
+        (_, Want::Target(target), Some(zone), _) => {
+            owner.set_points.insert(zone.body.name.clone(), target);
         }
+        (_, Want::Mode(mode), Some(zone), _) => {
+            let name = zone.body.name.clone();
+            let is_frost = owner.set_points.get(&name).is_some_and(|set| *set <= frost());
+            match mode {
+                Mode::Off => {
+                    owner.set_points.insert(name.clone(), frost());
+                }
+                // What somebody wanted before stays, but for the frost protection of being off.
+                Mode::Heat | Mode::Auto if is_frost => {
+                    owner.set_points.insert(name.clone(), zone.body.set_point);
+                }
+                Mode::Heat | Mode::Auto => {}
+            }
+            match mode {
+                Mode::Heat => owner.at_once.insert(name),
+                Mode::Off | Mode::Auto => owner.at_once.remove(&name),
+            };
+        }
+        (_, Want::Switch(on), _, Some((machine, "mining"))) => {
+            match on {
+                true => owner.off.remove(&machine.load),
+                false => owner.off.insert(machine.load.clone()),
+            };
+        }
+        (_, Want::Number(watts), _, Some((machine, "limit"))) => {
+            if watts >= machine.full_w {
+                owner.most.remove(&machine.load);
+            } else if let Ok(watts) = Watts::new(watts) {
+                owner.most.insert(machine.load.clone(), watts);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(id: &str) -> Machine {
+        Machine {
+            load: id.into(),
+            id: topic_word(id),
+            name: "Miner".into(),
+            model: None,
+            full_w: 3500.0,
+        }
+    }
+
+    #[test]
+    fn a_machine_is_switched_and_limited_by_its_own_entities() {
+        let machines = [machine("mac:02:54:D5:AA:DA:07"), machine("mac:02:54:d5:aa:da:08")];
+        let mut owner = Owner::default();
+        let mut say = |entity: &str, want| {
+            let command = Command { entity: entity.into(), want };
+            take(&mut owner, &Energy::default(), &machines, &command);
+            (owner.off.clone(), owner.most.clone())
+        };
+        let (off, _) = say("mac_02_54_d5_aa_da_07_mining", Want::Switch(false));
+        assert!(off.contains("mac:02:54:D5:AA:DA:07") && off.len() == 1);
+        let (off, _) = say("mac_02_54_d5_aa_da_07_mining", Want::Switch(true));
+        assert!(off.is_empty());
+        let (_, most) = say("mac_02_54_d5_aa_da_08_limit", Want::Number(1200.0));
+        assert_eq!(most.get("mac:02:54:d5:aa:da:08"), Watts::new(1200.0).ok().as_ref());
+        let (_, most) = say("mac_02_54_d5_aa_da_08_limit", Want::Number(3500.0));
+        assert!(most.is_empty(), "its full power is no limit");
+    }
+
+    #[test]
+    fn names_of_machines_become_words_that_topics_may_hold_and_stay_apart() {
+        assert_eq!(topic_word("mac:02:AB"), "mac_02_ab");
+        let long = |end: &str| topic_word(&format!("worker:{}{end}", "bc1q".repeat(20)));
+        assert_ne!(long("a"), long("b"));
+        assert!(long("a").len() <= LONGEST, "{}", long("a"));
+        let all = entities(&Energy::default(), &[machine("name:Garage 1"), machine(&long("a"))]);
+        let shown = Shown { entities: all.into(), states: States::new() };
+        assert_eq!(shown.validate(), Ok(()));
     }
 }

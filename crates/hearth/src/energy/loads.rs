@@ -1,7 +1,7 @@
 //! Machines and computing loads as decisions see them: levels of power, what each earns, how they are
 //! doing. It sends nothing.
 
-use super::Machines;
+use super::{Machines, Owner};
 use crate::{config::Energy, fleet::view::estimate};
 use dispatch::load::{Class, Level, Load, LoadState, Times};
 use fleet::{
@@ -33,6 +33,8 @@ const SMALL: f64 = 200.0;
 #[derive(Debug, Clone)]
 pub struct Held {
     pub load: Load,
+    /// What it could draw if its owner let it.
+    pub full: Watts,
     pub how: How,
 }
 
@@ -47,15 +49,67 @@ pub enum How {
     Compute(usize),
 }
 
-/// All loads that can be steered now, and the level that each runs at. Hashes earn by `price`; without
-/// one, levels are valued by their hashes alone, which orders machines and says nothing of money.
-pub fn all(told: &Energy, fleet: &Fleet, price: Option<HashPrice>) -> Vec<(Held, usize)> {
+/// Whether decisions reach a load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is steered.
+    Free,
+    /// Somebody else has it in hand, as while it is tuned: it is left alone.
+    Busy,
+    /// It must not run: its owner says so, or what enables it is not there.
+    Off,
+}
+
+/// How a load stands now.
+pub fn standing(
+    told: &Energy,
+    held: &Held,
+    machines: &Machines,
+    signals: &Signals,
+    owner: &Owner,
+    now: Moment,
+) -> Standing {
+    let id = &held.load.id;
+    let mut contacts = told.enable.iter().filter(|one| one.machines.iter().any(|own| own == id));
+    if let How::Machine(id, _) | How::Work(id, _) = &held.how
+        && (machines.busy)(id)
+    {
+        return Standing::Busy;
+    }
+    match owner.off.contains(id) || !contacts.all(|one| closed(signals, &one.contact, now)) {
+        true => Standing::Off,
+        false => Standing::Free,
+    }
+}
+
+/// Whether a load that must not run is known not to.
+pub fn is_off(held: &Held, machines: &Machines, running: &[Option<bool>]) -> bool {
+    match &held.how {
+        How::Machine(id, _) => {
+            let registry = machines.fleet.registry();
+            let read = registry.get(id).and_then(|device| device.settings.as_ref());
+            read.and_then(|read| read.value.mining) == Some(false)
+        }
+        // The server keeps giving it nothing; to say so again costs nothing.
+        How::Work(..) => false,
+        How::Compute(at) => running.get(*at).copied().flatten() == Some(false),
+    }
+}
+
+/// All loads there are, and the level that each runs at. Hashes earn by `price`; without one, levels are
+/// valued by their hashes alone, which orders machines and says nothing of money.
+pub fn all(
+    told: &Energy,
+    fleet: &Fleet,
+    owner: &Owner,
+    price: Option<HashPrice>,
+) -> Vec<(Held, usize)> {
     let now = fleet.clock.now();
     let devices: Vec<Device> = fleet.registry().devices().cloned().collect();
     let mut held: Vec<(Held, usize)> = devices
         .iter()
         .filter_map(|device| {
-            let held = machine(told, fleet, device, price)?;
+            let held = machine(told, fleet, owner, device, price)?;
             let level = runs_at(device, &held.load, now);
             Some((held, level))
         })
@@ -76,7 +130,7 @@ pub fn all(told: &Energy, fleet: &Fleet, price: Option<HashPrice>) -> Vec<(Held,
             start_cost: Usd::default(),
             zone: None,
         };
-        held.push((Held { load, how: How::Compute(at) }, 0));
+        held.push((Held { load, full: compute.power, how: How::Compute(at) }, 0));
     }
     held
 }
@@ -84,6 +138,7 @@ pub fn all(told: &Energy, fleet: &Fleet, price: Option<HashPrice>) -> Vec<(Held,
 fn machine(
     told: &Energy,
     fleet: &Fleet,
+    owner: &Owner,
     device: &Device,
     price: Option<HashPrice>,
 ) -> Option<Held> {
@@ -97,9 +152,10 @@ fn machine(
         heats.map(|zone| zone.body.name.clone())
     };
     let id = device.id.to_string();
+    let full;
     let (levels, how) = if device.control == Control::StratumOnly {
         let curve = device.curve.as_ref()?;
-        let full = curve.ceiling();
+        full = curve.ceiling();
         let starved = Watts::new(full.get() * STARVED).ok()?;
         let who = fleet.registry().who(&device.id)?;
         let levels = vec![
@@ -108,7 +164,13 @@ fn machine(
         ];
         (levels, How::Work(device.id.clone(), who))
     } else {
-        let told = levels::levels(device);
+        let mut told = levels::levels(device);
+        full = told.last().map_or(Watts::ZERO, |level| level.power);
+        if let Some(most) = owner.most.get(id.as_str()) {
+            let fits = told.iter().filter(|level| level.power <= *most).count();
+            // What is off may be on at its lowest level: less than that is nothing.
+            told.truncate(fits.max(2));
+        }
         let level = |told: &Told| Level { power: told.power, value: worth(told.rate) };
         (told.iter().map(level).collect(), How::Machine(device.id.clone(), told))
     };
@@ -134,7 +196,7 @@ fn machine(
         levels,
         times,
     };
-    Some(Held { load, how })
+    Some(Held { load, full, how })
 }
 
 /// The level that a machine was last seen at.
@@ -154,20 +216,13 @@ fn runs_at(device: &Device, load: &Load, now: fleet::Moment) -> usize {
 
 /// How each load is doing now, on the loop's clock.
 pub fn states(
-    told: &Energy,
     held: &[Held],
     machines: &Machines,
-    signals: &Signals,
     running: &[Option<bool>],
     now: Moment,
 ) -> Vec<LoadState> {
     let clock = machines.fleet.clock;
     let fleet_now = clock.now();
-    let enabled = |id: &str| {
-        let mut contacts =
-            told.enable.iter().filter(|one| one.machines.iter().any(|own| **own == *id));
-        contacts.all(|one| closed(signals, &one.contact, now))
-    };
     let state = |held: &Held| match &held.how {
         How::Machine(id, _) | How::Work(id, _) => {
             // Not held while others are asked: they may want it, too.
@@ -182,7 +237,7 @@ pub fn states(
             LoadState {
                 measured,
                 answers: device.presence != Presence::Offline || matches!(held.how, How::Work(..)),
-                enabled: !(machines.busy)(id) && enabled(&held.load.id),
+                enabled: true,
             }
         }
         How::Compute(at) => LoadState {
@@ -191,7 +246,7 @@ pub fn states(
                 Reading::new(held.load.power_at(level), now)
             }),
             answers: true,
-            enabled: enabled(&held.load.id),
+            enabled: true,
         },
     };
     held.iter().map(state).collect()

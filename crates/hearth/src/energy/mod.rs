@@ -25,6 +25,7 @@ use axum::{Router, body::Bytes, extract::State, http::StatusCode, routing::post}
 use fleet::{DeviceId, control::Fleet};
 use grid::{Hub, command::Inbox};
 use std::{
+    collections::{BTreeMap, BTreeSet},
     error::Error,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
@@ -38,9 +39,15 @@ pub struct Owner {
     /// Power of all loads.
     power: Option<Watts>,
     /// Set-points of heated bodies by name, °C.
-    set_points: std::collections::BTreeMap<Arc<str>, units::Celsius>,
+    set_points: BTreeMap<Arc<str>, units::Celsius>,
     /// Calls that were refused.
-    refused: std::collections::BTreeSet<Arc<str>>,
+    refused: BTreeSet<Arc<str>>,
+    /// Heated bodies that are to be warm at once, whatever it costs.
+    at_once: BTreeSet<Arc<str>>,
+    /// Loads that are to stay off.
+    off: BTreeSet<Arc<str>>,
+    /// The most that single loads may draw.
+    most: BTreeMap<Arc<str>, Watts>,
 }
 
 /// The machines that are steered, and what they are steered with.

@@ -3,7 +3,7 @@
 
 use super::{
     Machines, Owner, Shared, hold, inputs,
-    loads::{self, Held, How},
+    loads::{self, Held, How, Standing},
     orders::Hands,
     plan::{self, Planned},
     record::{Meterage, Second, Sender},
@@ -18,6 +18,7 @@ use dispatch::{
 };
 use grid::{Hub, Signal, openadr};
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -25,15 +26,21 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval},
 };
-use units::{Difficulty, EnergyPrice, HashPrice, Moment, NetWatts, Sats, UnixTime, Work};
+use units::{Difficulty, EnergyPrice, HashPrice, Moment, NetWatts, Sats, UnixTime, Watts, Work};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// The list of loads is made anew this often, and whenever their number changed.
 const RELOAD: Duration = Duration::from_secs(60);
 /// As long as some machines have not said what they can be told.
 const RELOAD_SOON: Duration = Duration::from_secs(10);
+/// A load that must not run and still seems to is told so again.
+const REPEAT: Duration = Duration::from_secs(30);
 /// A computing load is asked this often whether it runs.
 const ASK: Duration = Duration::from_secs(10);
+/// A frequency that leaves its band is acted on at once; further ones no more often than this.
+const URGENT: Duration = Duration::from_millis(40);
+/// Verified work older than this is not known.
+const COUNTED: Duration = Duration::from_secs(3);
 /// A machine's reading of its own power is taken for heat for so long.
 const MEASURED: Duration = Duration::from_secs(30);
 
@@ -54,10 +61,18 @@ pub struct Loop {
     parts: Parts,
     hands: Hands,
     site: Site,
+    /// Loads that are steered.
     held: Vec<Held>,
+    /// Loads that must not run, and when each was last told.
+    stopped: Vec<(Held, Option<Instant>)>,
+    /// All loads as they stood when the list was made, and what their owner had said.
+    standing: Vec<(Held, Standing)>,
+    most: BTreeMap<Arc<str>, Watts>,
     /// When the list was made, of how many machines, and when it is due again.
     loaded: Option<(Moment, usize, Duration)>,
     running: Shared<Vec<Option<bool>>>,
+    /// Accepted shares and verified work of all miners since the start.
+    counted: Shared<Option<(Instant, u64, Work)>>,
     asking: Vec<JoinHandle<()>>,
     meterage: Option<Meterage>,
     recorded: Option<UnixTime>,
@@ -95,8 +110,12 @@ impl Loop {
             site: Site::new(setup),
             hands,
             held: Vec::new(),
+            stopped: Vec::new(),
+            standing: Vec::new(),
+            most: BTreeMap::new(),
             loaded: None,
             running: Arc::new(Mutex::new(vec![None; told.compute.len()])),
+            counted: Arc::default(),
             asking: Vec::new(),
             meterage,
             recorded: None,
@@ -113,11 +132,14 @@ impl Loop {
             let (told, running) = (self.parts.told.clone(), self.running.clone());
             self.asking.push(tokio::spawn(ask(told, running, at)));
         }
+        if self.meterage.is_some() {
+            self.asking.push(tokio::spawn(count(self.parts.bridge.clone(), self.counted.clone())));
+        }
         let mut every = interval(EVERY);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // A frequency that leaves its band is not to wait for the end of a second.
         let mut news = self.parts.told.droop.is_some().then(|| self.parts.hub.subscribe());
-        let mut stepped = Instant::now();
+        let mut acted = Instant::now();
         loop {
             match &mut news {
                 Some(news) => tokio::select! {
@@ -125,37 +147,41 @@ impl Loop {
                     changed = news.changed() => {
                         let seen = news.borrow_and_update().frequency.clone();
                         let now = self.parts.hub.now();
-                        let urgent = seen.is_some_and(|told| {
-                            told.reading.fresh(now, Signal::Frequency.age_limit()).is_some()
+                        let fresh = seen.as_ref().and_then(|told| {
+                            told.reading.fresh(now, Signal::Frequency.age_limit())
                         });
-                        // Not more often than ten times a second.
-                        if changed.is_err() || !urgent || stepped.elapsed() < EVERY / 10 {
+                        let urgent = fresh.is_some_and(|hertz| self.site.droop_differs(*hertz));
+                        if changed.is_err() || !urgent || acted.elapsed() < URGENT {
                             continue;
                         }
+                        acted = Instant::now();
                     }
                 },
                 None => {
                     every.tick().await;
                 }
             }
-            stepped = Instant::now();
-            self.step().await;
+            self.step();
         }
     }
 
-    async fn step(&mut self) {
+    fn step(&mut self) {
         let (now, utc) = (self.parts.hub.now(), utc());
         let signals = self.parts.hub.snapshot();
         let known = self.hash_price();
         self.hash = known.or(self.hash);
         let hash = self.hash;
-        self.load(now, hash);
+        let owner = hold(&self.parts.owner).clone();
+        self.load(now, hash, &signals, &owner);
         let told = &self.parts.told;
         let running = hold(&self.running).clone();
-        let states = loads::states(told, &self.held, &self.parts.machines, &signals, &running, now);
-        let owner = hold(&self.parts.owner).clone();
+        let states = loads::states(&self.held, &self.parts.machines, &running, now);
         for (zone, set) in &owner.set_points {
             self.site.set_point(zone, *set);
+        }
+        for zone in &told.zones {
+            let name = &zone.body.name;
+            self.site.heat_at_once(name, owner.at_once.contains(name));
         }
         let calls = inputs::calls(&signals, &owner);
         let planned = hold(&self.parts.planned).now(utc);
@@ -189,6 +215,13 @@ impl Loop {
                     self.hands.tell(held, one.level);
                 }
             }
+            for (held, last) in &mut self.stopped {
+                let due = last.is_none_or(|last| last.elapsed() >= REPEAT);
+                if due && !loads::is_off(held, &self.parts.machines, &running) {
+                    *last = Some(Instant::now());
+                    self.hands.tell(held, 0);
+                }
+            }
         }
         let net = signals.net_power.as_ref().map(|told| told.reading);
         let net = net.and_then(|net| net.fresh(now, Signal::NetPower.age_limit()).copied());
@@ -197,7 +230,7 @@ impl Loop {
         let heating = self.heating(&states, now);
         let by_call = running.is_some() && decision.target.mode == Mode::DemandResponse;
         self.followed |= by_call;
-        self.record(net, running, heating, now, utc).await;
+        self.record(net, running, heating, now, utc);
         let best = hash.and_then(|_| self.best());
         let tree = view::make(&view::Seen {
             told: &self.parts.told,
@@ -206,6 +239,7 @@ impl Loop {
             owner: &owner,
             site: &self.site,
             held: &self.held,
+            stopped: &self.stopped,
             states: &states,
             calls: &calls,
             decision: &decision,
@@ -242,20 +276,52 @@ impl Loop {
         grid::rate::hash_price(&self.parts.hub, limit, difficulty, reward)?.ok()
     }
 
-    fn load(&mut self, now: Moment, hash: Option<HashPrice>) {
-        let count = self.parts.machines.fleet.registry().devices().count();
-        let fresh =
-            self.loaded.is_some_and(|(at, known, due)| now.since(at) < due && known == count);
-        if fresh && !self.held.is_empty() {
+    fn load(
+        &mut self,
+        now: Moment,
+        hash: Option<HashPrice>,
+        signals: &grid::Signals,
+        owner: &Owner,
+    ) {
+        let Parts { told, machines, .. } = &self.parts;
+        let count = machines.fleet.registry().devices().count();
+        let stands = |held: &Held| loads::standing(told, held, machines, signals, owner, now);
+        let fresh = self.loaded.is_some_and(|(at, known, due)| {
+            now.since(at) < due && known == count && self.most == owner.most
+        });
+        let same = || self.standing.iter().all(|(held, was)| stands(held) == *was);
+        if fresh && !self.standing.is_empty() && same() {
             return;
         }
-        let all = loads::all(&self.parts.told, &self.parts.machines.fleet, hash);
-        let usable = all.len();
-        let (held, levels): (Vec<Held>, Vec<usize>) = all.into_iter().unzip();
+        let all = loads::all(told, &machines.fleet, owner, hash);
+        let due = if all.len() < count { RELOAD_SOON } else { RELOAD };
+        let before = std::mem::take(&mut self.stopped);
+        let told_off = |held: &Held| {
+            let same = |(one, _): &&(Held, _)| one.load.id == held.load.id;
+            before.iter().find(same).map(|(_, last)| *last)
+        };
+        let (mut held, mut levels) = (Vec::new(), Vec::new());
+        self.standing.clear();
+        for (one, level) in all {
+            let stands = stands(&one);
+            self.standing.push((one.clone(), stands));
+            match stands {
+                Standing::Free => {
+                    // Whatever it was last seen at: it was stopped since.
+                    levels.push(if told_off(&one).is_some() { 0 } else { level });
+                    held.push(one);
+                }
+                Standing::Off => {
+                    let last = told_off(&one).flatten();
+                    self.stopped.push((one, last));
+                }
+                Standing::Busy => {}
+            }
+        }
         let loads: Vec<dispatch::load::Load> = held.iter().map(|held| held.load.clone()).collect();
         self.site.set_loads(now, &loads, |at| levels.get(at).copied().unwrap_or(0));
         self.held = held;
-        let due = if usable < count { RELOAD_SOON } else { RELOAD };
+        self.most = owner.most.clone();
         self.loaded = Some((now, count, due));
     }
 
@@ -273,7 +339,7 @@ impl Loop {
         &mut self,
         signals: &grid::Signals,
         net: Option<NetWatts>,
-        drawn: units::Watts,
+        drawn: Watts,
         now: Moment,
         utc: UnixTime,
     ) {
@@ -307,7 +373,7 @@ impl Loop {
         }
     }
 
-    async fn record(
+    fn record(
         &mut self,
         net: Option<NetWatts>,
         event: Option<&Arc<str>>,
@@ -320,14 +386,9 @@ impl Loop {
         if self.recorded.replace(utc) == Some(utc) {
             return;
         }
-        let bridge = self.parts.bridge.clone();
-        let work = tokio::task::spawn_blocking(move || {
-            let snapshot = bridge.server.get()?.snapshot();
-            let shares = snapshot.workers.iter().map(|worker| worker.accepted).sum();
-            let work: Work = snapshot.workers.iter().map(|worker| worker.work).sum();
-            snapshot.complete.then_some((shares, work))
-        });
-        let work = work.await.ok().flatten();
+        let counted = *hold(&self.counted);
+        let work = counted.filter(|(at, ..)| at.elapsed() < COUNTED);
+        let work = work.map(|(_, shares, work)| (shares, work));
         let second = Second { utc, at: now.0.as_secs_f64(), net, work, heating, event };
         let Some(done) = meterage.take(&second) else { return };
         let state = match std::mem::take(&mut self.followed) {
@@ -345,6 +406,25 @@ impl Loop {
                     state,
                 });
             }
+        }
+    }
+}
+
+/// Sums up verified work for ever, away from the loop: the server answers when its threads have time.
+async fn count(bridge: Arc<Bridge>, counted: Shared<Option<(Instant, u64, Work)>>) {
+    let mut every = interval(EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        let bridge = bridge.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            let snapshot = bridge.server.get()?.snapshot();
+            let shares = snapshot.workers.iter().map(|worker| worker.accepted).sum();
+            let work: Work = snapshot.workers.iter().map(|worker| worker.work).sum();
+            snapshot.complete.then(|| (Instant::now(), shares, work))
+        });
+        if let Ok(Some(all)) = asked.await {
+            *hold(&counted) = Some(all);
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct Seen<'a> {
     pub owner: &'a Owner,
     pub site: &'a Site,
     pub held: &'a [Held],
+    /// Loads that must not run.
+    pub stopped: &'a [(Held, Option<tokio::time::Instant>)],
     pub states: &'a [LoadState],
     pub calls: &'a [Call],
     pub decision: &'a Decision,
@@ -150,29 +152,35 @@ fn signals(seen: &Seen<'_>) -> Vec<shown::Signal> {
 }
 
 fn loads(seen: &Seen<'_>) -> Vec<shown::Load> {
-    let one = |(at, held): (usize, &Held)| {
+    let one = |held: &Held, level: usize| shown::Load {
+        id: held.load.id.to_string(),
+        class: match held.load.class {
+            Class::Miner => "miner",
+            Class::Compute => "compute",
+            Class::Heater => "heater",
+        }
+        .into(),
+        set_w: held.load.power_at(level).get(),
+        drawn_w: None,
+        full_w: held.full.get(),
+        obeys: "unknown".into(),
+    };
+    let steered = seen.held.iter().enumerate().map(|(at, held)| {
         let measured = seen.states.get(at).and_then(|state| state.measured);
         let measured = measured.and_then(|m| m.fresh(seen.now, FRESH).copied());
         shown::Load {
-            id: held.load.id.to_string(),
-            class: match held.load.class {
-                Class::Miner => "miner",
-                Class::Compute => "compute",
-                Class::Heater => "heater",
-            }
-            .into(),
-            set_w: held.load.power_at(seen.site.level(at).unwrap_or(0)).get(),
             drawn_w: measured.map(Watts::get),
-            full_w: held.load.full().get(),
             obeys: match seen.site.obeys(at) {
                 Some(true) => "yes",
                 Some(false) => "no",
                 None => "unknown",
             }
             .into(),
+            ..one(held, seen.site.level(at).unwrap_or(0))
         }
-    };
-    seen.held.iter().enumerate().take(LOADS).map(one).collect()
+    });
+    let stopped = seen.stopped.iter().map(|(held, _)| one(held, 0));
+    steered.chain(stopped).take(LOADS).collect()
 }
 
 fn heat(seen: &Seen<'_>) -> Vec<shown::Zone> {

@@ -29,7 +29,7 @@ use std::{
 };
 use units::{Difficulty, Sats};
 
-pub(super) const ADDRESS: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
+pub(crate) const ADDRESS: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
 pub(super) const NOW: u64 = 1_900_000_000;
 /// Signet's easiest target: a block takes about five million hashes, a share here some hundred.
 const SIGNET_BITS: u32 = 0x1e03_77ae;
@@ -37,9 +37,9 @@ const EASY: f64 = 1.0 / (1u64 << 26) as f64;
 
 /// Keeps what the engine hands on.
 #[derive(Default)]
-pub(super) struct Recording {
-    pub(super) solved: Mutex<Vec<SolvedBlock>>,
-    pub(super) work: Mutex<Vec<Delta>>,
+pub(crate) struct Recording {
+    pub(crate) solved: Mutex<Vec<SolvedBlock>>,
+    pub(crate) work: Mutex<Vec<Delta>>,
     pub(super) full: Mutex<bool>,
     pub(super) opened: Mutex<Vec<Opened>>,
     pub(super) closed: Mutex<Vec<Closed>>,
@@ -74,16 +74,16 @@ pub(super) struct Rig {
     number: u32,
 }
 
-pub(super) fn easy_port() -> Port {
+pub(crate) fn easy_port() -> Port {
     Port { start_difficulty: EASY, min_difficulty: EASY, vardiff: false, ..Port::default() }
 }
 
-pub(super) fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config { ports: vec![easy_port()], network: chain::Network::Regtest, ..Config::default() }
 }
 
 /// A template on the given tip with that many merkle branches.
-pub(super) fn template(height: u32, tip: u8, branches: u8, bits: u32) -> Template {
+pub(crate) fn template(height: u32, tip: u8, branches: u8, bits: u32) -> Template {
     let bits = CompactTarget::from_consensus(bits);
     Template {
         height,
@@ -193,13 +193,7 @@ impl Rig {
                 ADDRESS
             ),
         );
-        let mut miner = Miner {
-            key,
-            extranonce1: String::new(),
-            size: 0,
-            difficulty: 0.0,
-            notify: Value::Null,
-        };
+        let mut miner = Miner::new(key);
         lines.iter().for_each(|line| miner.hear(line));
         (miner, lines)
     }
@@ -221,27 +215,27 @@ pub(super) fn code(answer: &Value) -> i64 {
 
 /// What a miner knows.
 #[derive(Clone)]
-pub(super) struct Miner {
+pub(crate) struct Miner {
     pub(super) key: usize,
     pub(super) extranonce1: String,
     pub(super) size: usize,
-    pub(super) difficulty: f64,
-    pub(super) notify: Value,
+    pub(crate) difficulty: f64,
+    pub(crate) notify: Value,
 }
 
 #[derive(Clone)]
-pub(super) struct Share {
+pub(crate) struct Share {
     pub(super) user: Value,
     pub(super) job: Value,
     pub(super) extranonce2: String,
     pub(super) time: Value,
     pub(super) nonce: Value,
     pub(super) version: Option<Value>,
-    pub(super) hash: BlockHash,
+    pub(crate) hash: BlockHash,
 }
 
 impl Share {
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let mut params = vec![
             self.user.clone(),
             self.job.clone(),
@@ -255,7 +249,12 @@ impl Share {
 }
 
 impl Miner {
-    pub(super) fn hear(&mut self, line: &Value) {
+    /// Knows nothing yet.
+    pub(crate) fn new(key: usize) -> Self {
+        Self { key, extranonce1: String::new(), size: 0, difficulty: 0.0, notify: Value::Null }
+    }
+
+    pub(crate) fn hear(&mut self, line: &Value) {
         if let Some(result) = line["result"].as_array() {
             self.extranonce1 = result[1].as_str().unwrap().into();
             self.size = result[2].as_u64().unwrap() as usize;
@@ -298,7 +297,7 @@ impl Miner {
         }
     }
 
-    pub(super) fn job_version(&self) -> u32 {
+    pub(crate) fn job_version(&self) -> u32 {
         u32::from_str_radix(self.notify[5].as_str().unwrap(), 16).unwrap()
     }
 
@@ -307,7 +306,7 @@ impl Miner {
         self.share_with(extranonce2, NOW as u32, self.job_version(), None, self.difficulty)
     }
 
-    pub(super) fn share_with(
+    pub(crate) fn share_with(
         &self,
         extranonce2: u64,
         time: u32,

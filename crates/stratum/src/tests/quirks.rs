@@ -166,6 +166,31 @@ fn a_suggestion_repeated_without_id_as_a_keep_alive_is_neither_answered_nor_puni
 }
 
 #[test]
+fn suggestions_in_a_flood_cost_one_job_in_ten_seconds_and_the_last_one_counts() {
+    let mut rig = Rig::new(Config {
+        ports: vec![Port { min_difficulty: 1e-6, ..Port::default() }],
+        ..config()
+    });
+    rig.job(template(800_000, 1, 12, 0x1702_f128), true);
+    let (miner, _) = rig.miner();
+    let mut changed = 0;
+    for wish in (0..1_000).map(|i| 1u32 << (i % 12)) {
+        let line = format!("{{\"method\":\"mining.suggest_difficulty\",\"params\":[{wish}]}}\n");
+        changed += rig.say(miner.key, &line).len();
+    }
+    assert_eq!(changed, 2, "one set_difficulty and one notify");
+    let mut later = Vec::new();
+    for _ in 0..12 {
+        rig.engine.now.ms += 1_000;
+        rig.engine.tick();
+        later.extend(rig.sent().into_iter().map(|(_, line)| line));
+    }
+    assert_eq!(methods(&later), ["mining.set_difficulty", "mining.notify"]);
+    assert_eq!(later[0]["params"][0], 1u32 << (999 % 12));
+    assert!(rig.engine.ended.is_empty());
+}
+
+#[test]
 fn configure_answers_only_version_rolling_and_its_mask() {
     let on = |mask: &str| json!({"version-rolling": true, "version-rolling.mask": mask});
     for (params, result) in [

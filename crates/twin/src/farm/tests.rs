@@ -72,7 +72,7 @@ async fn http(address: Ipv4Addr, method: &str, path: &str) -> (u16, Vec<u8>) {
 }
 
 fn soon(mut ready: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     while !ready() {
         assert!(Instant::now() < end, "it never came");
         std::thread::sleep(Duration::from_millis(5));
@@ -169,10 +169,14 @@ async fn a_session_comes_from_its_own_address_and_every_share_is_true() {
     // Nothing is mined while it is paused.
     machine.set(Setting { mining: false, ..machine.setting() });
     soon(|| machine.output().phase == Phase::Paused);
-    std::thread::sleep(Duration::from_millis(60));
-    let before = machine.mined().hashes;
-    std::thread::sleep(Duration::from_millis(100));
-    assert_eq!(machine.mined().hashes, before);
+    // A step of its physics may still be under way on a busy machine.
+    let idle = || {
+        let before = machine.mined().hashes;
+        std::thread::sleep(Duration::from_millis(100));
+        machine.mined().hashes == before
+    };
+    soon(idle);
+    assert!(idle() && idle());
     farm.stop().await;
 }
 

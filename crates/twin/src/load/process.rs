@@ -125,7 +125,7 @@ fn kib(text: &str, key: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{hint::black_box, time::Instant};
+    use std::hint::black_box;
 
     #[test]
     fn ticks_are_read_behind_any_process_name() {
@@ -139,14 +139,12 @@ mod tests {
     fn our_own_process_costs_what_it_burns() {
         let server = Server::new(&[std::process::id()]).unwrap();
         let (before, own) = (server.cpu().unwrap().unwrap(), own_cpu());
-        let end = Instant::now() + Duration::from_millis(120);
         let mut x = 1u64;
-        while Instant::now() < end {
+        while own_cpu() - own < Duration::from_millis(60) {
             x = black_box(x.wrapping_mul(3));
         }
         let spent = server.cpu().unwrap().unwrap().since(&before);
         let mine = own_cpu() - own;
-        assert!(mine > Duration::from_millis(20) && mine <= Duration::from_millis(150));
         // The kernel's figure for a running thread is behind by a tick at most.
         assert!(spent + Duration::from_millis(20) >= mine, "{spent:?} {mine:?}");
         assert!(server.memory().unwrap().unwrap().rss_kib > 500);
