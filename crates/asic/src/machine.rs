@@ -110,9 +110,10 @@ impl Machine {
                     let config = TuningConfig::new(TuningTarget::Preset(name.clone()));
                     miner.set_tuning_config(config, None).await
                 }
-                Command::Clock { .. } | Command::Fan(_) | Command::TargetTemperature(_) => {
-                    Ok(false)
-                }
+                Command::Clock { .. }
+                | Command::BoardClock { .. }
+                | Command::Fan(_)
+                | Command::TargetTemperature(_) => Ok(false),
             }
         };
         match timeout(WRITING, sending).await {

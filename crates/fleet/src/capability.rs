@@ -36,6 +36,15 @@ impl<T: PartialOrd + Copy + Display> Range<T> {
     }
 }
 
+/// Boards that can be set one by one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Boards {
+    /// How many.
+    pub count: u8,
+    /// Clocks that each takes.
+    pub clocks: Range<Megahertz>,
+}
+
 /// What a machine can be told.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Capabilities {
@@ -51,8 +60,8 @@ pub struct Capabilities {
     pub modes: Vec<WorkMode>,
     /// Profiles that it knows, with the power of each where told.
     pub profiles: Vec<(String, Option<Watts>)>,
-    /// Whether chips can be set one by one.
-    pub per_chip: bool,
+    /// Boards that take a clock of their own.
+    pub boards: Option<Boards>,
     /// Whether a change of power stops hashing for a while.
     pub interrupts: bool,
 }
@@ -82,6 +91,14 @@ impl Capabilities {
                     None => Ok(()),
                 }
             }
+            Command::BoardClock { board, frequency } => match &self.boards {
+                Some(boards) if *board < boards.count => {
+                    boards.clocks.check("frequency", *frequency)
+                }
+                _ => Err(Refusal::Limit(format!(
+                    "this machine has no board {board} of its own clock"
+                ))),
+            },
             Command::Mode(mode) if !self.modes.is_empty() && !self.modes.contains(mode) => {
                 Err(Refusal::Unable)
             }

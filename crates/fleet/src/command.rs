@@ -22,6 +22,13 @@ pub enum Command {
         /// Core voltage.
         voltage: Millivolts,
     },
+    /// The clock of one board, where boards are set one by one; the next profile ends it.
+    BoardClock {
+        /// The firmware's number of it, from 0.
+        board: u8,
+        /// Clock of all its chips.
+        frequency: Megahertz,
+    },
     /// A fan duty, or `None` to leave the fan to the firmware.
     Fan(Option<Ratio>),
     /// The chip temperature that an automatic fan keeps.
@@ -64,6 +71,7 @@ pub enum Verb {
     Pause,
     Resume,
     Clock,
+    BoardClock,
     Fan,
     TargetTemperature,
     Mode,
@@ -81,6 +89,7 @@ impl Command {
             Self::Pause => Verb::Pause,
             Self::Resume => Verb::Resume,
             Self::Clock { .. } => Verb::Clock,
+            Self::BoardClock { .. } => Verb::BoardClock,
             Self::Fan(_) => Verb::Fan,
             Self::TargetTemperature(_) => Verb::TargetTemperature,
             Self::Mode(_) => Verb::Mode,
@@ -100,6 +109,7 @@ impl fmt::Display for Command {
             Self::Pause => f.write_str("pause"),
             Self::Resume => f.write_str("resume"),
             Self::Clock { frequency, voltage } => write!(f, "run at {frequency}, {voltage}"),
+            Self::BoardClock { board, frequency } => write!(f, "run board {board} at {frequency}"),
             Self::Fan(Some(duty)) => write!(f, "fan at {duty}"),
             Self::Fan(None) => f.write_str("fan automatic"),
             Self::TargetTemperature(target) => write!(f, "keep chips at {target}"),

@@ -8,6 +8,7 @@ use crate::{
     outcome::Outcome,
     readings::{Known, Moment, Reading},
     settings::Settings,
+    tuner::Loudness,
     work::WorkScale,
 };
 use std::{net::IpAddr, sync::Arc};
@@ -74,8 +75,12 @@ pub struct Device {
     pub limits: Limits,
     /// Name of the circuit that feeds it; `None` while nobody has said.
     pub circuit: Option<Arc<str>>,
-    /// What each power earns in hashrate: from measurements, or from the catalogue until there are.
+    /// What each power earns in hashrate, as the catalogue or the operator says.
     pub curve: Option<Curve>,
+    /// What its power was measured to earn, by work that was verified; see [`crate::learned`].
+    pub learned: Option<Curve>,
+    /// How loud it is, where anybody has said.
+    pub loudness: Option<Loudness>,
     /// Full Stratum names that it mines under, as seen at our server.
     pub workers: Vec<Arc<str>>,
     /// Emulated hashes behind a real one; one for every real machine.
@@ -97,6 +102,11 @@ pub struct Device {
 }
 
 impl Device {
+    /// What its power earns: as it was measured, else as its leaflet or the operator says.
+    pub fn earns(&self) -> Option<&Curve> {
+        self.learned.as_ref().or(self.curve.as_ref())
+    }
+
     /// A machine just found, of which nothing but this is known.
     pub fn found(id: DeviceId, identity: Identity, control: Control, limits: Limits) -> Self {
         Self {
@@ -109,6 +119,8 @@ impl Device {
             limits,
             circuit: None,
             curve: None,
+            learned: None,
+            loudness: None,
             workers: Vec::new(),
             scale: WorkScale::ONE,
             declared_power: None,

@@ -47,7 +47,8 @@ pub fn levels(device: &Device) -> Vec<Level> {
         let power = standby(full);
         levels.push(Level { command: Command::Pause, power, rate: Hashrate::ZERO });
     }
-    let at = |command, power| Level { command, power, rate: rate(curve, power) };
+    let earns = device.learned.as_ref().unwrap_or(curve);
+    let at = |command, power| Level { command, power, rate: rate(earns, power) };
     let between = |low: Watts, high: Watts| {
         let span = (high.get() - low.get()).max(0.0);
         let step = move |i: u32| low.get() + span * f64::from(i) / f64::from(STEPS - 1);
@@ -97,7 +98,7 @@ pub fn orders(device: &Device, level: &Level) -> Vec<Command> {
 }
 
 /// Hashrate at a power. A curve of a single point, as a nameplate is, is drawn out along the ladder.
-fn rate(curve: &Curve, power: Watts) -> Hashrate {
+pub(crate) fn rate(curve: &Curve, power: Watts) -> Hashrate {
     let (full, best) = (curve.ceiling(), curve.rate_at(curve.ceiling()));
     if curve.points().len() > 1 || full == Watts::ZERO {
         return curve.rate_at(power);
@@ -170,6 +171,20 @@ mod tests {
         assert_eq!(levels.last().unwrap().command, Command::PowerLimit(w(3000.0)));
         assert!(levels.windows(2).all(|pair| pair[0].power < pair[1].power));
         assert!(levels.windows(2).all(|pair| pair[0].rate < pair[1].rate));
+    }
+
+    #[test]
+    fn a_level_brings_what_was_learned_of_the_machine_and_not_what_its_leaflet_says() {
+        let verbs = [Verb::PowerLimit];
+        let range = Range::new(w(1000.0), w(3600.0));
+        let mut s21 =
+            device(Capabilities { power: range, ..Capabilities::of(verbs) }, (3510.0, 234.0));
+        let leaflet = levels(&s21).pop().unwrap().rate;
+        let point = |watts, ths: f64| (w(watts), Hashrate::from_hashes_per_second(ths * 1e12));
+        s21.learned = Curve::new(vec![point(900.0, 60.0), point(3600.0, 220.0)]).ok();
+        let Level { power, rate: learned, .. } = levels(&s21).pop().unwrap();
+        assert_eq!((power, Some(learned)), (w(3510.0), s21.earns().map(|own| own.rate_at(power))));
+        assert!(leaflet.terahashes_per_second() > 1.05 * learned.terahashes_per_second());
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod discovery;
 pub mod driver;
 pub mod drivers;
 pub mod identity;
+pub mod learned;
 pub mod levels;
 pub mod limits;
 pub mod outcome;

@@ -34,6 +34,19 @@ pub struct Readings {
     /// What the weakest of its boards hashes of that board's own nominal, by the machine's account. May
     /// warn of a setting, never speaks for one.
     pub weakest_board: Option<Ratio>,
+    /// Each board by the firmware's number, where the firmware tells of all.
+    pub boards: Vec<BoardReading>,
+}
+
+/// What a machine says of one of its boards.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BoardReading {
+    /// Hashes that were right, over some minutes.
+    pub rate: Hashrate,
+    /// What its clock would bring with none lost.
+    pub nominal: Hashrate,
+    /// Share of its hashes that were wrong, by its error counter.
+    pub errors: Option<Ratio>,
 }
 
 /// The weakest of several boards: what it hashes of its nominal. A board without a nominal is left out.

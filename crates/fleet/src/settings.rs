@@ -15,6 +15,8 @@ pub struct Settings {
     pub frequency: Option<Megahertz>,
     /// Core voltage asked for, not the one measured.
     pub voltage: Option<Millivolts>,
+    /// Clock of each board by the firmware's number, where all of them are told.
+    pub boards: Vec<Megahertz>,
     /// Fan duty when set by hand; `None` also while it is automatic.
     pub fan: Option<Ratio>,
     /// Whether the firmware steers the fan.

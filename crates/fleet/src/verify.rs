@@ -64,6 +64,10 @@ pub fn holds(command: &Command, before: Option<&State>, after: &State) -> Option
                 && near(v.get(), voltage.get(), VOLTAGE_SLACK_MV);
             Some(same)
         }
+        Command::BoardClock { board, frequency } => {
+            let own = is.boards.get(usize::from(*board))?;
+            Some(near(own.get(), frequency.get(), CLOCK_SLACK_MHZ))
+        }
         Command::Fan(None) => is.fan_auto,
         Command::Fan(Some(duty)) => {
             let by_hand = !is.fan_auto.unwrap_or(false);
@@ -135,6 +139,9 @@ fn others(command: &Command, was: &Settings, is: &Settings) -> Vec<Surprise> {
     if !clocks && changed(&was.voltage, &is.voltage) {
         found.push(Surprise::SettingChanged("voltage"));
     }
+    if !powers && boards_changed(command, was, is) {
+        found.push(Surprise::SettingChanged("another board's clock"));
+    }
     if !powers
         && !matches!(command, C::Pause | C::Resume | C::Reboot)
         && changed(&was.mining, &is.mining)
@@ -142,6 +149,18 @@ fn others(command: &Command, was: &Settings, is: &Settings) -> Vec<Surprise> {
         found.push(Surprise::SettingChanged("mining"));
     }
     found
+}
+
+/// Whether a board has another clock that was not told one.
+fn boards_changed(command: &Command, was: &Settings, is: &Settings) -> bool {
+    let told = match command {
+        Command::BoardClock { board, .. } => Some(usize::from(*board)),
+        // A restart gives every board the profile's clock again.
+        Command::Reboot => return false,
+        _ => None,
+    };
+    let mut both = was.boards.iter().zip(&is.boards).enumerate();
+    was.boards.len() == is.boards.len() && both.any(|(n, (was, is))| Some(n) != told && was != is)
 }
 
 fn changed<T: PartialEq>(was: &Option<T>, is: &Option<T>) -> bool {

@@ -4,12 +4,16 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use hearth_fleet::{
-    Command, Driver, DriverError, Endpoint, Firmware, Outcome, Refusal, WorkMode,
+    Command, Control, Device, Driver, DriverError, Endpoint, Firmware, Limits, Outcome, Refusal,
+    Surprise, WorkMode,
+    circuit::Circuits,
+    control::{Clock, Fleet, Setup},
     driver::{Reply, State},
     drivers, verify,
 };
 use std::{
     net::{IpAddr, Ipv4Addr},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use twin::farm::{Farm, FarmConfig, Fault, Faults, Kind};
@@ -227,4 +231,97 @@ async fn who_asks_often_is_answered_from_the_live_stream() {
     assert_eq!(after.settings, before.settings);
     let stranger = drivers::open(at, Firmware::AxeOs).unwrap();
     assert!(matches!(stranger.read().await, Err(DriverError::Silent(_))));
+}
+
+#[tokio::test]
+async fn each_luxos_board_takes_a_clock_of_its_own_and_a_profile_ends_it() {
+    let (farm, at) = farm(107, Kind::LuxS19kPro).await;
+    let lux = drivers::open(at, Firmware::LuxOs).unwrap();
+    farm.machines()[0].silicon([20.0, 90.0, 140.0]);
+    settled(&farm, |out| out.good.terahashes_per_second() > 110.0).await;
+    let boards = lux.capabilities().await.unwrap().boards.unwrap();
+    assert_eq!((boards.count, boards.clocks.low, boards.clocks.high), (3, mhz(190.0), mhz(790.0)));
+    let told = read(&*lux).await;
+    assert_eq!(told.settings.boards, [mhz(590.0); 3]);
+    let parts: Vec<_> = (told.readings.boards.iter())
+        .map(|board| board.rate.hashes_per_second() / board.nominal.hashes_per_second())
+        .collect();
+    assert!(parts[0] < 0.9 && parts[1] > 0.99 && parts[2] > 0.99, "{parts:?}");
+
+    let own = |board, f| Command::BoardClock { board, frequency: mhz(f) };
+    let pools = told.settings.pools;
+    assert_eq!(done(&*lux, own(0, 540.0)).await, Outcome::Verified);
+    assert_eq!(done(&*lux, own(2, 615.0)).await, Outcome::Verified);
+    let told = read(&*lux).await;
+    assert_eq!(told.settings.boards, [mhz(540.0), mhz(590.0), mhz(615.0)]);
+    assert_eq!((told.settings.pools, told.settings.profile.as_deref()), (pools, Some("default")));
+    assert!(farm.machines()[0].board(0).lost.get() < 0.002);
+    assert_eq!(farm.machines()[0].board(2).clock, mhz(615.0));
+    let able = lux.capabilities().await.unwrap();
+    for wrong in [own(3, 540.0), own(0, 800.0)] {
+        assert!(matches!(able.check(&wrong), Err(Refusal::Limit(_))), "{wrong}");
+    }
+    assert_eq!(done(&*lux, Command::Profile("565MHz".into())).await, Outcome::Verified);
+    assert_eq!(read(&*lux).await.settings.boards, [mhz(565.0); 3]);
+    farm.set_fault(0, Some(Fault::SilentRefusal));
+    assert_eq!(done(&*lux, own(1, 540.0)).await, Outcome::Refused(Refusal::Silent));
+    farm.stop().await;
+}
+
+#[tokio::test]
+async fn a_target_temperature_that_restarts_a_gamma_is_told_and_one_it_has_already_is_not_written()
+{
+    let (farm, at) = farm(108, Kind::BitaxeGamma).await;
+    let gamma: Arc<dyn Driver> = drivers::open(at, Firmware::AxeOs).unwrap().into();
+    settled(&farm, |out| out.tried.hashes_per_second() > 1e12).await;
+    let fleet = fleet_of(gamma.clone(), at).await;
+    let target = |t| Command::TargetTemperature(Celsius::new(t).unwrap());
+    let before = read(&*gamma).await;
+    farm.set_fault(0, Some(Fault::Reboot));
+    let id = fleet.registry().devices().next().unwrap().id.clone();
+    let told = fleet.command(&id, target(before.settings.target.unwrap().get())).await;
+    assert_eq!((told.outcome, told.surprises), (Outcome::Verified, vec![]));
+    let told = fleet.command(&id, target(55.0)).await;
+    assert_eq!((told.outcome, told.surprises), (Outcome::Verified, vec![Surprise::Rebooted]));
+    assert_eq!(read(&*gamma).await.settings.pools, before.settings.pools);
+    farm.stop().await;
+}
+
+#[tokio::test]
+async fn a_gamma_that_its_firmware_stopped_for_heat_is_read_at_the_lower_setting_that_it_keeps() {
+    let (farm, at) = farm(109, Kind::BitaxeGamma).await;
+    let gamma = drivers::open(at, Firmware::AxeOs).unwrap();
+    settled(&farm, |out| out.tried.hashes_per_second() > 1e12).await;
+    let was = read(&*gamma).await.settings;
+    farm.set_ambient(Celsius::new(45.0).unwrap());
+    let end = Instant::now() + Duration::from_secs(20);
+    while farm.machines()[0].setting().clock == was.frequency.unwrap() {
+        assert!(Instant::now() < end, "it never trips");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let gamma = drivers::open(at, Firmware::AxeOs).unwrap();
+    let is = read(&*gamma).await.settings;
+    let lower = |now: Option<f64>, before: Option<f64>| now.unwrap() <= before.unwrap() - 100.0;
+    assert!(lower(is.frequency.map(|f| f.get()), was.frequency.map(|f| f.get())), "{is:?}");
+    assert!(lower(is.voltage.map(|v| v.get()), was.voltage.map(|v| v.get())), "{is:?}");
+    farm.stop().await;
+}
+
+/// A fleet of one machine, with this link to it.
+async fn fleet_of(link: Arc<dyn Driver>, at: Endpoint) -> Arc<Fleet> {
+    let identity = link.identify().await.unwrap();
+    let able = link.capabilities().await.unwrap();
+    let fleet = Fleet::new(Setup {
+        clock: Clock::start(60.0),
+        sockets: 4,
+        starts_per_second: 100,
+        circuits: Circuits::new(Vec::new()).unwrap(),
+        open: Arc::new(move |_| Some(link.clone())),
+    });
+    let limits = Limits::usual(identity.firmware);
+    let id = identity.id().unwrap();
+    let mut device = Device::found(id, identity, Control::Firmware, limits);
+    (device.capabilities, device.endpoint) = (able, Some(at));
+    fleet.registry().add(device).unwrap();
+    fleet
 }

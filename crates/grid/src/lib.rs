@@ -18,6 +18,7 @@ pub mod command;
 pub mod compute;
 pub mod event;
 pub mod homeassistant;
+pub mod homes;
 pub mod http;
 mod hub;
 mod link;

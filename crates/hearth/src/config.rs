@@ -135,6 +135,13 @@ impl Config {
     }
 }
 
+impl ConfigError {
+    /// One thing that is wrong with a file as a whole.
+    pub fn about(path: &Path, sentence: String) -> Self {
+        Self::Invalid(path.into(), vec![Problem { line: 0, sentence }])
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 it failed or a check found a fault; 2 the command line or the configuration
 //! is wrong, and nothing was started; 130 stopped by a second signal.
 
+mod aggregate_cmd;
 mod bench;
 mod bridge;
 mod catalogue;
@@ -74,6 +75,8 @@ enum Command {
     Quote(Box<quote::QuoteArgs>),
     /// The cheapest day of a site that a file describes, and the reason for each step.
     Plan(plan_cmd::Args),
+    /// Many homes as one resource: tell each what to draw, and account for what it gave.
+    Aggregate(aggregate_cmd::Args),
     /// Known machines: nameplates, prices, and the power price each breaks even at.
     Catalogue(catalogue::CatalogueArgs),
     /// Signed records of energy: check, show, and the key that signs.
@@ -159,6 +162,7 @@ async fn run(command: Command) -> Outcome {
         Command::Lab(args) => lab::run(args).await,
         Command::Quote(args) => quote::run(*args).await,
         Command::Plan(args) => plan_cmd::run(args).await,
+        Command::Aggregate(args) => aggregate_cmd::run(args).await,
         Command::Catalogue(args) => catalogue::run(args).await,
         Command::Evidence(evidence) => evidence::run(evidence),
         Command::Scan(args) => {

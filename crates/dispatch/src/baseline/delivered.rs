@@ -36,10 +36,23 @@ impl Delivered {
         meter: MeterError,
         confidence: Ratio,
     ) -> Result<Self, Void> {
-        let metered = metered.ok_or(Void::GapDuring)?;
-        let energy = NetWattHours::from(baseline.energy) - metered.into();
+        let metered = metered.ok_or(Void::GapDuring)?.into();
+        let (energy, error) = (baseline.energy.into(), baseline.error.into());
+        Self::between(energy, error, baseline.freedom, metered, meter, confidence)
+    }
+
+    /// The same of energies with a sign.
+    pub(super) fn between(
+        baseline: NetWattHours,
+        error: NetWattHours,
+        freedom: f64,
+        metered: NetWattHours,
+        meter: MeterError,
+        confidence: Ratio,
+    ) -> Result<Self, Void> {
+        let energy = baseline - metered;
         let gain = energy.get() * meter.0.get() / 3f64.sqrt();
-        let by_baseline = errors_for(confidence.get(), baseline.freedom) * baseline.error.get();
+        let by_baseline = errors_for(confidence.get(), freedom) * error.get();
         let by_meter = errors_for(confidence.get(), f64::INFINITY) * gain;
         let half = by_baseline.hypot(by_meter);
         let net = |wh| NetWattHours::new(wh).map_err(|_| Void::TooMuch);

@@ -11,6 +11,7 @@ use super::{
     problem::{Class, Problem, Zone},
 };
 use std::time::Duration;
+use units::Watts;
 
 /// Where each quantity stands in the model: one column per step in each list.
 #[derive(Debug, Clone, Default)]
@@ -52,8 +53,8 @@ pub(super) struct Room {
 
 /// Starts and stops of a class, or of the engine: one column per step, none where nothing needs them.
 #[derive(Debug, Clone, Default)]
-struct Changes {
-    start: Vec<Col>,
+pub(super) struct Changes {
+    pub start: Vec<Col>,
     stop: Vec<Col>,
 }
 
@@ -87,12 +88,13 @@ pub(super) fn build(p: &Problem) -> (Model, Layout) {
     (b.m, b.at)
 }
 
-struct Builder<'a> {
-    p: &'a Problem,
-    dt: f64,
-    t: usize,
-    m: Model,
-    at: Layout,
+pub(super) struct Builder<'a> {
+    pub p: &'a Problem,
+    /// Length of a step, and how many.
+    pub dt: f64,
+    pub t: usize,
+    pub m: Model,
+    pub at: Layout,
 }
 
 /// Machines that the past keeps in their state in each step: those of `batches` (count, time left).
@@ -129,11 +131,12 @@ pub(super) fn held_off(p: &Problem, class: &Class) -> Vec<f64> {
 }
 
 impl Builder<'_> {
-    /// The most the site can take and give in a step, in kW: what bounds columns that nothing else does.
+    /// More than the site can take and give in a step, in kW: what bounds columns that nothing else does,
+    /// and never binds itself.
     fn extremes(&self, t: usize) -> (f64, f64) {
         let p = self.p;
         let load = p.load.get(t).map_or(0.0, |w| w.get() / 1e3);
-        let (mut take, mut give) = (load.max(0.0), (-load).max(0.0));
+        let (mut take, mut give) = (1.0 + load.max(0.0), 1.0 + (-load).max(0.0));
         for class in &p.classes {
             let most = class.levels.iter().map(|l| l.power.kilowatts());
             let most = most.fold(class.off_power.kilowatts(), f64::max);
@@ -154,22 +157,20 @@ impl Builder<'_> {
         for t in 0..self.t {
             let (take, give) = self.extremes(t);
             let (buy, sell) = (p.import[t].usd_per_kwh(), p.export.get(t).map(|e| e.usd_per_kwh()));
-            let import = self.m.col(0.0, take, buy * self.dt);
-            if let Some(limit) = p.import_limit.map(|w| w.kilowatts()).filter(|w| *w < take) {
-                self.m.at_most(vec![(import, 1.0)], limit, Limit::Import.at(t));
-            }
+            let most =
+                |limit: Option<Watts>, all: f64| limit.map_or(all, |w| w.kilowatts().min(all));
+            let import = self.m.col(0.0, most(p.import_limit, take), buy * self.dt);
+            self.m.tag(import, Limit::Import.at(t));
             self.at.import.push(import);
-            let export =
-                self.m.col(0.0, sell.map_or(0.0, |_| give), -sell.unwrap_or(0.0) * self.dt);
-            if let Some(limit) = p.export_limit.map(|w| w.kilowatts()).filter(|w| *w < give) {
-                self.m.at_most(vec![(export, 1.0)], limit, Limit::Export.at(t));
-            }
+            let sold = sell.map_or(0.0, |_| most(p.export_limit, give));
+            let export = self.m.col(0.0, sold, -sell.unwrap_or(0.0) * self.dt);
+            self.m.tag(export, Limit::Export.at(t));
             self.at.export.push(export);
             // Import and export at once would be a money machine, or feign import under a contract.
             let floor =
                 p.commitments.iter().any(|c| c.at_least.get(t).is_some_and(|w| w.is_some()));
             if sell.is_some_and(|sell| sell > buy || floor) {
-                let importing = self.m.whole(1.0, 0.0);
+                let importing = self.m.number(1.0, 0.0);
                 self.m.at_most(vec![(import, 1.0), (importing, -take)], 0.0, Limit::Law.at(t));
                 self.m.at_most(vec![(export, 1.0), (importing, give)], give, Limit::Law.at(t));
             }
@@ -188,7 +189,7 @@ impl Builder<'_> {
         for level in &class.levels {
             let gain = |t| p.earned(level, t) * self.dt;
             let gains: Vec<f64> = (0..self.t).map(gain).collect();
-            counts.push(gains.iter().map(|g| self.m.whole(count, -g)).collect::<Vec<_>>());
+            counts.push(gains.iter().map(|g| self.m.number(count, -g)).collect::<Vec<_>>());
         }
         for t in 0..self.t {
             let available = f64::from(class.available(t));
@@ -304,7 +305,7 @@ impl Builder<'_> {
             self.m.equal(law, start, Limit::Law.at(t));
             // Where energy may be worth less than nothing, burning it in the battery must be barred.
             if self.may_be_negative(t) {
-                let charging = self.m.whole(1.0, 0.0);
+                let charging = self.m.number(1.0, 0.0);
                 let law = Limit::Law.at(t);
                 self.m.at_most(vec![(charge, 1.0), (charging, -charge_kw)], 0.0, law);
                 self.m.at_most(vec![(discharge, 1.0), (charging, discharge_kw)], discharge_kw, law);
@@ -336,7 +337,7 @@ impl Builder<'_> {
         let (least, most) = (g.least.kilowatts(), g.most.kilowatts());
         let mut engine = Engine::default();
         for _ in 0..self.t {
-            engine.on.push(self.m.whole(1.0, g.per_hour.get() * self.dt));
+            engine.on.push(self.m.number(1.0, g.per_hour.get() * self.dt));
             engine.power.push(self.m.col(0.0, most, g.fuel.usd_per_kwh() * self.dt));
         }
         let running = g.power_now.is_some();
@@ -508,135 +509,4 @@ impl Builder<'_> {
             }
         }
     }
-
-    /// Reserve stands only where every step of a call that begins now would have the power to take
-    /// away, the heat to do without it and the stored energy; what one product holds, no other does.
-    fn reserves(&mut self, changes: &[Changes]) {
-        let p = self.p;
-        if p.reserves.is_empty() {
-            return;
-        }
-        // held[class or battery][step]: columns of power promised there, one per product.
-        let battery = p.classes.len();
-        let mut held: Vec<Vec<Vec<Col>>> = vec![vec![Vec::new(); self.t]; battery + 1];
-        // heat[zone][step][steps into the call]: heat that would be missing by then.
-        let mut parts: Vec<Vec<Vec<Part>>> = vec![vec![Vec::new(); self.t]; battery + 1];
-        for (i, reserve) in p.reserves.iter().enumerate() {
-            let span = p.steps_in(reserve.duration).max(1);
-            let mut offered = Vec::with_capacity(self.t);
-            for (t, price) in reserve.price.iter().enumerate() {
-                let sold = reserve.sold.get(t).map_or(0.0, |w| w.kilowatts());
-                // A call that outlasts the plan is offered no further than it was sold.
-                let most =
-                    if t + span > self.t { sold } else { reserve.most.kilowatts().max(sold) };
-                let offer = self.m.col(0.0, most, -price.usd_per_kwh() * self.dt);
-                offered.push(offer);
-                let mut sum = vec![(offer, -1.0)];
-                let givers = reserve.classes.iter().copied();
-                for k in givers.chain(reserve.battery.then_some(battery)) {
-                    let part = self.m.col(0.0, f64::INFINITY, 0.0);
-                    sum.push((part, 1.0));
-                    parts[k][t].push(Part { col: part, span });
-                }
-                self.m.equal(sum, 0.0, Limit::Law.at(t));
-                if sold > 0.0 {
-                    let mut terms = vec![(offer, 1.0)];
-                    if let Some(penalty) = reserve.penalty {
-                        let cost = penalty.usd_per_kwh() * self.dt;
-                        terms.push((self.m.col(0.0, f64::INFINITY, cost), 1.0));
-                    }
-                    self.m.at_least(terms, sold, Limit::Sold(i).at(t));
-                }
-            }
-            for k in reserve.classes.iter().copied().chain(reserve.battery.then_some(battery)) {
-                for (u, held) in held[k].iter_mut().enumerate() {
-                    let all = self.m.col(0.0, f64::INFINITY, 0.0);
-                    let callable = &parts[k][(u + 1).saturating_sub(span)..=u];
-                    for part in callable.iter().filter_map(|parts| parts.last()) {
-                        self.m.at_least(vec![(all, 1.0), (part.col, -1.0)], 0.0, Limit::Law.at(u));
-                    }
-                    held.push(all);
-                }
-            }
-            self.at.reserves.push(offered);
-        }
-        for (k, class) in p.classes.iter().enumerate() {
-            self.hold_machines(k, class, &held[k], &changes[k]);
-        }
-        for z in 0..p.zones.len() {
-            self.hold_heat(z, &parts);
-        }
-        self.hold_energy(&held[battery], &parts[battery]);
-    }
-
-    fn hold_machines(&mut self, k: usize, class: &Class, held: &[Vec<Col>], changes: &Changes) {
-        let off = class.off_power.kilowatts();
-        let most = class.levels.iter().map(|l| l.power.kilowatts()).fold(off, f64::max) - off;
-        let (before, min_on) = (held_on(self.p, class), self.p.steps_in(class.min_on));
-        for (u, promised) in held.iter().enumerate().filter(|(_, cols)| !cols.is_empty()) {
-            let mut terms: Vec<_> = promised.iter().map(|col| (*col, 1.0)).collect();
-            for (level, cols) in class.levels.iter().zip(&self.at.counts[k]) {
-                terms.push((cols[u], off - level.power.kilowatts()));
-            }
-            // Machines within their minimum run time cannot be taken off.
-            let recent = changes.start.get((u + 1).saturating_sub(min_on)..=u).unwrap_or_default();
-            terms.extend(recent.iter().filter(|_| min_on > 1).map(|col| (*col, most)));
-            self.m.at_most(terms, -before[u] * most, Limit::Held(k).at(u));
-        }
-    }
-
-    fn hold_heat(&mut self, z: usize, parts: &[Vec<Vec<Part>>]) {
-        let p = self.p;
-        let zone = &p.zones[z];
-        let (keeps, warms) = response(zone, self.dt);
-        for t in 0..self.t {
-            let mut missing: Vec<(Part, f64)> = Vec::new();
-            for (class, parts) in p.classes.iter().zip(parts) {
-                let Some((_, share)) = class.heats.filter(|(zone, _)| *zone == z) else { continue };
-                missing.extend(parts[t].iter().map(|part| (*part, share.get())));
-            }
-            let longest = missing.iter().map(|(part, _)| part.span).max().unwrap_or(0);
-            let mut cooled = 0.0;
-            for j in 0..longest.min(self.t - t) {
-                cooled = keeps * cooled + warms;
-                let mut terms = vec![(self.at.zones[z].temperature[t + j], 1.0)];
-                terms.push((self.at.zones[z].cold[t + j], 1.0));
-                let called = missing.iter().filter(|(part, _)| part.span > j);
-                terms.extend(called.map(|(part, share)| (part.col, -share * cooled)));
-                self.m.at_least(terms, zone.low[t + j].get(), Limit::HeldHeat(z).at(t));
-            }
-        }
-    }
-
-    fn hold_energy(&mut self, held: &[Vec<Col>], parts: &[Vec<Part>]) {
-        let (Some(battery), Some(store)) = (&self.p.battery, self.at.battery.clone()) else {
-            // Without a battery there is nothing to promise from it.
-            for part in parts.iter().flatten() {
-                self.m.cols[part.col].high = 0.0;
-            }
-            return;
-        };
-        let out = battery.discharge_efficiency.get();
-        let least = battery.least.kilowatt_hours().min(battery.now.kilowatt_hours());
-        for (t, promised) in held.iter().enumerate().filter(|(_, cols)| !cols.is_empty()) {
-            let mut terms: Vec<_> = promised.iter().map(|col| (*col, 1.0)).collect();
-            terms.extend([(store.discharge[t], 1.0), (store.charge[t], -1.0)]);
-            self.m.at_most(terms, battery.discharge.kilowatts(), Limit::HeldEnergy.at(t));
-            let longest = parts[t].iter().map(|part| part.span).max().unwrap_or(0);
-            for j in 0..longest.min(self.t - t) {
-                let mut terms = vec![(store.energy[t + j], 1.0)];
-                let drawn = self.dt * (j + 1) as f64 / out;
-                let called = parts[t].iter().filter(|part| part.span > j);
-                terms.extend(called.map(|part| (part.col, -drawn)));
-                self.m.at_least(terms, least, Limit::HeldEnergy.at(t));
-            }
-        }
-    }
-}
-
-/// A part of an offer that one class gives, and how many steps a call lasts.
-#[derive(Debug, Clone, Copy)]
-struct Part {
-    col: Col,
-    span: usize,
 }

@@ -5,17 +5,22 @@
 //! It owns the formulation and the explanation. It never carries a plan out, never fetches an input and
 //! keeps nothing between plans: a plan is made anew each step, from the state as it then is.
 
+mod branch;
 mod build;
 mod check;
 mod duals;
+mod hold;
 mod limit;
 mod model;
 mod problem;
 mod result;
+mod simplex;
 mod why;
 
 #[cfg(test)]
 mod audit;
+#[cfg(test)]
+mod solvers;
 #[cfg(test)]
 mod tests;
 
@@ -26,16 +31,17 @@ pub use result::{ClassPlan, Interval, Plan, ZonePlan};
 pub use why::Why;
 
 use model::{Effort, Model, Solved, Unsolved};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Whole-number columns beyond which microlp looks next to the relaxation first, and which go to HiGHS
-/// where it is built in.
-const FEW: usize = 600;
+/// Programs that the own search solves before another solver is asked. A home and a farm as in the
+/// benchmark need four and two.
+const NODES: usize = 1000;
 
 /// How a plan is searched for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
-    /// Which solver; `None` takes the one that is faster for the size.
+    /// Which solver; `None` searches on the simplex method of this crate, and asks another one only
+    /// where that comes to no end.
     pub solver: Option<Solver>,
     /// The search stops when no plan can be better by more than this part of the cost.
     pub gap: f64,
@@ -73,35 +79,23 @@ pub fn solve(problem: &Problem) -> Result<Plan, Infeasible> {
 pub fn solve_with(problem: &Problem, options: Options) -> Result<Plan, Infeasible> {
     check::check(problem)?;
     let (model, layout) = build::build(problem);
-    let effort = effort(&model, options);
-    let found =
-        search(&model, effort).map_err(|unsolved| no_plan(problem, &model, effort, unsolved))?;
+    let found = search(&model, options)
+        .map_err(|unsolved| no_plan(problem, &model, effort(options), unsolved))?;
     let solved = found.solved;
     // A relaxation that cannot be solved has no say: then nothing is known about the bound.
-    let relaxed = found.relaxed.or_else(|| Some(model.relaxed().solve(effort).ok()?.cost));
+    let relaxed = found.relaxed.or_else(|| Some(model.relaxed().solve(effort(options)).ok()?.cost));
     let bound = relaxed.map(|cost| cost.min(solved.cost));
     let fixed = model.fixed(&solved.values);
-    let duals = duals::duals(&fixed, effort);
+    let worth: Vec<f64> = (0..problem.steps()).map(|t| problem.worth(t)).collect();
+    let duals = duals::duals(&fixed, &worth, problem.hours(), effort(options));
     let mut plan = result::read(problem, &layout, &solved, bound);
     why::explain(problem, &layout, &fixed, &solved.values, duals.as_ref(), &mut plan);
     Ok(plan)
 }
 
-/// What the plan costs, without its bound and reasons, in dollars: what a benchmark times.
-pub fn cost(problem: &Problem, options: Options) -> Result<f64, Infeasible> {
-    check::check(problem)?;
-    let (model, _) = build::build(problem);
-    let effort = effort(&model, options);
-    match search(&model, effort) {
-        Ok(found) => Ok(found.solved.cost),
-        Err(unsolved) => Err(no_plan(problem, &model, effort, unsolved)),
-    }
-}
-
-fn effort(model: &Model, options: Options) -> Effort {
-    let large = model.whole_columns() > FEW;
-    let solver = options.solver.unwrap_or(if large { Solver::LARGE } else { Solver::Micro });
-    Effort { solver, gap: options.gap, patience: options.patience }
+fn effort(options: Options) -> Effort {
+    let Options { solver, gap, patience } = options;
+    Effort { solver: solver.unwrap_or(Solver::OTHER), gap, patience }
 }
 
 fn no_plan(problem: &Problem, model: &Model, effort: Effort, unsolved: Unsolved) -> Infeasible {
@@ -111,35 +105,42 @@ fn no_plan(problem: &Problem, model: &Model, effort: Effort, unsolved: Unsolved)
     }
 }
 
-/// What a search found, and the cost of the relaxation where it was needed on the way.
+/// What a search found, and the cost of the relaxation where it met that on the way.
 struct Found {
     solved: Solved,
     relaxed: Option<f64>,
 }
 
-/// The cheapest plan. Where microlp has many whole numbers to choose, it first chooses only those that
-/// the relaxation leaves open, in half of its time, and searches on from there only if that plan is
-/// further from the bound than asked for.
-fn search(model: &Model, effort: Effort) -> Result<Found, Unsolved> {
-    if effort.solver != Solver::Micro || model.whole_columns() <= FEW {
-        return Ok(Found { solved: model.solve(effort)?, relaxed: None });
-    }
-    let relaxed = model.relaxed().solve(effort)?;
-    let bound = relaxed.cost;
-    let half = Effort { patience: effort.patience / 2, ..effort };
-    // Nothing there, or nothing in time: the whole has to be searched.
-    let near = model.near(&relaxed.values).solve(half).ok();
-    let solved = match near {
-        Some(near) if near.cost - bound <= effort.gap * near.cost.abs() => {
-            Solved { proven: true, ..near }
-        }
-        Some(near) => match model.solve_from(half, Some(&near.values)) {
-            Ok(better) if better.proven || better.cost < near.cost => better,
-            _ => Solved { proven: false, ..near },
-        },
-        None => model.solve(half)?,
+/// The cheapest plan: by the own search, and from where that stops, after at most half of the time, by
+/// the other solver.
+fn search(model: &Model, options: Options) -> Result<Found, Unsolved> {
+    let other = |start: Option<&Solved>, patience| {
+        let start = start.map(|solved| solved.values.as_slice());
+        model.solve_from(Effort { patience, ..effort(options) }, start)
     };
-    Ok(Found { solved, relaxed: Some(bound) })
+    let own = options.solver.is_none().then(|| own(model, options)).flatten();
+    let Some((relaxed, best)) = own else {
+        return Ok(Found { solved: other(None, options.patience)?, relaxed: None });
+    };
+    let relaxed = Some(relaxed);
+    let solved = match best {
+        Some(near) if near.proven => near,
+        Some(near) => match other(Some(&near), options.patience / 2) {
+            Ok(solved) if solved.proven || solved.cost < near.cost => solved,
+            _ => near,
+        },
+        None => other(None, options.patience / 2)?,
+    };
+    Ok(Found { solved, relaxed })
+}
+
+/// The cost of the relaxation, and the best plan of the own search.
+fn own(model: &Model, options: Options) -> Option<(f64, Option<Solved>)> {
+    let began = Instant::now();
+    let go = |nodes| nodes < NODES && began.elapsed() < options.patience / 2;
+    let found = branch::search(model.program(), &model.whole(), options.gap, go)?;
+    let best = found.best.map(|values| Solved { proven: found.proven, ..model.solved(values) });
+    Some((found.relaxed, best))
 }
 
 /// Names the requirements whose relaxation by the least total amount makes a plan possible: every row
@@ -147,6 +148,14 @@ fn search(model: &Model, effort: Effort) -> Result<Found, Unsolved> {
 fn conflict(problem: &Problem, model: &Model, effort: Effort) -> Infeasible {
     let mut elastic = model.clone();
     elastic.cols.iter_mut().for_each(|c| c.cost = 0.0);
+    for j in 0..elastic.cols.len() {
+        let col = &mut elastic.cols[j];
+        if let Some(tag) = col.tag.filter(|tag| matches!(tag.limit, Limit::Import | Limit::Export))
+        {
+            let high = std::mem::replace(&mut col.high, f64::INFINITY);
+            elastic.at_most(vec![(j, 1.0)], high, tag);
+        }
+    }
     let mut slack = Vec::new();
     for i in 0..elastic.rows.len() {
         if elastic.rows[i].tag.limit.is_law() {

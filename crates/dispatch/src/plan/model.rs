@@ -1,7 +1,7 @@
 //! Columns and rows of a mixed-integer program, and the solvers behind good_lp that answer it.
 //! It knows nothing of power; a tag on a row or column says what it stands for.
 
-use super::limit::Tag;
+use super::{limit::Tag, simplex::Program};
 use good_lp::{
     Expression, ResolutionError, Solution, SolverModel, WithMipGap, WithTimeLimit, constraint,
     solvers::SolutionStatus, variable, variables,
@@ -38,20 +38,20 @@ pub(super) struct Row {
 /// Which program answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Solver {
-    /// microlp: pure Rust, for homes.
+    /// microlp: pure Rust.
     Micro,
-    /// HiGHS: for farms.
+    /// HiGHS: built from C++.
     #[cfg(feature = "highs")]
     Highs,
 }
 
 impl Solver {
-    /// For programs with many whole numbers.
+    /// The one that is asked where the own search comes to no end.
     #[cfg(feature = "highs")]
-    pub(super) const LARGE: Self = Self::Highs;
-    /// For programs with many whole numbers.
+    pub(super) const OTHER: Self = Self::Highs;
+    /// The one that is asked where the own search comes to no end.
     #[cfg(not(feature = "highs"))]
-    pub(super) const LARGE: Self = Self::Micro;
+    pub(super) const OTHER: Self = Self::Micro;
 }
 
 /// How hard to search.
@@ -83,7 +83,7 @@ impl Model {
         self.cols.len() - 1
     }
 
-    pub fn whole(&mut self, high: f64, cost: f64) -> Col {
+    pub fn number(&mut self, high: f64, cost: f64) -> Col {
         self.cols.push(Column { low: 0.0, high, cost, whole: true, tag: None });
         self.cols.len() - 1
     }
@@ -109,9 +109,16 @@ impl Model {
         self.row(value, terms, value, tag);
     }
 
-    /// How many columns must be whole numbers.
-    pub fn whole_columns(&self) -> usize {
-        self.cols.iter().filter(|c| c.whole).count()
+    /// Columns that must be whole numbers.
+    pub fn whole(&self) -> Vec<Col> {
+        (0..self.cols.len()).filter(|j| self.cols[*j].whole).collect()
+    }
+
+    /// For the simplex method of this crate.
+    pub fn program(&self) -> Program {
+        let columns = self.cols.iter().map(|c| (c.cost, c.low, c.high));
+        let rows = self.rows.iter().map(|r| (r.terms.as_slice(), r.low, r.high));
+        Program::new(columns, rows)
     }
 
     /// The same without whole numbers.
@@ -127,18 +134,6 @@ impl Model {
         for (col, value) in model.cols.iter_mut().zip(values).filter(|(c, _)| c.whole) {
             let value = value.round();
             (col.low, col.high, col.whole) = (value, value, false);
-        }
-        model
-    }
-
-    /// The same with each whole number next to where the relaxation has it: a small program, whose
-    /// solutions are solutions of the whole (relaxation enforced neighbourhood search: Berthold,
-    /// "RENS", Math. Prog. Comp. 6, 2014).
-    pub fn near(&self, relaxed: &[f64]) -> Self {
-        let mut model = self.clone();
-        for (col, value) in model.cols.iter_mut().zip(relaxed).filter(|(c, _)| c.whole) {
-            let (low, high) = ((value + 1e-6).floor(), (value - 1e-6).ceil());
-            (col.low, col.high) = (low.max(col.low), high.min(col.high));
         }
         model
     }
@@ -167,7 +162,7 @@ impl Model {
             Solver::Micro => {
                 let mut problem =
                     vars.minimise(objective).using(good_lp::solvers::microlp::microlp);
-                if self.whole_columns() > 0 {
+                if self.cols.iter().any(|c| c.whole) {
                     problem = problem.with_time_limit(effort.patience.as_secs_f64());
                     problem = problem.with_mip_gap(effort.gap as f32).map_err(refused)?;
                 }
@@ -208,16 +203,17 @@ impl Model {
             other => Unsolved::Other(other.to_string()),
         })?;
         let proven = !matches!(solution.status(), SolutionStatus::TimeLimit);
-        let values: Vec<f64> = made
-            .iter()
-            .zip(&self.cols)
-            .map(|(v, c)| {
-                let value = solution.value(*v);
-                if c.whole { value.round() } else { value }
-            })
-            .collect();
+        let values = made.iter().map(|v| solution.value(*v)).collect();
+        Ok(Solved { proven, ..self.solved(values) })
+    }
+
+    /// What values cost, with whole numbers rounded to what they are.
+    pub fn solved(&self, mut values: Vec<f64>) -> Solved {
+        for (value, _) in values.iter_mut().zip(&self.cols).filter(|(_, c)| c.whole) {
+            *value = value.round();
+        }
         let cost = self.cols.iter().zip(&values).map(|(c, v)| c.cost * v).sum();
-        Ok(Solved { values, cost, proven })
+        Solved { values, cost, proven: true }
     }
 }
 

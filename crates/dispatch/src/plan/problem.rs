@@ -266,6 +266,13 @@ impl Problem {
         (time.as_secs_f64() / self.step.as_secs_f64() - 1e-9).ceil().max(0.0) as usize
     }
 
+    /// The most that any machine earns with a kilowatt-hour in this step.
+    pub(super) fn worth(&self, step: usize) -> f64 {
+        let levels = self.classes.iter().flat_map(|class| &class.levels);
+        let each = levels.map(|level| self.earned(level, step) / level.power.kilowatts());
+        each.filter(|usd| usd.is_finite()).fold(0.0, f64::max)
+    }
+
     /// What a machine at this level earns in an hour of this step.
     pub(super) fn earned(&self, level: &Level, step: usize) -> f64 {
         match level.earns {

@@ -5,15 +5,15 @@ use units::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn kw(kilowatts: f64) -> Watts {
+pub(super) fn kw(kilowatts: f64) -> Watts {
     Watts::new(kilowatts * 1e3).unwrap()
 }
 
-fn per_kwh(usd: f64) -> EnergyPrice {
+pub(super) fn per_kwh(usd: f64) -> EnergyPrice {
     EnergyPrice::per_kwh(usd).unwrap()
 }
 
-fn usd(dollars: f64) -> Usd {
+pub(super) fn usd(dollars: f64) -> Usd {
     Usd::new(dollars).unwrap()
 }
 
@@ -327,7 +327,7 @@ fn power_promised_to_one_product_is_not_offered_to_another() {
 }
 
 /// 2 kWh/K, 0.1 kW/K, 10 °C outside.
-fn room() -> Zone {
+pub(super) fn room() -> Zone {
     Zone {
         name: "room".into(),
         capacity: kwh(2.0),
@@ -466,7 +466,7 @@ fn inputs_that_make_no_sense_are_refused_in_a_sentence() {
 }
 
 /// A small site at random: two classes, sun, sometimes a battery, minimum times, a limit.
-fn any_site() -> impl Strategy<Value = Problem> {
+pub(super) fn any_site() -> impl Strategy<Value = Problem> {
     let series = |low: f64, high: f64| prop::collection::vec(low..high, 8);
     let class = (1u32..4, 0usize..4, 0usize..3, 0.0..0.2f64, 0u64..4, any::<bool>(), 0.02..0.2f64);
     (

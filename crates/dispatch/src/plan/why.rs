@@ -126,6 +126,8 @@ fn note(
         Limit::Law | Limit::Balance | Limit::Heat(_) => return,
         // Machines and their changes are whole: what holds them is asked apart.
         Limit::Count(_) | Limit::MinOn(_) | Limit::MinOff(_) | Limit::Ramp(_) => return,
+        // Its price is one of starts, not of power: while it holds the engine, its least power binds.
+        Limit::EngineTime => return,
         Limit::Cold(z) | Limit::Hot(z) | Limit::HeldHeat(z) => p.zones[z].capacity.kilowatt_hours(),
         Limit::Full | Limit::Empty | Limit::BatteryEnd => 1.0,
         _ => dt * span as f64,

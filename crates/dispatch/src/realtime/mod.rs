@@ -12,13 +12,15 @@
 //!            └──── base = meter − Σ what commands amount to at the meter's moment
 //! ```
 
+mod fleet;
+mod ramps;
 mod tier;
 mod unit;
 
 use crate::load::{Load, LoadState};
+use fleet::{Fleet, Moves, ticks_of};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
-use tier::{Segment, Tier};
-use unit::Unit;
+use tier::{Tier, Want};
 use units::{EnergyPrice, Moment, NetWatts, Reading, Watts};
 
 /// Loads that complete a move within this time carry what slow ones have yet to do.
@@ -27,6 +29,12 @@ pub const FAST: Duration = Duration::from_secs(10);
 pub const STALE: Duration = Duration::from_secs(10);
 /// Watts that move nothing.
 const NOTHING: f64 = 0.5;
+/// Part of the power wanted that may be on its way only to bring the merit order about.
+const EASE: f64 = 0.01;
+/// So many times that much may come up slowly, since fast loads make room as it does.
+const EASE_UP: f64 = 5.0;
+/// Part of what is on its way that may be there earlier or later than expected.
+const EARLY: f64 = 0.3;
 /// Each load is compared with its own readings once in so many steps.
 const LOOK_EVERY: usize = 4;
 /// What commands amounted to is remembered for as long as a meter may be late.
@@ -92,18 +100,25 @@ pub struct Step {
     pub shortfall: NetWatts,
 }
 
+/// What the commands amounted to at one step: before it and after it.
+#[derive(Debug, Clone, Copy)]
+struct Note {
+    at: Moment,
+    before: f64,
+    after: f64,
+}
+
 /// Shares out power among loads, second by second.
 #[derive(Debug)]
 pub struct Controller {
     tuning: Tuning,
     ids: Vec<Arc<str>>,
-    units: Vec<Unit>,
+    fleet: Fleet,
     fast: Tier,
     slow: Tier,
+    /// Of both tiers, best first: merit, watts, and whether they are fast.
     merits: Vec<(f64, f64, bool)>,
-    /// Places of loads that are on their way.
-    moving: Vec<u32>,
-    past: VecDeque<(Moment, f64)>,
+    past: VecDeque<Note>,
     base: Option<f64>,
     metered: Option<Moment>,
     looked: usize,
@@ -115,11 +130,10 @@ impl Controller {
         Self {
             tuning,
             ids: Vec::new(),
-            units: Vec::new(),
+            fleet: Fleet::default(),
             fast: Tier::default(),
             slow: Tier::default(),
             merits: Vec::new(),
-            moving: Vec::new(),
             past: VecDeque::new(),
             base: None,
             metered: None,
@@ -130,58 +144,65 @@ impl Controller {
     /// Takes the list of loads: at the start, when one came or went, and when values have changed.
     /// Loads that were there keep their level and their times; `levels` says what the others run at.
     pub fn set_loads(&mut self, now: Moment, loads: &[Load], levels: impl Fn(usize) -> usize) {
-        let known: std::collections::HashMap<Arc<str>, Unit> =
-            self.ids.drain(..).zip(self.units.drain(..)).collect();
-        for (at, load) in loads.iter().enumerate() {
-            let old = known.get(&load.id);
-            self.units.push(Unit::new(load, old, now, levels(at)));
-            self.ids.push(load.id.clone());
+        let mut turns = vec![0_u32; self.fleet.len()];
+        for (turn, unit) in self.fast.turns().chain(self.slow.turns()).enumerate() {
+            turns[unit as usize] = turn as u32;
         }
-        let mut fast = Vec::new();
-        let mut slow = Vec::new();
-        for (at, (unit, load)) in self.units.iter().zip(loads).enumerate() {
-            let tier = if unit.is_fast() { &mut fast } else { &mut slow };
-            tier.extend(unit.segments(at as u32, load));
-        }
+        let known = self.fleet.clear();
+        let places: std::collections::HashMap<&str, usize> =
+            self.ids.iter().enumerate().map(|(at, id)| (&**id, at)).collect();
+        let same = |at: usize| self.ids.get(at).is_some_and(|id| *id == loads[at].id);
+        let old = |at: usize| if same(at) { Some(at) } else { places.get(&*loads[at].id).copied() };
+        self.fleet.take(now, loads, &known, old, levels);
         // Who was switched last comes last, whatever the order of the list.
-        for tier in [&mut fast, &mut slow] {
-            tier.sort_by_key(|(segment, _, _)| self.units[segment.unit as usize].since());
+        let (mut fast, mut slow) = (Vec::new(), Vec::new());
+        for (at, load) in loads.iter().enumerate() {
+            let (is_fast, since, offers) = self.fleet.offers(at, load);
+            let tier = if is_fast { &mut fast } else { &mut slow };
+            let turn = old(at).map_or(0, |old| turns[old]);
+            tier.extend(offers.map(|offer| ((since, turn), offer)));
         }
-        self.fast = Tier::build(fast.into_iter());
-        self.slow = Tier::build(slow.into_iter());
+        for tier in [&mut fast, &mut slow] {
+            tier.sort_by_key(|(turn, _)| *turn);
+        }
+        self.ids = loads.iter().map(|load| load.id.clone()).collect();
+        self.fast = Tier::build(fast.into_iter().map(|(_, offer)| offer));
+        self.slow = Tier::build(slow.into_iter().map(|(_, offer)| offer));
         let mut merits: Vec<_> = self.fast.merits().map(|(m, w)| (m, w, true)).collect();
         merits.extend(self.slow.merits().map(|(m, w)| (m, w, false)));
         merits.sort_by(|a, b| b.0.total_cmp(&a.0));
         self.merits = merits;
-        self.moving = (0..self.units.len() as u32).collect();
-        self.arrive(now);
     }
 
     /// Watts of all loads at their highest.
     pub fn capacity(&self) -> Watts {
-        watts(self.units.iter().map(Unit::full).sum())
+        watts(self.fleet.full())
     }
 
     /// Watts of what earns more than its power costs, with grace for what runs.
     pub fn worth(&self, price: EnergyPrice) -> Watts {
         let (price, band) = (price.usd_per_kwh(), self.tuning.band.usd_per_kwh());
-        let idle: f64 = self.units.iter().map(Unit::idle).sum();
-        watts(idle + self.fast.worth(price, band) + self.slow.worth(price, band))
+        watts(self.fleet.idle() + self.fast.worth(price, band) + self.slow.worth(price, band))
     }
 
     /// The level that a load is set to.
     pub fn level(&self, load: usize) -> Option<usize> {
-        self.units.get(load).map(Unit::level)
+        self.fleet.level(load)
+    }
+
+    /// When a load was last switched on or off; `None` while it has not been since it is known.
+    pub fn since(&self, load: usize) -> Option<Moment> {
+        self.fleet.switched(load)
     }
 
     /// Whether a load does as it is told: `None` while nothing has shown it.
     pub fn obeys(&self, load: usize) -> Option<bool> {
-        self.units.get(load).and_then(Unit::obeys)
+        self.fleet.obeys(load)
     }
 
     /// What a load draws: by its own reading where that was made after it arrived, else as it should.
     pub fn draws(&self, load: usize, now: Moment, state: &LoadState) -> Watts {
-        self.units.get(load).map_or(Watts::ZERO, |unit| watts(unit.draws(now, state)))
+        self.fleet.draws(load, now, state).map_or(Watts::ZERO, watts)
     }
 
     /// Decides what changes now.
@@ -192,61 +213,105 @@ impl Controller {
         states: &[LoadState],
         meter: Option<Reading<NetWatts>>,
     ) -> Step {
-        let jumped = self.look(now, states);
-        self.arrive(now);
-        // What is learned of single loads must not count twice: the base already held it.
-        if let Some(base) = &mut self.base {
-            *base -= jumped;
-        }
+        self.look(now, states, aim.held);
         self.follow(now, meter, aim.held);
-        let wanted = aim.target.get() - self.base.unwrap_or(0.0);
-        let wanted = wanted.min(aim.ceiling.get()).max(aim.floor.get());
-        let mut moves = Moves { now, units: &mut self.units, states, moves: Vec::new() };
-
-        // Slow loads follow the merit order; fast ones take what is left at any moment.
-        let mut room = wanted - moves.units.iter().map(Unit::idle).sum::<f64>();
-        let mut slow_share = 0.0;
-        for (_, watts, fast) in &self.merits {
-            let taken = room.clamp(0.0, *watts);
-            room -= taken;
-            slow_share += if *fast { 0.0 } else { taken };
-        }
-        let slow_set: f64 = moves.sum(|unit| !unit.is_fast(), |unit| unit.target() - unit.idle());
-        let off = slow_share - slow_set;
-        let dead = (self.tuning.dead_band * wanted.abs()).max(NOTHING);
-        if off > dead {
-            self.slow.raise(off, aim.within, |segment| moves.up(segment));
-        } else if off < -dead {
-            self.slow.lower(-off, false, |segment| moves.down(segment));
-        }
-        let soon = now.after(FAST / 4);
-        let slow_soon: f64 = moves.sum(|unit| !unit.is_fast(), |unit| unit.at(soon));
-        let fast_set: f64 = moves.sum(Unit::is_fast, Unit::target);
-        let rest = wanted - slow_soon - fast_set;
-        if rest > NOTHING {
-            self.fast.raise(rest, aim.within, |segment| moves.up(segment));
-        } else if rest < -NOTHING {
-            self.fast.lower(-rest, aim.within, |segment| moves.down(segment));
-        }
+        let ticks = self.fleet.ticks(now);
+        let tick = ticks as u32;
+        self.fleet.forget(tick.saturating_sub(ticks_of(STALE) as u32));
+        let (ceiling, floor) = (aim.ceiling.get(), aim.floor.get().min(aim.ceiling.get()));
+        let wanted = (aim.target.get() - self.base.unwrap_or(0.0)).clamp(floor, ceiling);
+        let before = self.fleet.at(ticks);
+        // What fast loads could not do when it was last asked of them is left to slow ones.
+        let slow_share = self.slow_share(wanted);
+        self.fast.wake(tick);
+        self.slow.wake(tick);
+        let mut moves = Moves::new(&mut self.fleet, states, now);
+        // Better places in the merit order are worth having, and can wait: only a little of what runs is
+        // on its way for their sake.
         let band = self.tuning.band.usd_per_kwh();
-        let times = 1 + moves.units.len() / 200;
-        for tier in [&mut self.fast, &mut self.slow] {
-            tier.exchange(band, times, |segment, up| match up {
-                true => moves.up(segment),
-                false => moves.down(segment),
-            });
+        let little = EASE * wanted.abs();
+        for (tier, moving) in [
+            (&mut self.fast, moves.fleet().fast.moving(ticks)),
+            (&mut self.slow, moves.fleet().slow.moving(ticks)),
+        ] {
+            tier.exchange(band, little - moving, &mut moves);
         }
-        let set: f64 = moves.sum(|_| true, Unit::target);
-        let expected: f64 = moves.sum(|_| true, |unit| unit.at(now));
-        let shortfall = wanted - moves.sum(|_| true, |unit| unit.at(soon));
-        let moved = moves.done();
-        self.moving.extend(moved.iter().map(|one| one.load as u32));
+
+        // Slow loads follow the merit order; fast ones take what is left at any moment. Should nothing more
+        // reach the loads, what they were told stays between floor and ceiling.
+        let most = if aim.within && wanted > floor { wanted } else { ceiling };
+        let need = wanted - moves.fleet().set();
+        let off = slow_share - moves.fleet().slow.set();
+        let can_wait = (little - moves.fleet().slow.moving(ticks)).max(0.0);
+        let dead = (self.tuning.dead_band * wanted.abs()).max(NOTHING);
+        let soon = ticks + ticks_of(FAST / 4);
+        let (least, most_soon) = moves.fleet().between(soon, ticks + ticks_of(FAST));
+        if off > dead && least <= wanted + dead {
+            let off = off.min(need.max(can_wait * EASE_UP));
+            let room = (most - moves.fleet().set()).max(off);
+            let want = Want { watts: off, most: room, all: false, lightly: false };
+            self.slow.raise(want, &mut moves);
+        } else if off < -dead && most_soon >= wanted - dead {
+            let less = (-off).min(can_wait.max(-need));
+            let room = (moves.fleet().set() - floor).max(less);
+            let want = Want { watts: less, most: room, all: false, lightly: false };
+            self.slow.lower(want, &mut moves);
+        }
+        let rest = wanted - moves.fleet().slow.at(soon) - moves.fleet().fast.set();
+        let (up, down) = (most - moves.fleet().set(), moves.fleet().set() - floor);
+        let rest = rest.max(-down).min(up);
+        // Of that they keep so much once slow loads have arrived; for less time none starts or stops.
+        let lasting = wanted - moves.fleet().set();
+        if rest > NOTHING {
+            let all = rest <= -down;
+            let kept = if all { rest } else { rest.min(lasting) };
+            let want = Want { watts: kept, most: up, all, lightly: false };
+            let got = self.fast.raise(want, &mut moves);
+            let want = Want { watts: rest - got, most: up - got, all: false, lightly: true };
+            self.fast.raise(want, &mut moves);
+        } else if rest < -NOTHING {
+            let all = rest >= up;
+            let kept = if all { -rest } else { (-rest).min(-lasting) };
+            let want = Want { watts: kept, most: down, all, lightly: false };
+            let gone = self.fast.lower(want, &mut moves);
+            let want = Want { watts: -rest - gone, most: down - gone, all: false, lightly: true };
+            self.fast.lower(want, &mut moves);
+        }
+        // What they cannot carry, slow loads that run anyway do by the way.
+        let (least, most_soon) = moves.fleet().between(soon, ticks + ticks_of(FAST));
+        let (less, more) = (least - wanted, wanted - most_soon);
+        if less > dead {
+            let room = moves.fleet().set() - floor;
+            let want = Want { watts: less.min(room), most: room, all: false, lightly: true };
+            self.slow.lower(want, &mut moves);
+        } else if more > dead {
+            let room = most - moves.fleet().set();
+            let want = Want { watts: more.min(room), most: room, all: false, lightly: true };
+            self.slow.raise(want, &mut moves);
+        }
+        for tier in [&mut self.fast, &mut self.slow] {
+            let (watts, most) = (moves.fleet().set() - most, f64::INFINITY);
+            if watts > NOTHING {
+                tier.lower(Want { watts, most, all: true, lightly: false }, &mut moves);
+            }
+        }
+        for tier in [&mut self.fast, &mut self.slow] {
+            let set = moves.fleet().set();
+            let (watts, most) = (floor - set, most - set);
+            if watts > NOTHING {
+                tier.raise(Want { watts, most, all: true, lightly: false }, &mut moves);
+            }
+        }
+        let fleet = moves.fleet();
+        let (set, expected) = (fleet.set(), fleet.at(ticks));
+        let shortfall = wanted - fleet.at(soon);
+        let moves = moves.done();
         if self.past.len() == REMEMBERED {
             self.past.pop_front();
         }
-        self.past.push_back((now, expected));
+        self.past.push_back(Note { at: now, before, after: expected });
         Step {
-            moves: moved,
+            moves,
             set: watts(set),
             expected: watts(expected),
             wanted: watts(wanted),
@@ -254,21 +319,39 @@ impl Controller {
         }
     }
 
-    /// Compares some loads with their own readings; gives by how much the sum changed.
-    fn look(&mut self, now: Moment, states: &[LoadState]) -> f64 {
-        let count = self.units.len().min(states.len());
-        self.looked = (self.looked + 1) % LOOK_EVERY;
-        let mut jumped = 0.0;
-        for at in (self.looked..count).step_by(LOOK_EVERY) {
-            jumped += self.units[at].look(now, &states[at]);
+    /// What the merit order gives to slow loads.
+    fn slow_share(&self, wanted: f64) -> f64 {
+        let mut room = wanted - self.fleet.idle();
+        let mut share = self.fleet.slow_idle();
+        for (_, watts, fast) in &self.merits {
+            if room <= 0.0 {
+                break;
+            }
+            let taken = room.min(*watts);
+            room -= taken;
+            share += if *fast { 0.0 } else { taken };
         }
-        jumped
+        let (on, off) = self.fast.stuck();
+        let fast_idle = self.fleet.idle() - self.fleet.slow_idle();
+        let fast_full = self.fast.merits().map(|(_, watts)| watts).sum::<f64>() + fast_idle - off;
+        share.max(wanted - fast_full).min(wanted - fast_idle - on)
     }
 
-    /// Notes those that have arrived.
-    fn arrive(&mut self, now: Moment) {
-        let units = &mut self.units;
-        self.moving.retain(|at| !units[*at as usize].settle(now));
+    /// Compares some loads with their own readings.
+    fn look(&mut self, now: Moment, states: &[LoadState], held: bool) {
+        let count = self.fleet.len();
+        self.looked = (self.looked + 1) % LOOK_EVERY;
+        let part = |of: usize| count * of / LOOK_EVERY;
+        let some = part(self.looked)..part(self.looked + 1);
+        let (there, early) = self.fleet.look(now, some, states);
+        for note in &mut self.past {
+            note.before += there + early;
+            note.after += there + early;
+        }
+        // What is learned of single loads must not count twice: the base already held it.
+        if let Some(base) = self.base.as_mut().filter(|_| !held) {
+            *base -= there;
+        }
     }
 
     /// The one integrator.
@@ -277,19 +360,16 @@ impl Controller {
         if self.metered.is_some_and(|last| meter.at <= last) {
             return;
         }
-        // Since the last commands the ramps say what was to be drawn at any moment; before them, notes do.
-        let expected = match self.past.back() {
-            Some((told, _)) if meter.at < *told => {
-                let then = self.past.iter().rev().find(|(at, _)| *at <= meter.at);
-                then.or(self.past.front()).map_or(0.0, |(_, sum)| *sum)
-            }
-            _ => self.expected(meter.at),
-        };
-        let off = meter.value.get() - expected;
+        let ticks = self.fleet.ticks(meter.at);
+        let off = meter.value.get() - self.expected(meter.at, ticks);
         let passed = self.metered.map_or(0.0, |last| meter.at.since(last).as_secs_f64());
         self.metered = Some(meter.at);
         match &mut self.base {
-            None => self.base = Some(off),
+            None => {
+                // Loads on their way may be early or late: so much says little of anything else.
+                let motion = EARLY * self.fleet.moving(ticks);
+                self.base = Some(off - off.clamp(-motion, motion));
+            }
             Some(_) if held => {}
             Some(base) => {
                 let part = 1.0 - (-passed / self.tuning.follow.as_secs_f64().max(1e-3)).exp();
@@ -298,51 +378,18 @@ impl Controller {
         }
     }
 
-    fn expected(&self, now: Moment) -> f64 {
-        self.units.iter().map(|unit| unit.at(now)).sum()
-    }
-}
-
-/// Makes single moves and keeps their list.
-struct Moves<'a> {
-    now: Moment,
-    units: &'a mut [Unit],
-    states: &'a [LoadState],
-    moves: Vec<u32>,
-}
-
-impl Moves<'_> {
-    fn sum(&self, of: impl Fn(&Unit) -> bool, what: impl Fn(&Unit) -> f64) -> f64 {
-        self.units.iter().filter(|unit| of(unit)).map(what).sum()
-    }
-
-    fn up(&mut self, segment: Segment) -> bool {
-        self.go(segment, segment.corner - 1, segment.corner)
-    }
-
-    fn down(&mut self, segment: Segment) -> bool {
-        self.go(segment, segment.corner, segment.corner - 1)
-    }
-
-    fn go(&mut self, segment: Segment, from: u16, to: u16) -> bool {
-        let at = segment.unit as usize;
-        let (Some(unit), Some(state)) = (self.units.get_mut(at), self.states.get(at)) else {
-            return false;
+    /// What the commands amounted to at a moment: since the last ones the ramps say it, before them the
+    /// notes.
+    fn expected(&self, at: Moment, ticks: f64) -> f64 {
+        let Some(next) = self.past.iter().position(|note| note.at > at) else {
+            return self.fleet.at(ticks);
         };
-        let first = !unit.moved_now(self.now);
-        if !unit.go(self.now, state, from, to) {
-            return false;
-        }
-        if first {
-            self.moves.push(segment.unit);
-        }
-        true
-    }
-
-    fn done(self) -> Vec<Move> {
-        let units = self.units;
-        let to_move = |at: u32| Move { load: at as usize, level: units[at as usize].level() };
-        self.moves.into_iter().map(to_move).collect()
+        let end = self.past[next];
+        let Some(start) = next.checked_sub(1).map(|last| self.past[last]) else {
+            return end.before;
+        };
+        let whole = end.at.since(start.at).as_secs_f64().max(1e-9);
+        start.after + (end.before - start.after) * at.since(start.at).as_secs_f64() / whole
     }
 }
 

@@ -1,211 +1,155 @@
-//! One load as the controller follows it: what it was told, when, and what it should draw at any moment
-//! if it obeys; and whether it does. It knows no other load.
+//! One load as the controller follows it: what it was told, when it arrives, and what it should draw at any
+//! moment; and whether it does. It knows no other load and keeps no list: 32 bytes for each.
 
-use super::{FAST, Segment};
-use crate::load::{Load, LoadState};
+use super::ramps::{LONGEST, TICKS};
+use crate::load::Times;
 use std::time::Duration;
-use units::Moment;
 
 /// Time beyond its ramp before a load that does not draw what it should is looked at.
-const GRACE: Duration = Duration::from_secs(5);
-/// A load's own reading older than this says nothing.
-const FRESH: Duration = Duration::from_secs(15);
-/// What a load draws is taken from its reading for so long.
-const BELIEVED: Duration = Duration::from_secs(30);
+const GRACE: u32 = 5 * TICKS;
+/// After this long a load that did not obey is told once more.
+const AGAIN: u32 = 120 * TICKS;
 /// Off by more than this part of its full power, and of ten watts, is another level.
-const TOLERANCE: f64 = 0.08;
+pub(super) const TOLERANCE: f32 = 0.08;
+/// What a load draws beyond its nominal power is learned in steps of at least this part of its full power.
+const FINE: f32 = 0.005;
 /// Looks in a row that must agree before a load is believed or doubted.
 const LOOKS: i8 = 2;
-/// After this long a load that did not obey is told once more.
-const AGAIN: Duration = Duration::from_secs(120);
+/// From this part of its way on, a reading tells when a load will arrive.
+const PROGRESS: f32 = 0.15;
 
-/// A load under way.
-#[derive(Debug, Clone)]
-pub(super) struct Unit {
-    corners: Box<[Corner]>,
-    /// Which corner it is told.
-    told: u16,
-    /// What it drew when it was told.
-    from: f32,
-    since: Moment,
-    on_off: Moment,
-    min_on: Duration,
-    min_off: Duration,
-    ramp_up: Duration,
-    ramp_down: Duration,
-    /// What it draws instead of what it is told.
-    defies: Option<f32>,
-    looks: i8,
-    settled: bool,
-    proven: bool,
+/// How fast and how often loads of one kind may move, in ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Kind {
+    pub up: u32,
+    pub down: u32,
+    pub min_on: u32,
+    pub min_off: u32,
 }
 
+impl Kind {
+    pub(super) fn new(times: &Times) -> Self {
+        let ramp = |time| ticks_over(time).min(LONGEST);
+        Self {
+            up: ramp(times.ramp_up),
+            down: ramp(times.ramp_down),
+            min_on: ticks_over(times.min_on),
+            min_off: ticks_over(times.min_off),
+        }
+    }
+}
+
+/// Whole ticks that this time takes at least.
+pub(super) fn ticks_over(time: Duration) -> u32 {
+    (time.as_secs_f64() * f64::from(TICKS)).ceil() as u32
+}
+
+/// A load under way; within one line of cache, never across two.
 #[derive(Debug, Clone, Copy)]
-struct Corner {
-    level: u16,
-    watts: f32,
+#[repr(align(32))]
+pub(super) struct Unit {
+    /// What it should draw once it has arrived, watts.
+    pub target: f32,
+    /// Watts a tick on its way there.
+    pub slope: f32,
+    /// Tick in which it was told.
+    pub since: u32,
+    /// Tick in which it arrives.
+    pub end: u32,
+    /// Tick before which it may not be started or stopped again; zero while it has not been.
+    pub until: u32,
+    /// Place of its kind in the list of kinds.
+    pub kind: u32,
+    /// Which corner it is told.
+    pub told: u16,
+    /// Looks in a row in its favour; negative: against it.
+    pub looks: i8,
+    pub fast: bool,
+    /// It draws something other than it is told.
+    pub defies: bool,
+    /// Its own reading has shown that it obeys.
+    pub proven: bool,
+    /// It was told something in this very step.
+    pub moved: bool,
+}
+
+const _: () = assert!(size_of::<Unit>() == 32);
+
+/// What a reading changed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Learned {
+    Nothing,
+    /// Where it is going.
+    Target(f32),
+    /// When it will be there, and its slope until then.
+    Arrival(u32, f32),
 }
 
 impl Unit {
-    pub(super) fn new(load: &Load, old: Option<&Self>, now: Moment, level: usize) -> Self {
-        let corner =
-            |level: usize| Corner { level: level as u16, watts: load.power_at(level).get() as f32 };
-        let corners: Box<[Corner]> = load.corners().into_iter().map(corner).collect();
-        let level = old.map_or(level, Self::level);
-        let told = corners.iter().rposition(|corner| usize::from(corner.level) <= level);
-        let told = told.unwrap_or(0) as u16;
-        let long_ago = Moment::default();
-        let at = corners.get(usize::from(told)).map_or(0.0, |corner| corner.watts);
-        Self {
-            told,
-            from: old.map_or(at, |old| old.at(now) as f32),
-            since: old.map_or(long_ago, |old| old.since),
-            on_off: old.map_or(long_ago, |old| old.on_off),
-            min_on: load.times.min_on,
-            min_off: load.times.min_off,
-            ramp_up: load.times.ramp_up,
-            ramp_down: load.times.ramp_down,
-            defies: old.and_then(|old| old.defies),
-            looks: 0,
-            settled: false,
-            proven: old.is_some_and(|old| old.proven),
-            corners,
-        }
-    }
-
-    pub(super) fn is_fast(&self) -> bool {
-        self.ramp_up <= FAST && self.ramp_down <= FAST
-    }
-
-    pub(super) fn level(&self) -> usize {
-        self.corner(self.told).level.into()
-    }
-
-    pub(super) fn since(&self) -> Moment {
-        self.since
-    }
-
-    pub(super) fn idle(&self) -> f64 {
-        self.corner(0).watts.into()
-    }
-
-    pub(super) fn full(&self) -> f64 {
-        self.corners.last().map_or(0.0, |corner| corner.watts.into())
-    }
-
-    /// What it should draw once it has arrived.
-    pub(super) fn target(&self) -> f64 {
-        self.defies.unwrap_or_else(|| self.corner(self.told).watts).into()
-    }
-
-    /// What it should draw at a moment: on a straight ramp from where it was told.
-    pub(super) fn at(&self, moment: Moment) -> f64 {
-        let target = self.target();
-        if self.settled {
-            return target;
-        }
-        let from = f64::from(self.from);
-        let ramp = if target >= from { self.ramp_up } else { self.ramp_down };
-        let passed = moment.since(self.since).as_secs_f64();
-        let part = passed / ramp.as_secs_f64().max(1e-3);
-        from + (target - from) * part.clamp(0.0, 1.0)
-    }
-
-    /// By its own reading where that was made after it arrived, else as it should.
-    pub(super) fn draws(&self, now: Moment, state: &LoadState) -> f64 {
-        let arrived = self.since.after(self.ramp());
-        let measured =
-            state.measured.filter(|told| told.at >= arrived && told.age(now) <= BELIEVED);
-        measured.map_or_else(|| self.at(now), |told| told.value.get())
-    }
-
-    /// Notes that it has arrived; false while it is on its way.
-    pub(super) fn settle(&mut self, now: Moment) -> bool {
-        self.settled |= now.since(self.since) >= self.ramp();
-        self.settled
-    }
-
-    pub(super) fn moved_now(&self, now: Moment) -> bool {
-        self.since == now && !self.settled
+    /// What it should draw at a tick: on a straight ramp from where it was told.
+    pub(super) fn at(&self, tick: u32) -> f32 {
+        self.target - self.slope * self.end.saturating_sub(tick) as f32
     }
 
     pub(super) fn obeys(&self) -> Option<bool> {
-        if self.defies.is_some() { Some(false) } else { self.proven.then_some(true) }
+        if self.defies { Some(false) } else { self.proven.then_some(true) }
     }
 
-    /// Goes from one corner to the next if it can now.
-    pub(super) fn go(&mut self, now: Moment, state: &LoadState, from: u16, to: u16) -> bool {
-        if self.told != from || !state.answers || (to > from && !state.enabled) {
-            return false;
-        }
-        if self.defies.is_some() && now.since(self.since) < AGAIN {
-            return false;
-        }
-        let held = now.since(self.on_off);
-        let (starts, stops) = (from == 0, to == 0);
-        if (starts && held < self.min_off && self.on_off != Moment::default())
-            || (stops && held < self.min_on && self.on_off != Moment::default())
-        {
-            return false;
-        }
-        if !self.moved_now(now) {
-            self.from = self.at(now) as f32;
-        }
-        (self.told, self.since, self.settled) = (to, now, false);
-        (self.defies, self.looks) = (None, 0);
-        if starts || stops {
-            self.on_off = now;
-        }
-        true
+    /// Tick in which it was last switched on or off; `None` while it has not been.
+    pub(super) fn switched(&self, kind: &Kind) -> Option<u32> {
+        let least = if self.told > 0 { kind.min_on } else { kind.min_off };
+        (self.until > 0).then(|| self.until.saturating_sub(least))
     }
 
-    /// Compares it with its own reading; gives by how much what it should draw changed.
-    pub(super) fn look(&mut self, now: Moment, state: &LoadState) -> f64 {
-        let ready = self.since.after(self.ramp()).after(GRACE);
-        let told = f64::from(self.corner(self.told).watts);
-        let measured = state
-            .measured
-            .filter(|reading| reading.age(now) <= FRESH && reading.at >= ready && self.settled);
-        let Some(measured) = measured.map(|reading| reading.value.get()) else { return 0.0 };
-        let off = (measured - told).abs() > (self.full() * TOLERANCE).max(10.0);
+    /// Tick from which it may be told something, as far as it is up to itself.
+    pub(super) fn free(&self, up: bool, to: u16) -> u32 {
+        let switched = if (up && self.told == 0) || (!up && to == 0) { self.until } else { 0 };
+        let doubted = if self.defies { self.end.saturating_add(AGAIN) } else { 0 };
+        switched.max(doubted)
+    }
+
+    /// Compares it with its own reading, made at a tick and of these watts.
+    pub(super) fn look(&mut self, read: u32, measured: f32, told: f32, full: f32) -> Learned {
+        if read < self.end {
+            return self.progress(read, measured, full);
+        }
+        if read < self.end.saturating_add(GRACE) {
+            return Learned::Nothing;
+        }
+        let off = (measured - told).abs() > (full * TOLERANCE).max(10.0);
         self.looks = match off {
             true => (self.looks - 1).max(-LOOKS),
             false => (self.looks + 1).min(LOOKS),
         };
-        let before = self.target();
         match self.looks {
-            LOOKS => (self.defies, self.proven) = (None, true),
-            looks if looks == -LOOKS => self.defies = Some(measured as f32),
-            _ => return 0.0,
+            LOOKS => (self.defies, self.proven) = (false, true),
+            looks if looks == -LOOKS => self.defies = true,
+            _ => return Learned::Nothing,
         }
-        self.target() - before
+        match (measured - self.target).abs() > full * FINE {
+            true => Learned::Target(measured),
+            false => Learned::Nothing,
+        }
     }
 
-    /// Steps from corner to corner with what each earns, dollars per kilowatt-hour.
-    pub(super) fn segments(
-        &self,
-        at: u32,
-        load: &Load,
-    ) -> impl Iterator<Item = (Segment, f64, bool)> + '_ {
-        let value = |corner: &Corner| {
-            load.levels.get(usize::from(corner.level)).map_or(0.0, |level| level.value.get())
-        };
-        let values: Vec<f64> = self.corners.iter().map(value).collect();
-        (1..self.corners.len()).map(move |corner| {
-            let (low, high) = (self.corners[corner - 1], self.corners[corner]);
-            let watts = (high.watts - low.watts).max(1e-3);
-            let merit = (values[corner] - values[corner - 1]) / (f64::from(watts) / 1e3);
-            let segment = Segment { unit: at, corner: corner as u16, watts };
-            (segment, merit, usize::from(self.told) >= corner)
-        })
-    }
-
-    fn ramp(&self) -> Duration {
-        if self.target() >= f64::from(self.from) { self.ramp_up } else { self.ramp_down }
-    }
-
-    fn corner(&self, at: u16) -> Corner {
-        let none = Corner { level: 0, watts: 0.0 };
-        self.corners.get(usize::from(at)).or(self.corners.last()).copied().unwrap_or(none)
+    /// A load on its way: its reading says how fast it really is.
+    fn progress(&self, read: u32, measured: f32, full: f32) -> Learned {
+        let way = self.slope * (self.end - self.since) as f32;
+        if self.defies || way.abs() < (full * TOLERANCE).max(1.0) {
+            return Learned::Nothing;
+        }
+        let passed = read.saturating_sub(self.since) as f32;
+        let done = (measured - (self.target - way)) / way;
+        if passed <= 0.0 || done < PROGRESS {
+            return Learned::Nothing;
+        }
+        let whole = (passed / done.min(1.0)).max(1.0);
+        let whole = whole.min(LONGEST as f32);
+        let end = self.since + whole.round().max(1.0) as u32;
+        // Within a tenth of the whole it is not worth a correction.
+        if end.abs_diff(self.end) <= 1 + (self.end - self.since) / 10 {
+            return Learned::Nothing;
+        }
+        Learned::Arrival(end, way / (end - self.since) as f32)
     }
 }

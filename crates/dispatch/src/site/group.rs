@@ -159,6 +159,10 @@ impl Pool {
         self.find(load).and_then(|(group, own)| group.controller.level(own))
     }
 
+    pub(super) fn since(&self, load: usize) -> Option<Moment> {
+        self.find(load).and_then(|(group, own)| group.controller.since(own))
+    }
+
     /// What the loads draw by their own readings, else as they should.
     pub(super) fn drawn(&self, now: Moment, states: &[LoadState]) -> Watts {
         super::watts(self.groups.iter().map(|group| group.drawn(now, states)).sum())

@@ -126,8 +126,22 @@ pub struct Decision {
     pub shortfall: NetWatts,
     /// Each zone, as in the setup.
     pub zones: Vec<ZoneState>,
+    /// What an aggregator may count on; `None` without a meter of net power.
+    pub flexible: Option<Flexible>,
     /// What somebody should look at.
     pub warnings: Vec<String>,
+}
+
+/// Net powers at the connection point between which an aggregator may set this site, for as long as it
+/// likes: what limits and calls leave, and never less than zones want for their heat.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Flexible {
+    /// Left alone.
+    pub own: NetWatts,
+    /// The least.
+    pub lowest: NetWatts,
+    /// The most.
+    pub highest: NetWatts,
 }
 
 /// A site under way.
@@ -200,6 +214,11 @@ impl Site {
         self.pool.level(load)
     }
 
+    /// When a load was last switched on or off; `None` while it has not been since it is known.
+    pub fn since(&self, load: usize) -> Option<Moment> {
+        self.pool.since(load)
+    }
+
     /// Decides, once a second.
     pub fn step(&mut self, inputs: &Inputs<'_>, loads: &[Load], states: &[LoadState]) -> Decision {
         let now = inputs.now;
@@ -212,6 +231,7 @@ impl Site {
         let zones = self.pool.heat(inputs, states, loads);
         let asks = self.asks(inputs, net, drawn, &zones, &mut warnings);
         let target = combine(&asks, self.capacity);
+        let flexible = self.flexible(&asks, &zones);
         for (mode, missing) in &target.unmet {
             let what = if *missing > 0.0 { "more" } else { "less" };
             let watts = Watts::new(missing.abs()).unwrap_or(Watts::ZERO);
@@ -228,8 +248,27 @@ impl Site {
             target,
             drawn,
             zones,
+            flexible,
             warnings,
         }
+    }
+
+    /// An aggregator outranks heat; what it may count on leaves heat alone all the same.
+    fn flexible(&self, asks: &[Ask], zones: &[ZoneState]) -> Option<Flexible> {
+        let others = self.others?;
+        let alone = || asks.iter().filter(|ask| ask.mode != Mode::Aggregator).cloned();
+        let told = |power| {
+            let ask = Ask::exactly(Mode::Aggregator, power, "");
+            combine(&alone().chain([ask]).collect::<Vec<_>>(), self.capacity).power.get()
+        };
+        let own = combine(&alone().collect::<Vec<_>>(), self.capacity).power.get();
+        let heat: Watts = zones.iter().map(|zone| zone.asks).sum();
+        let net = |loads: f64| NetWatts::new(others + loads).ok();
+        Some(Flexible {
+            own: net(own)?,
+            lowest: net(told(Watts::ZERO).max(heat.get()).min(own))?,
+            highest: net(told(self.capacity).max(own))?,
+        })
     }
 
     fn asks(

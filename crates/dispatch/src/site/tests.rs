@@ -150,6 +150,19 @@ fn machines_run_while_they_earn_more_than_their_power_costs() {
 }
 
 #[test]
+fn a_site_knows_since_when_a_machine_has_been_on_or_off() {
+    let mut world = World::new(Setup { price: true, ..Setup::default() }, machines());
+    assert_eq!(world.site.since(0), None);
+    world.run(30, 0.05, None);
+    let on = world.site.since(0).unwrap();
+    assert!(on <= Moment::from_secs(1010), "{on:?}");
+    world.run(30, 0.20, None);
+    let off = world.site.since(0).unwrap();
+    assert!(off > Moment::from_secs(1030) && off <= Moment::from_secs(1040), "{off:?}");
+    assert_eq!(world.site.since(10), None);
+}
+
+#[test]
 fn a_price_that_trembles_around_break_even_switches_nothing() {
     let mut world = World::new(Setup { price: true, ..Setup::default() }, machines());
     world.run(10, 0.05, None);
@@ -382,4 +395,29 @@ fn a_lost_price_buys_nothing_beyond_the_plan() {
     let decision = world.run(10, 0.05, None);
     assert_eq!(world.drawn(), 0.0);
     assert!(decision.target.why.contains("nobody says"), "{}", decision.target.why);
+}
+
+#[test]
+fn an_aggregator_may_count_on_what_limits_and_calls_leave() {
+    let bounds = |world: &mut World, price: f64, set_point: Option<f64>| {
+        let flexible = world.run(60, price, set_point).flexible.unwrap();
+        [flexible.lowest, flexible.own, flexible.highest].map(NetWatts::get)
+    };
+    let mut world = World::new(Setup { price: true, ..Setup::default() }, machines());
+    // Everything else draws 300 W; machines earn 10 cents for each kilowatt-hour.
+    assert_eq!(bounds(&mut world, 0.05, None), [300.0, 10_300.0, 10_300.0]);
+    assert_eq!(bounds(&mut world, 0.20, None), [300.0, 300.0, 10_300.0]);
+    let told = bounds(&mut world, 0.05, Some(4300.0));
+    assert_eq!(told, [300.0, 10_300.0, 10_300.0], "its own word is not what the site would do");
+    world.calls = vec![Call {
+        id: "call".into(),
+        starts: UnixTime(0),
+        ends: None,
+        asks: Called::ImportLimit(Watts::new(6000.0).unwrap()),
+        priority: 0,
+    }];
+    let [lowest, own, highest] = bounds(&mut world, 0.05, None);
+    assert_eq!((lowest, own, highest), (300.0, 6000.0, 6000.0));
+    let blind = World::new(Setup::default(), machines());
+    assert!(blind.site.flexible(&[], &[]).is_none(), "no meter was ever read");
 }

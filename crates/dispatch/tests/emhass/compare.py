@@ -2,10 +2,16 @@
 
 usage: python compare.py HEARTH...   (the command that runs hearth)
 
-Both get the same prices, sun, load, one battery and one machine of one level. EMHASS runs a load for a
-number of hours that it is told; it is asked for every second number of hours from 0 to 24, and its
-cheapest plan counts. The machine's earnings are counted, not planned, by EMHASS. Plans are reduced to
-the machine's power and the battery's power; costs follow from these alone.
+Both get the same prices, sun, load, connection, battery and machine of one level with minimum times on
+and off, and the same gap. EMHASS runs a load for a number of hours that it is told: it is asked for
+every one that there is, and its cheapest plan counts, so that what the machine earns decides there
+too. Plans are reduced to the machine's power and the battery's power; rules and costs follow from
+these alone, by one function for both.
+
+EMHASS ends with exactly the energy it is told, hearth with at least that much; and EMHASS curtails
+nothing, hearth might. Neither gains anything: no price is below zero, and the connection takes all sun.
+EMHASS means charging power at the terminals and discharging power inside, hearth both at the terminals:
+it is told accordingly.
 """
 
 import csv, json, logging, math, os, random, subprocess, sys, tempfile
@@ -19,6 +25,11 @@ STEPS, HOURS = 48, 0.5
 MINER_KW = 1.4
 BATTERY = dict(most=10.0, least=1.0, now=5.0, kw=4.0, efficiency=0.95)
 IMPORT_KW = EXPORT_KW = 9.0
+# In steps.
+MIN_ON, MIN_OFF = 4, 2
+GAP = 1e-6
+# Costs nearer to each other than this are equal: the gap of both, and what their output rounds.
+EQUAL_USD = 5e-4
 
 
 def day(seed):
@@ -55,10 +66,18 @@ def cost(d, miner, battery):
                         - miner[t] * d["value"])
         gain = BATTERY["efficiency"] if battery[t] > 0 else 1 / BATTERY["efficiency"]
         energy += HOURS * battery[t] * gain
-        if not BATTERY["least"] - 0.01 <= energy <= BATTERY["most"] + 0.01:
+        if not BATTERY["least"] - 1e-3 <= energy <= BATTERY["most"] + 1e-3:
             raise SystemExit(f"step {t}: {energy} kWh in the battery")
-    if energy < BATTERY["now"] - 0.01:
+    if energy < BATTERY["now"] - 1e-3:
         raise SystemExit(f"{energy} kWh left in the battery")
+    # Off before the plan, for long enough; a run or a rest may outlast the plan.
+    on, since = False, STEPS
+    for t in range(STEPS):
+        if (miner[t] > MINER_KW / 2) != on:
+            if since < (MIN_ON if on else MIN_OFF):
+                raise SystemExit(f"step {t}: the machine changes after {since} steps")
+            on, since = not on, 0
+        since += 1
     return usd
 
 
@@ -79,15 +98,17 @@ def emhass(d, hours):
         start_timesteps_of_each_deferrable_load=[0], end_timesteps_of_each_deferrable_load=[0],
         treat_deferrable_load_as_semi_cont=[True], set_deferrable_load_single_constant=[False],
         set_deferrable_startup_penalty=[0.0], deferrable_load_max_cost=[0.0],
-        set_deferrable_max_startups=[0], def_minimum_on_time=[0], def_minimum_off_time=[0],
-        set_nodischarge_to_grid=False, lp_solver_mip_rel_gap=1e-5, delta_forecast_daily=1,
+        set_deferrable_max_startups=[0], def_minimum_on_time=[MIN_ON],
+        def_minimum_off_time=[MIN_OFF], set_nodischarge_to_grid=False,
+        lp_solver_mip_rel_gap=GAP, delta_forecast_daily=1,
     )
     plant.update(
         maximum_power_from_grid=IMPORT_KW * 1e3, maximum_power_to_grid=EXPORT_KW * 1e3,
         battery_nominal_energy_capacity=BATTERY["most"] * 1e3, battery_maximum_state_of_charge=1.0,
         battery_minimum_state_of_charge=BATTERY["least"] / BATTERY["most"],
         battery_target_state_of_charge=BATTERY["now"] / BATTERY["most"],
-        battery_charge_power_max=BATTERY["kw"] * 1e3, battery_discharge_power_max=BATTERY["kw"] * 1e3,
+        battery_charge_power_max=BATTERY["kw"] * 1e3,
+        battery_discharge_power_max=BATTERY["kw"] / BATTERY["efficiency"] * 1e3,
         battery_charge_efficiency=BATTERY["efficiency"],
         battery_discharge_efficiency=BATTERY["efficiency"],
     )
@@ -119,6 +140,8 @@ import_limit_kw = {IMPORT_KW}
 export_limit_kw = {EXPORT_KW}
 [[class]]
 name = "miner"
+min_on_min = {MIN_ON * HOURS * 60:g}
+min_off_min = {MIN_OFF * HOURS * 60:g}
 level = [{{ power_kw = {MINER_KW}, usd_per_hour = {MINER_KW * d["value"]} }}]
 [battery]
 now_kwh = {b["now"]}
@@ -134,7 +157,7 @@ end_least_kwh = {b["now"]}
         path = os.path.join(folder, "day.toml")
         with open(path, "w") as file:
             file.write(text)
-        said = subprocess.run([*command, "plan", path, "--json"], check=True, capture_output=True)
+        said = subprocess.run([*command, "plan", path, "--json", f"--gap={GAP}"], check=True, capture_output=True)
     rows = json.loads(said.stdout)["plan"]
     return [r["miner_kw"] for r in rows], [r["battery_kw"] for r in rows]
 
@@ -144,13 +167,13 @@ def main():
     print("| day | EMHASS, $ | at hours | hearth, $ | hours | hearth costs less by, $ |\n|---|---|---|---|---|---|")
     for seed in range(1, 11):
         d = day(seed)
-        plans = ((hours, emhass(d, hours)) for hours in range(0, 25, 2))
+        plans = ((steps * HOURS, emhass(d, steps * HOURS)) for steps in range(STEPS + 1))
         theirs, hours = min((cost(d, *plan), hours) for hours, plan in plans if plan)
         miner, battery = hearth(command, d)
         ours = cost(d, miner, battery)
-        runs = HOURS * sum(kw > 0.5 for kw in miner)
-        print(f"| {seed} | {theirs:.4f} | {hours} | {ours:.4f} | {runs:g} | {theirs - ours:.4f} |", flush=True)
-        if ours > theirs + 1e-3 * abs(theirs):
+        runs = HOURS * sum(kw > MINER_KW / 2 for kw in miner)
+        print(f"| {seed} | {theirs:.4f} | {hours:g} | {ours:.4f} | {runs:g} | {theirs - ours:.4f} |", flush=True)
+        if ours > theirs + EQUAL_USD:
             worse.append(seed)
     if worse:
         raise SystemExit(f"FAIL: hearth's plan costs more on the days {worse}")

@@ -7,7 +7,7 @@ use crate::{
     drivers::READ_DEADLINE,
     identity::DeviceId,
     outcome::{Actuation, Outcome, Refusal},
-    verify::judge,
+    verify::{holds, judge},
 };
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -105,6 +105,9 @@ fn raises(command: &Command, device: &Device, state: &State) -> bool {
         Command::Clock { frequency, voltage } => {
             is.frequency.is_none_or(|f| *frequency > f) || is.voltage.is_none_or(|v| *voltage > v)
         }
+        Command::BoardClock { board, frequency } => {
+            is.boards.get(usize::from(*board)).is_none_or(|own| frequency > own)
+        }
         Command::Fan(Some(duty)) => is.fan.is_none_or(|fan| *duty < fan),
         Command::TargetTemperature(target) => is.target.is_none_or(|t| *target > t),
         Command::Resume | Command::Mode(_) => true,
@@ -126,6 +129,13 @@ pub async fn carry_out(
         Err(DriverError::Credentials) => return Done::refused(Refusal::Credentials),
         Err(_) => None,
     };
+    // Writing it restarts some firmware: what is so already is left alone.
+    if let (Command::TargetTemperature(_), Some(state)) = (command, &before)
+        && holds(command, None, state) == Some(true)
+    {
+        let actuation = Actuation { outcome: Outcome::Verified, surprises: Vec::new() };
+        return Done { actuation, state: before };
+    }
     if let Some(state) = &before {
         let breach = device.limits.breaches(&state.readings).into_iter().next();
         if let Some(breach) = breach.filter(|_| raises(command, device, state)) {

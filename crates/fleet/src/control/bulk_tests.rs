@@ -326,6 +326,9 @@ async fn a_target_temperature_that_reboots_is_told() {
     assert_eq!((got.outcome, got.surprises), (Outcome::Verified, vec![Surprise::Rebooted]));
     let got = one(Fault::None, target(65.0)).await;
     assert_eq!((got.outcome, got.surprises), (Outcome::Verified, vec![]));
+    // The target that it has already is not written, so that nothing restarts.
+    let got = one(Fault::Restarts, target(60.0)).await;
+    assert_eq!((got.outcome, got.surprises), (Outcome::Verified, vec![]));
     let got = one(Fault::None, target(90.0)).await;
     assert!(matches!(got.outcome, Outcome::Refused(Refusal::Limit(_))), "{got:?}");
 }

@@ -108,6 +108,15 @@ pub fn step(device: &Device, command: &Command, now: Moment) -> Result<Option<St
             let target = scaled.map(|(drawn, set)| times(drawn, MARGIN * (wanted / set).max(0.2)));
             up(target.or_else(|| Some(times(full(device)?, MARGIN))).ok_or(Unsaid)?)
         }
+        Command::BoardClock { board, frequency } => {
+            let own =
+                device.settings.as_ref().and_then(|at| at.value.boards.get(usize::from(*board)));
+            let drawn = device.known.power.and_then(|told| told.fresh(now, FRESH).copied());
+            // As if all of it were this board's: the most.
+            let part = own.map(|own| (frequency.get() / own.get().max(1.0)).max(1.0));
+            let target = drawn.zip(part).map(|(drawn, part)| times(drawn, MARGIN * part));
+            up(target.or_else(|| Some(times(full(device)?, MARGIN))).ok_or(Unsaid)?)
+        }
         Command::Fan(_) | Command::TargetTemperature(_) | Command::Locate(_) => return Ok(None),
     };
     Ok(Some(step))

@@ -11,7 +11,9 @@ use crate::{
     discovery::{Connected, Found},
     driver::State,
     identity::{DeviceId, Firmware, Identity},
+    learned::Learned,
     limits::Limits,
+    power::{Source, Sources},
     readings::{Moment, Reading},
     work::Tally,
 };
@@ -20,7 +22,7 @@ use std::{
     net::IpAddr,
     sync::Arc,
 };
-use units::Work;
+use units::{Ratio, Work};
 
 /// Machines at most.
 pub const MAX_DEVICES: usize = 100_000;
@@ -68,6 +70,7 @@ pub struct Registry {
 struct Track {
     misses: u32,
     tally: Tally,
+    learned: Learned,
 }
 
 #[derive(Debug)]
@@ -223,6 +226,8 @@ impl Registry {
                 device.known.take(&state.readings, now);
                 device.settings = Some(Reading::new(state.settings.clone(), now));
                 device.presence = Presence::Online;
+                let tally = Tally { at: self.worked, ..track.tally };
+                learn(device, &mut track.learned, tally, now);
             }
             None => {
                 track.misses = track.misses.saturating_add(1);
@@ -387,6 +392,17 @@ impl Registry {
             owned.for_each(|session| session.owner = Some(id.clone()));
         }
         gone.iter().filter_map(|lone| self.devices.remove(lone)).collect()
+    }
+}
+
+/// A steady time gives the machine a better curve than its leaflet has.
+fn learn(device: &mut Device, learned: &mut Learned, tally: Tally, now: Moment) {
+    let usual = Ratio::new(Source::Meter.usual_error()).unwrap_or_default();
+    let meter = device.metered_power.map(|told| (told, usual));
+    let sources = Sources { meter, firmware: device.known.power, ..Sources::default() };
+    let Some(settings) = &device.settings else { return };
+    if learned.take(now, &sources, &settings.value, tally, device.scale) {
+        device.learned = learned.curve(device.curve.as_ref(), now);
     }
 }
 

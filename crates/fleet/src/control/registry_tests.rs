@@ -192,3 +192,32 @@ fn an_old_answer_counts_nothing_again() {
     registry.take_work(&[one(5, 13), two(5)]);
     assert_eq!(accepted(&registry, &id), 16);
 }
+
+#[test]
+fn a_machine_that_runs_steadily_gets_its_own_curve_and_one_that_only_claims_none() {
+    let mut registry = Registry::default();
+    let id = id_of(&registry.found(&machine(1, 7), limits()).unwrap());
+    let claims = id_of(&registry.found(&machine(2, 8), limits()).unwrap());
+    let rate = units::Hashrate::from_hashes_per_second(1.07e12);
+    for id in [&id, &claims] {
+        let device = registry.get_mut(id).unwrap();
+        device.curve = crate::curve::Curve::new(vec![(Watts::new(17.0).unwrap(), rate)]).ok();
+    }
+    let told =
+        Readings { power: Watts::new(15.0).ok(), hashrate: Some(rate), ..Readings::default() };
+    let settings = Settings { mining: Some(true), ..Settings::default() };
+    let state = State { readings: told, settings };
+    for second in (5..3600).step_by(5) {
+        let at = Moment::from_secs(second);
+        let work = Work::from_hashes(1.0e12 * second as f64);
+        let tally = Tally { at, accepted: second, work, faulty: 0 };
+        registry.take_work(&[Worked { tally, ..worked(1, 7, "a.x", 0) }]);
+        registry.read(&id, Some(&state), at);
+        registry.read(&claims, Some(&state), at);
+    }
+    let earns = |id| registry.get(id).unwrap().earns().unwrap().clone();
+    let at = |watts| earns(&id).rate_at(Watts::new(watts).unwrap()).terahashes_per_second();
+    assert!((at(15.0) - 1.0).abs() < 0.02, "{}", at(15.0));
+    assert_eq!(registry.get(&claims).unwrap().learned, None);
+    assert_eq!(earns(&claims).points().len(), 1);
+}

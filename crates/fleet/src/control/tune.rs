@@ -360,19 +360,29 @@ async fn restore(link: &dyn Driver, clock: &Clock, point: Point) -> Result<(), T
 /// Tells a machine a command until it is read back; `false` if it never is. What was read before it was
 /// told proves nothing: an earlier command may still be on its way to the chip.
 async fn insist(link: &dyn Driver, clock: &Clock, command: &Command) -> bool {
-    let is = |state: State| match *command {
+    let is = |state: &State| match *command {
         // Trials are a few millivolts apart: nearer than a command is otherwise judged by.
         Command::Clock { frequency, voltage } => {
             point_of(&state.settings).is_some_and(|now| same(now, Point { frequency, voltage }))
         }
-        _ => verify::holds(command, None, &state) == Some(true),
+        _ => verify::holds(command, None, state) == Some(true),
     };
+    insist_that(link, clock, command, is).await
+}
+
+/// The same, judged by this.
+async fn insist_that(
+    link: &dyn Driver,
+    clock: &Clock,
+    command: &Command,
+    is: impl Fn(&State) -> bool,
+) -> bool {
     for _ in 0..ATTEMPTS {
         // What it says does not matter: what is read back does.
         let _ = link.apply(command).await;
         let wait = PAUSE.max(link.patience(command) / ATTEMPTS);
         tokio::time::sleep(clock.real(wait)).await;
-        if link.read().await.is_ok_and(is) {
+        if link.read().await.is_ok_and(|state| is(&state)) {
             return true;
         }
     }

@@ -121,9 +121,11 @@ fn request(command: &Command) -> Result<Sent, &'static str> {
         Command::TargetTemperature(target) => {
             patch(json!({ "temptarget": target.get().round() as u64 }))
         }
-        Command::PowerLimit(_) | Command::Throttle(_) | Command::Mode(_) | Command::Profile(_) => {
-            Err("AxeOS cannot do this")
-        }
+        Command::PowerLimit(_)
+        | Command::Throttle(_)
+        | Command::Mode(_)
+        | Command::Profile(_)
+        | Command::BoardClock { .. } => Err("AxeOS cannot do this"),
     }
 }
 
@@ -200,12 +202,14 @@ fn state(info: &Value) -> State {
             uptime: told::seconds(&info["uptimeSeconds"]),
             chips: chips.collect(),
             weakest_board: None,
+            boards: Vec::new(),
         },
         settings: Settings {
             mining: truth(&info["miningPaused"]).map(|paused| !paused),
             power_limit: None,
             frequency: told::megahertz(&info["frequency"]),
             voltage: told::millivolts(&info["coreVoltage"]),
+            boards: Vec::new(),
             fan: told::percent(&info["fanspeed"]).filter(|_| automatic == Some(false)),
             fan_auto: automatic,
             target: told::celsius(&info["temptarget"]),

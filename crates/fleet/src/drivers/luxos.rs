@@ -1,14 +1,15 @@
-//! LuxOS: one shared session, profiles, curtailment over the cgminer API. A power limit becomes the
-//! strongest profile that does not exceed it. Never writes pools.
+//! LuxOS: one shared session, profiles, curtailment and the clock of each board over the cgminer API. A
+//! power limit becomes the strongest profile that does not exceed it. Never writes pools, and never the
+//! clock of a single chip: `frequencyset` takes one, and its maker says to set boards "for miner safety".
 
 use super::{READ_DEADLINE, cgminer, told};
 use crate::{
-    capability::{Capabilities, Range},
+    capability::{Boards, Capabilities, Range},
     command::{Command, Verb},
     device::Endpoint,
     driver::{Driver, DriverError, Pending, Reply, State},
     identity::{Firmware, Identity},
-    readings::{Readings, weakest_board},
+    readings::{BoardReading, Readings, weakest_board},
     settings::{Pool, Pools, Settings},
 };
 use serde_json::Value;
@@ -18,12 +19,14 @@ use std::{
     time::Duration,
 };
 use tokio::sync::Mutex;
-use units::{Celsius, Hashrate, Ratio, Watts};
+use units::{Celsius, Hashrate, Megahertz, Ratio, Watts};
 
 /// Until sleep and profile show in `config`.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Until the control board is back.
 const REBOOT: Duration = Duration::from_secs(300);
+/// More boards than any machine has.
+const MOST_BOARDS: usize = 16;
 /// Asked on one connection.
 const STATE: &str = "config+summary+power+stats+devs+fans+pools";
 
@@ -139,9 +142,10 @@ impl LuxOs {
     }
 
     async fn send(&self, command: &Command) -> Result<Reply, DriverError> {
+        if let Some((verb, parameter)) = plain(command) {
+            return self.privileged(verb, &parameter).await;
+        }
         match command {
-            Command::Pause => self.privileged("curtail", "sleep").await,
-            Command::Resume => self.privileged("curtail", "wakeup").await,
             Command::Profile(name) if name.contains(',') => {
                 Ok(Reply::Refused("a profile's name has no comma".into()))
             }
@@ -150,9 +154,6 @@ impl LuxOs {
                 self.profile(name).await
             }
             Command::PowerLimit(watts) => self.limit(*watts).await,
-            Command::Locate(true) => self.privileged("ledset", "red,blink").await,
-            Command::Locate(false) => self.privileged("ledset", "red,auto").await,
-            Command::Reboot => self.privileged("rebootdevice", "").await,
             _ => Ok(Reply::Refused("LuxOS is not told this here".into())),
         }
     }
@@ -170,7 +171,10 @@ impl Driver for LuxOs {
 
     fn capabilities(&self) -> Pending<'_, Capabilities> {
         Box::pin(async move {
-            let profiles = self.profiles().await?;
+            let told = self.ask("profiles").await?;
+            let profiles = profiles(&told);
+            self.remembered().profiles.clone_from(&profiles);
+            let count = own_clocks(&self.ask("stats").await?["STATS"]).len();
             let mut able =
                 Capabilities::of([Verb::Pause, Verb::Resume, Verb::Locate, Verb::Reboot]);
             let span = profiles.first().zip(profiles.last());
@@ -179,6 +183,10 @@ impl Driver for LuxOs {
                 able.verbs.extend([Verb::Profile, Verb::PowerLimit]);
             }
             able.profiles = profiles.into_iter().map(|(name, watts)| (name, Some(watts))).collect();
+            able.boards = boards(&told, count);
+            if able.boards.is_some() {
+                able.verbs.insert(Verb::BoardClock);
+            }
             able.interrupts = true;
             Ok(able)
         })
@@ -208,6 +216,23 @@ impl Driver for LuxOs {
     fn patience(&self, command: &Command) -> Duration {
         if *command == Command::Reboot { REBOOT } else { PATIENCE }
     }
+}
+
+/// What is one question: command and parameters behind the session.
+fn plain(command: &Command) -> Option<(&'static str, String)> {
+    Some(match command {
+        // Its own pace: `mode=unsafe` or a larger step costs hardware life.
+        Command::Resume => ("curtail", "wakeup".into()),
+        Command::Pause => ("curtail", "sleep".into()),
+        // A third parameter would set one chip alone.
+        Command::BoardClock { board, frequency } => {
+            ("frequencyset", format!("{board},{:.0}", frequency.get()))
+        }
+        Command::Locate(true) => ("ledset", "red,blink".into()),
+        Command::Locate(false) => ("ledset", "red,auto".into()),
+        Command::Reboot => ("rebootdevice", String::new()),
+        _ => return None,
+    })
 }
 
 /// Who it is by its `config` and `version`.
@@ -253,7 +278,8 @@ fn state(answer: &Value) -> Option<State> {
             hashrate: told::gigahashes(&summary["GHS 5s"]),
             power: told::watts(&section("power", "POWER")[0]["Watts"]),
             chip: hottest_chip(section("stats", "STATS")),
-            weakest_board: boards(section("devs", "DEVS")),
+            weakest_board: weakest(section("devs", "DEVS")),
+            boards: board_readings(section("devs", "DEVS")),
             errors: told::percent(&summary["Device Hardware%"]),
             fan: fans.filter_map(|fan| told::rpm(&fan["RPM"])).max(),
             uptime: told::seconds(&summary["Elapsed"]),
@@ -263,6 +289,7 @@ fn state(answer: &Value) -> Option<State> {
             mining: told::text(&config["CurtailMode"])
                 .map(|mode| mode.eq_ignore_ascii_case("none")),
             profile: told::text(&config["Profile"]),
+            boards: own_clocks(section("stats", "STATS")),
             locating: told::text(&config["RedLed"]).map(|led| led == "blink"),
             pools,
             ..Settings::default()
@@ -271,16 +298,58 @@ fn state(answer: &Value) -> Option<State> {
 }
 
 /// A board that its owner has shut down counts for nothing.
-fn boards(devs: &Value) -> Option<Ratio> {
+fn weakest(devs: &Value) -> Option<Ratio> {
     let on = |row: &&Value| told::truth(&row["IsUserShutdown"]) != Some(true);
-    let rate = |row: &Value, name: &str| {
-        told::number(&row[name]).filter(|mhs| *mhs >= 0.0).map(|mhs| mhs * 1e6)
+    let rows = devs.as_array()?.iter().filter(on);
+    weakest_board(rows.filter_map(|row| Some((mhs(row, "MHS 5s")?, mhs(row, "Nominal MHS")?))))
+}
+
+fn mhs(row: &Value, name: &str) -> Option<Hashrate> {
+    let rate = told::number(&row[name]).filter(|mhs| *mhs >= 0.0)?;
+    Some(Hashrate::from_hashes_per_second(rate * 1e6))
+}
+
+/// Each board, in the order of their numbers; empty unless every one is told and none is shut down.
+fn board_readings(devs: &Value) -> Vec<BoardReading> {
+    let reading = |row: &Value| {
+        let number = told::number(&row["ASC"])? as usize;
+        let (rate, nominal) = (mhs(row, "MHS 5m")?, mhs(row, "Nominal MHS")?);
+        let wrong = mhs(row, "Hardware Error MHS 15m").map(Hashrate::hashes_per_second);
+        let errors = wrong.zip(mhs(row, "MHS 15m")).and_then(|(wrong, right)| {
+            Ratio::new(wrong / (wrong + right.hashes_per_second())).ok()
+        });
+        let shut = told::truth(&row["IsUserShutdown"]) == Some(true);
+        (!shut).then_some((number, BoardReading { rate, nominal, errors }))
     };
-    let rows = devs.as_array()?.iter().filter(on).filter_map(|row| {
-        let rates = (rate(row, "MHS 5s")?, rate(row, "Nominal MHS")?);
-        Some((Hashrate::from_hashes_per_second(rates.0), Hashrate::from_hashes_per_second(rates.1)))
-    });
-    weakest_board(rows)
+    let rows = devs.as_array().into_iter().flatten().map(reading);
+    let mut all: Vec<_> = rows.collect::<Option<_>>().unwrap_or_default();
+    all.sort_by_key(|(number, _)| *number);
+    let whole = all.iter().enumerate().all(|(n, (number, _))| n == *number);
+    if whole { all.into_iter().map(|(_, reading)| reading).collect() } else { Vec::new() }
+}
+
+/// `freq1` and so on of the boards that have chips; empty if there is a gap between them.
+fn own_clocks(stats: &Value) -> Vec<Megahertz> {
+    let row = stats.as_array().into_iter().flatten().find(|row| row.get("freq1").is_some());
+    let Some(row) = row else { return Vec::new() };
+    let has =
+        |n: &usize| told::number(&row[format!("chain_acn{n}")]).is_some_and(|chips| chips > 0.0);
+    let numbers: Vec<usize> = (1..=MOST_BOARDS).filter(has).collect();
+    if numbers.iter().enumerate().any(|(n, number)| *number != n + 1) {
+        return Vec::new();
+    }
+    let clocks = numbers.iter().map(|n| told::megahertz(&row[format!("freq{n}")]));
+    clocks.collect::<Option<_>>().unwrap_or_default()
+}
+
+/// Clocks from the weakest to the strongest profile are those that a board takes.
+fn boards(profiles: &Value, count: usize) -> Option<Boards> {
+    let rows = profiles["PROFILES"].as_array()?.iter();
+    let mut all: Vec<_> = rows.filter_map(|row| told::megahertz(&row["Frequency"])).collect();
+    all.sort_by(|a, b| a.get().total_cmp(&b.get()));
+    let clocks = Range::new(*all.first()?, *all.last()?)?;
+    let count = u8::try_from(count).ok().filter(|count| *count > 0)?;
+    Some(Boards { count, clocks })
 }
 
 /// `temp_chip1: "55-42-42-55"` and so on in whichever row has them.
@@ -309,6 +378,14 @@ mod tests {
     }
 
     #[test]
+    fn luxos_is_woken_at_its_own_pace_and_no_chip_is_set_alone() {
+        assert_eq!(plain(&Command::Resume), Some(("curtail", "wakeup".into())));
+        let frequency = Megahertz::new(587.5).unwrap();
+        let board = Command::BoardClock { board: 2, frequency };
+        assert_eq!(plain(&board), Some(("frequencyset", "2,588".into())));
+    }
+
+    #[test]
     fn a_profile_without_watts_is_never_chosen_for_a_limit() {
         let rows = json!({ "PROFILES": [{ "Profile Name": "x" }, { "Watts": 3 }, 7] });
         assert!(profiles(&rows).is_empty());
@@ -322,8 +399,28 @@ mod tests {
             { "MHS 5s": 0, "Nominal MHS": 38.3e6, "IsUserShutdown": true },
             { "MHS 5s": "x" },
         ]);
-        assert_eq!(boards(&devs), Ratio::new(0.5).ok());
-        assert_eq!(boards(&json!([])), None);
+        assert_eq!(weakest(&devs), Ratio::new(0.5).ok());
+        assert_eq!(weakest(&json!([])), None);
+    }
+
+    /// As an S19k Pro told it (fixture of asic-rs 0.8.6): boards in any order, and a fourth chain without chips.
+    #[test]
+    fn boards_are_told_by_their_number_and_a_gap_makes_all_unknown() {
+        let row = |n: u8, rate: f64| {
+            json!({ "ASC": n, "MHS 5m": rate, "MHS 15m": rate, "Nominal MHS": 20.65e6,
+                "Hardware Error MHS 15m": 0.25e6 })
+        };
+        let told = board_readings(&json!([row(2, 20.7e6), row(0, 19.75e6), row(1, 20.1e6)]));
+        let rates: Vec<_> = told.iter().map(|own| own.rate.terahashes_per_second()).collect();
+        assert_eq!(rates, [19.75, 20.1, 20.7]);
+        assert_eq!(told[0].errors, Ratio::new(0.0125).ok());
+        assert!(board_readings(&json!([row(2, 20.7e6), row(0, 19.75e6)])).is_empty());
+        let mut stats = json!([{ "Type": "x" }, { "chain_acn1": 77, "chain_acn2": 77, "chain_acn3": 77,
+            "chain_acn4": 0, "freq1": 300.0, "freq2": 300.0, "freq3": 275.0, "freq4": 0.0 }]);
+        let clocks: Vec<_> = own_clocks(&stats).iter().map(|own| own.get()).collect();
+        assert_eq!(clocks, [300.0, 300.0, 275.0]);
+        stats[1]["chain_acn2"] = json!(0);
+        assert!(own_clocks(&stats).is_empty());
     }
 
     #[test]

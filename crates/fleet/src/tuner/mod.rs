@@ -11,6 +11,7 @@
 
 mod arms;
 mod belief;
+mod boards;
 mod choose;
 mod cliff;
 mod goal;
@@ -18,6 +19,7 @@ mod gp;
 mod journal;
 mod look;
 mod model;
+mod noise;
 mod normal;
 mod rls;
 mod run;
@@ -27,9 +29,11 @@ mod suit;
 pub(crate) use belief::same;
 
 pub use arms::{Arm, ArmAction, ArmFound, ArmSeen, Arms};
+pub use boards::{BoardAction, BoardFound, BoardSeen, Boards};
 pub use goal::GoalError;
 pub use journal::{Entry, JournalRow, Measured};
 pub use model::{Cliff, Point, Prior};
+pub use noise::{Loudness, quiet};
 pub use run::Tuner;
 pub use suit::{Suit, Unsuited, suit};
 

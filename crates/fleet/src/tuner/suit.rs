@@ -4,6 +4,7 @@
 use super::{
     Arm, Envelope, Goal, Prior,
     choose::{CLOCKS, VOLTAGES},
+    noise::quiet,
 };
 use crate::{
     capability::Range,
@@ -48,9 +49,17 @@ pub enum Unsuited {
         "how its power follows clock and voltage is not known for \"{0}\"; only the Bitaxe Gamma is"
     )]
     Model(String),
-    /// A goal in decibels needs a curve of the fan.
-    #[error("how loud its fan is at which speed is not known; use watts= or heat= instead")]
+    /// A goal in decibels needs the noise at one power.
+    #[error("nobody has said how loud this model is; use watts= or heat= instead")]
     Noise,
+    /// A goal in decibels needs a fan that shows that it turns.
+    #[error(
+        "it does not tell how fast its fan turns, so that its noise is not known; use watts= instead"
+    )]
+    FanUntold,
+    /// The noise of such a fan does not follow the power.
+    #[error("its fan is set by hand and stays as loud as it is; set the fan to automatic first")]
+    FanByHand,
     /// It is not known where it is now.
     #[error("it does not tell which profile, limit or mode it has; set one first")]
     Nowhere,
@@ -61,9 +70,7 @@ pub fn suit(device: &Device, goal: &Goal) -> Result<Suit, Unsuited> {
     if device.control != Control::Firmware {
         return Err(Unsuited::Switched);
     }
-    if matches!(goal, Goal::Noise(_)) {
-        return Err(Unsuited::Noise);
-    }
+    quiet(device, *goal)?;
     let able = &device.capabilities;
     if able.verbs.contains(&Verb::Clock)
         && let (Some(frequency), Some(voltage)) = (able.frequency, able.voltage)

@@ -52,6 +52,8 @@ pub struct Energy {
     pub plan: Plan,
     pub evidence: Option<Evidence>,
     pub home_assistant: Option<HomeAssistant>,
+    /// Reports to an aggregator, and its commands back.
+    pub aggregator: Option<grid::homes::Reporter>,
     pub sources: Sources,
 }
 
@@ -129,6 +131,7 @@ impl Default for Energy {
             plan: Plan { enabled: false, step: 15 * MINUTE, horizon: DAY },
             evidence: None,
             home_assistant: None,
+            aggregator: None,
             sources: Sources::default(),
         }
     }
@@ -155,10 +158,12 @@ fn percent(section: &mut Section<'_, '_>, key: &'static str, default: f64) -> Ra
 pub(super) fn read(mut section: Section<'_, '_>, fleet: bool, folder: &Path) -> Energy {
     let default = Energy::default();
     let sources = signals::read(&mut section, folder);
+    let site = section.or("site", default.site.to_string(), label);
     let energy = Energy {
         enabled: section.or("enabled", default.enabled, value::flag),
         steer: section.or("steer", default.steer, value::flag),
-        site: section.or("site", default.site.to_string(), label).into(),
+        aggregator: read_aggregator(section.section("aggregator"), &site),
+        site: site.into(),
         connection: section.or("connection", default.connection, |value| match value.as_str() {
             Some("grid") => Ok(Connection::Grid),
             Some("off-grid") => Ok(Connection::OffGrid),
@@ -255,13 +260,18 @@ fn read_export(mut section: Section<'_, '_>) -> Option<(Plant, Watts)> {
 fn read_engine(mut section: Section<'_, '_>) -> Option<Engine> {
     let rated = section.optional("rated", power());
     let nominal = section.or("nominal", 60.0, value::number(40.0, 70.0));
+    let block = section.optional("block", power());
+    if rated.is_some() && block.is_none() && section.clean() {
+        section
+            .fault("block", "is needed: what the machines of one breaker draw, such as \"14 kW\"");
+    }
     let limits = genset::Limits {
         rated: rated.unwrap_or(Watts::ZERO),
         nominal: Hertz::new(nominal).unwrap_or(Hertz::ZERO),
         lowest: percent(&mut section, "lowest_percent", 30.0),
         highest: percent(&mut section, "highest_percent", 90.0),
         step: percent(&mut section, "step_percent", 10.0),
-        block: section.or("block", Watts::ZERO, power()),
+        block: block.unwrap_or_default(),
         patience: section.or("patience", MINUTE, value::duration(SECOND, HOUR)),
     };
     let full_pressure = section.optional("full_pressure_kpa", value::number(0.01, 1e5));
@@ -415,4 +425,14 @@ fn read_home_assistant(mut section: Section<'_, '_>) -> Option<HomeAssistant> {
     let discovery = section.or("discovery", "homeassistant".into(), value::text);
     let base = section.or("base", "hearth".into(), value::text);
     address.map(|address| HomeAssistant { address, discovery, base })
+}
+
+fn read_aggregator(mut section: Section<'_, '_>, site: &str) -> Option<grid::homes::Reporter> {
+    let address = lines::broker(&mut section);
+    let base = section.or("base", "hearth/homes".into(), value::text);
+    let home = section.or("home", site.to_owned(), label);
+    let every = section.or("every", 4 * SECOND, value::duration(SECOND, MINUTE));
+    let reporter =
+        grid::homes::Reporter { name: "aggregator".into(), address: address?, base, home, every };
+    take(&mut section, "base", reporter.validate()).map(|()| reporter)
 }

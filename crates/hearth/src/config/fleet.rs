@@ -18,7 +18,7 @@ use fleet::{
 };
 use std::{fmt, net::IpAddr, num::NonZeroU32, str::FromStr, sync::Arc, time::Duration};
 use toml::de::DeValue;
-use units::{Celsius, Watts};
+use units::{Celsius, Decibels, Watts};
 
 /// What the fleet is told.
 #[derive(Debug, Clone)]
@@ -70,6 +70,8 @@ pub struct Declared {
     pub max_power: Option<Watts>,
     pub max_chip: Option<Celsius>,
     pub max_inlet: Option<Celsius>,
+    /// At its full power.
+    pub noise: Option<Decibels>,
     /// `Some(None)` for never; `None` for what holds for all.
     pub tune: Option<Option<Goal>>,
     pub work_scale: WorkScale,
@@ -240,6 +242,9 @@ fn read_device(
         max_power: section.optional("max_power", power()),
         max_chip: section.optional("max_chip", warmth()),
         max_inlet: section.optional("max_inlet", warmth()),
+        noise: section
+            .optional("noise", value::number(0.0, 150.0))
+            .and_then(|level| Decibels::new(level).ok()),
         tune: section.optional("tune", goal),
         work_scale: WorkScale::new(scale).unwrap_or(WorkScale::ONE),
         login: login.then(|| Login {

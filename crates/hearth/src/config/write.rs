@@ -230,6 +230,7 @@ fn fleet() -> String {
 #max_power = "3600 W"
 #max_chip = "90 C"
 #max_inlet = "45 C"
+#noise = 55
 #tune = "off"
 #work_scale = 1
 #user = "root"

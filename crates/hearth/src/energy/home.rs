@@ -177,6 +177,9 @@ fn entities(energy: &Energy, machines: &[Machine]) -> Vec<Entity> {
         ),
         of_site("mining", "Mining", Kind::Switch),
     ];
+    if energy.aggregator.is_some() {
+        all.push(of_site("aggregator", "Follow the aggregator", Kind::Switch));
+    }
     all.extend(energy.zones.iter().map(|zone| {
         let (min, max) = match zone.kind {
             crate::config::ZoneKind::Tank => (35.0, 65.0),
@@ -231,6 +234,9 @@ async fn show(
         number("hashrate", verified);
         number("power", power.map(Watts::get).or(tree.target_w));
         now.insert("mining".into(), State::Switch(Some(power != Some(Watts::ZERO))));
+        if energy.aggregator.is_some() {
+            now.insert("aggregator".into(), State::Switch(Some(!owner.opted_out)));
+        }
         for zone in &tree.heat {
             let own = |one: &&Zone| *one.body.name == *zone.name;
             let Some(body) = energy.zones.iter().find(own) else { continue };
@@ -310,6 +316,7 @@ fn take(owner: &mut Owner, energy: &Energy, machines: &[Machine], command: &Comm
     match (&**entity, *want, zone, machine) {
         ("power", Want::Number(watts), ..) => owner.power = Watts::new(watts).ok(),
         ("mining", Want::Switch(on), ..) => owner.power = (!on).then_some(Watts::ZERO),
+        ("aggregator", Want::Switch(on), ..) => owner.opted_out = !on,
         (_, Want::Target(target), Some(zone), _) => {
             owner.set_points.insert(zone.body.name.clone(), target);
         }

@@ -123,7 +123,11 @@ pub fn inputs<'a>(
         temperatures,
         ahead: ahead.collect(),
         calls,
-        set_point: signals.set_point.as_ref().and_then(|told| told.reading.value.wanted(now)),
+        set_point: signals
+            .set_point
+            .as_ref()
+            .filter(|_| !owner.opted_out)
+            .and_then(|told| told.reading.value.wanted(now)),
         owner: owner.power,
         planned,
         alive: signals.alive.as_ref().map(|told| told.reading.at),

@@ -154,7 +154,7 @@ fn machine(
     let id = device.id.to_string();
     let full;
     let (levels, how) = if device.control == Control::StratumOnly {
-        let curve = device.curve.as_ref()?;
+        let curve = device.earns()?;
         full = curve.ceiling();
         let starved = Watts::new(full.get() * STARVED).ok()?;
         let who = fleet.registry().who(&device.id)?;

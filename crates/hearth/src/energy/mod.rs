@@ -18,6 +18,7 @@ mod record;
 mod run;
 mod view;
 
+pub use inputs::calls;
 pub use run::utc;
 
 use crate::{bridge::Bridge, config::Energy, fleet::meter::ServerMeter};
@@ -48,6 +49,8 @@ pub struct Owner {
     off: BTreeSet<Arc<str>>,
     /// The most that single loads may draw.
     most: BTreeMap<Arc<str>, Watts>,
+    /// The aggregator's word does not count.
+    opted_out: bool,
 }
 
 /// The machines that are steered, and what they are steered with.
@@ -103,6 +106,22 @@ impl Running {
             None => None,
         };
         let planned: Shared<plan::Planned> = Arc::default();
+        let report = told.aggregator.as_ref().map(|reporter| {
+            let (report, shown) = tokio::sync::watch::channel(None);
+            tasks.push(tokio::spawn(reporter.clone().run(hub.clone(), shown)));
+            let commands = grid::mqtt::Broker {
+                name: "aggregator's commands".into(),
+                address: reporter.address.clone(),
+                topics: vec![grid::mqtt::Topic {
+                    topic: reporter.command_topic(),
+                    take: grid::mqtt::Use::SetPoint,
+                }],
+                keep_alive: None,
+                quality: grid::Quality::Measured,
+            };
+            tasks.push(tokio::spawn(commands.run(hub.clone(), inbox.clone())));
+            report
+        });
         let shown = run::Loop::new(run::Parts {
             told: told.clone(),
             hub: hub.clone(),
@@ -112,6 +131,7 @@ impl Running {
             planned,
             vens,
             record: record.as_ref().map(record::Recorder::sender),
+            report,
         });
         if let Some(home) = &told.home_assistant {
             tasks.extend(home::start(home, &told, &hub, bridge, owner)?);

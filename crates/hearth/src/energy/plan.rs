@@ -39,10 +39,22 @@ impl Planned {
     }
 }
 
+/// A load as it is now.
+#[derive(Debug, Clone, Copy)]
+pub struct Running<'a> {
+    pub held: &'a Held,
+    pub level: usize,
+    /// For how long it has been on, or off; `None` if it has not changed since the program began.
+    pub since: Option<Duration>,
+}
+
+/// Longer than any minimum time.
+const LONG: Duration = Duration::from_secs(86_400);
+
 /// What is known, as a problem; a sentence where too little is.
 pub fn problem(
     told: &Energy,
-    held: &[(&Held, usize)],
+    running: &[Running<'_>],
     signals: &Signals,
     others: Option<NetWatts>,
     now: Moment,
@@ -63,8 +75,8 @@ pub fn problem(
         }
     }
     let mut classes: BTreeMap<String, Class> = BTreeMap::new();
-    for (one, level) in held.iter().filter(|(one, _)| one.load.zone.is_none()) {
-        let load = &one.load;
+    for one in running.iter().filter(|one| one.held.load.zone.is_none()) {
+        let load = &one.held.load;
         let corners = load.corners();
         let on = |at: &usize| Level {
             power: load.levels[*at].power,
@@ -88,9 +100,9 @@ pub fn problem(
             levels,
         });
         class.count += 1;
-        let runs = corners.iter().skip(1).rposition(|corner| corner <= level);
-        // For how long is not carried over a restart of the program: taken as long enough.
-        class.now.push(Batch { count: 1, level: runs, since: Duration::from_secs(86_400) });
+        let level = corners.iter().skip(1).rposition(|corner| *corner <= one.level);
+        // Not carried over a restart of the program: then taken as long enough.
+        class.now.push(Batch { count: 1, level, since: one.since.unwrap_or(LONG) });
     }
     if classes.is_empty() {
         return Err("there is no load that can be steered and is free to be planned".into());

@@ -23,6 +23,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
+    sync::watch,
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval},
 };
@@ -54,6 +55,8 @@ pub struct Parts {
     pub planned: Shared<Planned>,
     pub vens: Vec<openadr::Ven>,
     pub record: Option<Sender>,
+    /// To an aggregator.
+    pub report: Option<watch::Sender<Option<grid::homes::Report>>>,
 }
 
 /// A site under way.
@@ -225,6 +228,19 @@ impl Loop {
         }
         let net = signals.net_power.as_ref().map(|told| told.reading);
         let net = net.and_then(|net| net.fresh(now, Signal::NetPower.age_limit()).copied());
+        if let Some(report) = &self.parts.report {
+            report.send_replace(net.zip(decision.flexible).map(|(power, flexible)| {
+                // What hearth counts on here has no end: heat is left out of it.
+                grid::homes::Report {
+                    power,
+                    own: flexible.own,
+                    lowest: (flexible.lowest, None),
+                    highest: (flexible.highest, None),
+                    step: None,
+                    opted_out: owner.opted_out || !told.steer,
+                }
+            }));
+        }
         self.plan(&signals, net, decision.drawn, now, utc);
         let running = calls.iter().find(|call| call.runs(utc)).map(|call| &call.id);
         let heating = self.heating(&states, now);
@@ -356,12 +372,12 @@ impl Loop {
             planned.asked = Some(step);
         }
         let others = net.map(|net| net - NetWatts::from(drawn));
-        let held: Vec<(&Held, usize)> = self
-            .held
-            .iter()
-            .enumerate()
-            .map(|(at, held)| (held, self.site.level(at).unwrap_or(0)))
-            .collect();
+        let running = |(at, held)| plan::Running {
+            held,
+            level: self.site.level(at).unwrap_or(0),
+            since: self.site.since(at).map(|since| now.since(since)),
+        };
+        let held: Vec<_> = self.held.iter().enumerate().map(running).collect();
         match plan::problem(told, &held, signals, others, now, utc) {
             Ok(problem) => plan::make(&self.parts.planned, problem, utc),
             Err(trouble) => {

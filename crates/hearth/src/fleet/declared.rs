@@ -3,8 +3,9 @@
 use super::model;
 use crate::config::Declared;
 use fleet::{
-    Control, Device, DeviceId, Endpoint, Firmware, Identity, Limits, control::registry::Registry,
-    tuner::Goal,
+    Control, Device, DeviceId, Endpoint, Firmware, Identity, Limits,
+    control::registry::Registry,
+    tuner::{Goal, Loudness},
 };
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
@@ -73,6 +74,12 @@ impl Declarations {
         }
         if device.curve.is_none() {
             model::describe(device);
+        }
+        if let Some((_, said)) = self.of(device)
+            && let Some(level) = said.noise
+            && let Some(power) = said.power.or_else(|| model::nameplate(device))
+        {
+            device.loudness = Some(Loudness { level, power });
         }
     }
 

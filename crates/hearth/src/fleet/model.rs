@@ -1,8 +1,8 @@
 //! Which machine of the catalogue a firmware means by the model that it tells.
 
 use catalogue::Machine;
-use fleet::{Device, Identity, curve::Curve};
-use units::Watts;
+use fleet::{Device, Identity, curve::Curve, tuner::Loudness};
+use units::{Decibels, Watts};
 
 /// Chips of machines whose firmware tells nothing else.
 const CHIPS: [(&str, &str); 4] = [
@@ -38,6 +38,10 @@ pub fn describe(device: &mut Device) {
     device.model = Some(known.model.as_str().into());
     if let (None, Some(power)) = (&device.curve, known.power) {
         device.curve = Curve::new(vec![(power, known.hashrate)]).ok();
+    }
+    let noise = known.noise_db.and_then(|level| Decibels::new(level).ok());
+    if let (None, Some(level), Some(power)) = (device.loudness, noise, known.power) {
+        device.loudness = Some(Loudness { level, power });
     }
 }
 

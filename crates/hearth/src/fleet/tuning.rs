@@ -15,7 +15,7 @@ use fleet::{
     device::Presence,
     power::FRESH,
     readings::{Moment, Readings},
-    tuner::{Arms, Goal, GoalError, Policy, Suit, suit},
+    tuner::{Arms, Goal, GoalError, Policy, Suit, quiet, suit},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -374,6 +374,7 @@ impl Tunings {
             // An error means that whoever could stop it is gone, which stops it, too.
             let _ = stopped.wait_for(|stop| *stop).await;
         };
+        let goal = quiet(&device, goal).map_err(|why| why.to_string())?;
         match suit(&device, &goal).map_err(|why| why.to_string())? {
             Suit::Clock { mut envelope, prior } => {
                 let hottest = Celsius::new(HOTTEST).unwrap_or(envelope.limits.chip);

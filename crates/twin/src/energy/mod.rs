@@ -11,6 +11,7 @@
 //! ```
 
 mod battery;
+mod dwelling;
 mod frequency;
 mod genset;
 mod house;
@@ -29,6 +30,7 @@ mod weather;
 mod world;
 
 pub use battery::{Battery, BatterySpec};
+pub use dwelling::{Dwelling, Says, Warms};
 pub use frequency::{Grid, GridSpec};
 pub use genset::{Engine, Genset, GensetSpec, Trip};
 pub use house::{House, HouseSpec};

@@ -2,7 +2,7 @@
 //! It never opens a socket and never hashes.
 
 use super::{
-    Kind, Machine, Output, Phase, Setting, Spec,
+    BOARDS, BoardOutput, Kind, Machine, Output, Phase, Setting, Spec,
     fault::{self, Fault},
     firmware::{self, Answer, Ask, Effect, Firmware, Pool, View},
     work::{Link, Mined},
@@ -199,6 +199,19 @@ impl Device {
         if on && was_off {
             self.restarted(&mut state);
         }
+    }
+
+    /// Its boards get silicon of this headroom: MHz above the common clock at which each loses half.
+    pub fn silicon(&self, headroom: [f64; BOARDS]) {
+        self.state().machine.silicon(headroom);
+    }
+
+    /// What comes out of one of its boards now.
+    ///
+    /// # Panics
+    /// If there is no such board.
+    pub fn board(&self, n: usize) -> BoardOutput {
+        self.state().machine.board(n)
     }
 
     /// Sets the machine behind its firmware's back: for tests.

@@ -8,6 +8,7 @@
 //! ```
 
 mod announce;
+pub mod boards;
 mod device;
 pub mod fault;
 pub mod firmware;
@@ -18,6 +19,7 @@ pub mod spec;
 mod work;
 
 pub use announce::Announced;
+pub use boards::{BOARDS, BoardOutput};
 pub use device::Device;
 pub use fault::{Fault, Faults};
 pub use physics::{Machine, Output, Phase, Setting};

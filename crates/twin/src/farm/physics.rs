@@ -1,6 +1,9 @@
 //! One machine's physics, stepped by time: clock ramps, power, heat, lost hashes, trips, boots. Pure.
 
-use super::spec::{Load, Spec};
+use super::{
+    boards::{BOARDS, BoardOutput, Boards},
+    spec::{Load, Spec},
+};
 use std::time::Duration;
 use units::{Celsius, Hashrate, Megahertz, Millivolts, Ratio, Watts};
 
@@ -24,6 +27,8 @@ pub struct Setting {
     pub fan: Ratio,
     /// Hashing is wanted.
     pub mining: bool,
+    /// MHz that each board's clock is off the common one; of no meaning under [`Load::Chip`].
+    pub trim: [i16; 3],
 }
 
 /// What a machine is doing.
@@ -76,6 +81,7 @@ pub struct Machine {
     /// Hashes.
     wrong: f64,
     workless: bool,
+    boards: Boards,
 }
 
 impl Machine {
@@ -84,13 +90,14 @@ impl Machine {
         let (clock, voltage) = (spec.clock, spec.voltage);
         Self {
             spec,
-            setting: Setting { clock, voltage, fan: Ratio::ALL, mining: true },
+            setting: Setting { clock, voltage, fan: Ratio::ALL, mining: true, trim: [0; BOARDS] },
             phase: Phase::Off,
             clock: 0.0,
             chip: ambient.get(),
             trips: 0,
             wrong: 0.0,
             workless: false,
+            boards: Boards::default(),
         }
     }
 
@@ -129,8 +136,14 @@ impl Machine {
         }
     }
 
-    /// The control board starts anew.
+    /// Its boards get silicon of this headroom: MHz above the common clock at which each loses half.
+    pub fn silicon(&mut self, headroom: [f64; BOARDS]) {
+        self.boards = Boards::of(headroom);
+    }
+
+    /// The control board starts anew. A board's own clock is lost by that: nobody saved it.
     pub fn restart(&mut self) {
+        self.setting.trim = [0; BOARDS];
         (self.phase, self.clock) = (Phase::Booting(self.spec.boot), 0.0);
     }
 
@@ -163,7 +176,12 @@ impl Machine {
         let end = ambient.get() + resistance * self.watts();
         let decay = (-seconds / (resistance * self.spec.capacity)).exp();
         self.chip = end + (self.chip - end) * decay;
-        self.wrong += self.clock * 1e6 * self.spec.hashes_per_clock * self.lost() * seconds;
+        self.wrong += self.tried() * self.lost() * seconds;
+        let wrong = std::array::from_fn(|n| {
+            let out = self.board(n);
+            out.tried.hashes_per_second() * out.lost.get()
+        });
+        self.boards.count(wrong, time);
     }
 
     /// Hashes that its chips have got wrong so far: what an error counter counts.
@@ -173,7 +191,7 @@ impl Machine {
 
     /// What comes out now.
     pub fn output(&self) -> Output {
-        let tried = self.clock * 1e6 * self.spec.hashes_per_clock;
+        let tried = self.tried();
         let lost = self.lost();
         let celsius = |t: f64| Celsius::new(t).unwrap_or(Celsius::ZERO);
         Output {
@@ -186,6 +204,31 @@ impl Machine {
             clock: Megahertz::new(self.clock).unwrap_or_default(),
             phase: self.phase,
         }
+    }
+
+    /// What comes out of one of its boards now.
+    ///
+    /// # Panics
+    /// If there is no such board.
+    pub fn board(&self, n: usize) -> BoardOutput {
+        let each = self.spec.hashes_per_clock / BOARDS as f64;
+        self.boards.output(n, self.clocks()[n], each, self.setting.trim)
+    }
+
+    /// Clock of each board, MHz: on their way all have come as far as the common one.
+    fn clocks(&self) -> [f64; BOARDS] {
+        let common = self.setting.clock.get().max(f64::MIN_POSITIVE);
+        let own = |off: i16| (self.clock + f64::from(off) * (self.clock / common)).max(0.0);
+        match self.spec.load {
+            Load::Chip { .. } => [self.clock; BOARDS],
+            Load::Ladder { .. } => self.setting.trim.map(own),
+        }
+    }
+
+    /// Hashes a second, wrong ones, too.
+    fn tried(&self) -> f64 {
+        let mean = self.clocks().iter().sum::<f64>() / BOARDS as f64;
+        mean * 1e6 * self.spec.hashes_per_clock
     }
 
     fn next(&mut self, time: Duration, ambient: Celsius) -> Phase {
@@ -233,8 +276,9 @@ impl Machine {
                 switching * volts * volts * self.clock + fixed + leakage * volts * warm
             }
             Load::Ladder { fixed, linear, square } => {
-                let f = self.clock;
-                let measured = fixed + linear * f + square * f * f;
+                // The voltage follows the common clock, the switching each board's own.
+                let own = self.clocks().iter().sum::<f64>() / BOARDS as f64;
+                let measured = fixed + (linear + square * self.clock) * own;
                 let usual = 25.0 + (self.spec.resistance.0 + self.spec.resistance.1) * measured;
                 measured * (PER_KELVIN * (self.chip - usual)).exp()
             }
@@ -243,7 +287,11 @@ impl Machine {
 
     /// Share of hashes lost now.
     fn lost(&self) -> f64 {
-        let Load::Chip { .. } = self.spec.load else { return 0.0 };
+        let Load::Chip { .. } = self.spec.load else {
+            let (clocks, lost) = (self.clocks(), self.boards.lost(self.setting.trim));
+            let wrong: f64 = clocks.iter().zip(lost).map(|(mhz, lost)| mhz * lost).sum();
+            return wrong / clocks.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+        };
         let spec = &self.spec;
         let cliff = spec.cliff.get()
             + spec.cliff_per_mhz * (self.clock - spec.cliff_clock.get())

@@ -1,13 +1,15 @@
 //! Carries out the choice among profiles, limits and modes, with a journal of its own.
 
+mod boards;
+
 use super::{
-    Often, PowerOf, Proved, TuneError, insist,
+    Often, PowerOf, Proved, TuneError, insist, insist_that,
     journal::{LONGEST, ends, sync_folder},
 };
 use crate::{
     command::{Command, WorkMode},
     control::{Clock, Meter, Who},
-    driver::Driver,
+    driver::{Driver, State},
     tuner::{ArmAction, ArmFound, ArmSeen, Arms, Policy},
     verify,
     work::WorkScale,
@@ -111,9 +113,9 @@ pub async fn tune_arms(
 ) -> Result<ArmEnd, TuneError> {
     let _often = Often::new(meter, &plan.who, plan.policy.share_interval);
     let here = tuner.here();
-    let (proved, returning) = (Proved::default(), false);
+    let (proved, returning, apart) = (Proved::default(), false, false);
     let mut run =
-        Run { link, meter, clock, plan, news, tuner, proved, here, good: here, returning };
+        Run { link, meter, clock, plan, news, tuner, proved, here, good: here, returning, apart };
     let home = run.command(here);
     shorten(&plan.journal)?;
     run.write("start", &home, &home)?;
@@ -160,6 +162,8 @@ struct Run<'a> {
     good: usize,
     /// Told to return, not yet read back.
     returning: bool,
+    /// Boards may have clocks of their own.
+    apart: bool,
 }
 
 impl Run<'_> {
@@ -194,7 +198,8 @@ impl Run<'_> {
                 ArmAction::Done(found) => {
                     let here = self.command(found.arm);
                     self.write("good", &here, &here)?;
-                    return Ok(Some(found));
+                    self.good = found.arm;
+                    return Ok(Some(self.set_apart(found).await?));
                 }
             }
             if self.plan.time.is_some_and(|time| self.clock.now().since(begun) > time) {
@@ -217,7 +222,11 @@ impl Run<'_> {
 
     async fn apply(&mut self) {
         let command = self.command(self.here);
-        match self.link.apply(&command).await {
+        self.send(&command).await;
+    }
+
+    async fn send(&mut self, command: &Command) {
+        match self.link.apply(command).await {
             Ok(crate::driver::Reply::Accepted) => {}
             Ok(crate::driver::Reply::Refused(words)) => (self.news)(ArmNews::Refused(words)),
             Err(error) => (self.news)(ArmNews::Refused(error.to_string())),
@@ -228,7 +237,12 @@ impl Run<'_> {
     async fn go_home(&mut self) -> Result<ArmEnd, TuneError> {
         let home = self.command(self.good);
         let meant = self.write("applying", &home, &home);
-        if !insist(self.link, self.clock, &home).await {
+        let apart = self.apart;
+        let is_home = |state: &State| {
+            verify::holds(&home, None, state) == Some(true)
+                && (!apart || boards::is_home(&home, state))
+        };
+        if !insist_that(self.link, self.clock, &home, is_home).await {
             return Err(TuneError::NotRestored(home));
         }
         meant?;
@@ -288,3 +302,6 @@ fn write(
     };
     put().map_err(|error| TuneError::Journal { path: path.into(), error })
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,6 +100,7 @@ impl AxeOs {
         number("overheat_mode", (0.0, 0.0))?;
 
         let before = view.machine.setting();
+        let aimed = target.is_some_and(|target| target != self.target);
         self.target = target.unwrap_or(self.target);
         self.automatic_fan = automatic.map_or(self.automatic_fan, |n| n > 0.5);
         let fan = if self.automatic_fan { Some(100.0) } else { duty };
@@ -108,9 +109,9 @@ impl AxeOs {
             clock: clock.and_then(|f| Megahertz::new(f).ok()).unwrap_or(before.clock),
             voltage: volts.and_then(|v| Millivolts::new(v).ok()).unwrap_or(before.voltage),
             fan: fan.and_then(|p| Ratio::percent(p).ok()).unwrap_or(before.fan),
-            mining: before.mining,
+            ..before
         };
-        if setting == before {
+        if setting == before && !aimed {
             return Ok(vec![]);
         }
         Ok(vec![Effect::Set(setting, Duration::ZERO)])

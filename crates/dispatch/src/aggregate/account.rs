@@ -1,0 +1,258 @@
+//! What each home gave up in an interval, and its share of the payment. It never counts what no meter
+//! saw: an interval with a gap is void for that home.
+
+use super::{Setup, home::Home, split};
+use crate::baseline::{Delivered, Void, control::Group};
+use std::{sync::Arc, time::Duration};
+use units::{Moment, NetWattHours, Sats, UnixTime, WattHours};
+
+/// What a home's meter and its part in the calls came to in the interval that runs.
+#[derive(Debug)]
+pub(super) struct Tally {
+    /// Wh so far.
+    energy: f64,
+    /// Metered up to here.
+    until: Moment,
+    gap: bool,
+    pub opted_out: bool,
+    /// It could have been told something, or would have been but for the lot.
+    pub called: bool,
+    pub control: bool,
+    pub resting: bool,
+    /// Mean power so far, W, and of how many intervals.
+    seen: Option<(f64, u32)>,
+    /// The same, from before this lot told anybody anything: W. What the lot cannot have changed.
+    usual: Option<f64>,
+    /// The same for the next lot.
+    next: Option<f64>,
+}
+
+/// A home's mean forgets over so many hours.
+const SEEN: f64 = 24.0;
+
+impl Tally {
+    /// Of a home that came while an interval ran.
+    pub fn begun_late(now: Moment) -> Self {
+        Self {
+            energy: 0.0,
+            until: now,
+            gap: true,
+            opted_out: false,
+            called: false,
+            control: false,
+            resting: false,
+            seen: None,
+            usual: None,
+            next: None,
+        }
+    }
+
+    pub fn meter(&mut self, power: f64, now: Moment) {
+        self.energy += power * now.since(self.until).as_secs_f64() / 3600.0;
+        self.until = now;
+    }
+
+    pub fn gap(&mut self, now: Moment) {
+        self.gap = true;
+        self.until = now;
+    }
+
+    fn metered(&self) -> Option<f64> {
+        (!self.gap).then_some(self.energy)
+    }
+
+    /// What this home drew in an interval before its lot, Wh, as far as it was seen.
+    fn usual(&self, length: Duration) -> Option<f64> {
+        self.usual.map(|watts| watts * length.as_secs_f64() / 3600.0)
+    }
+
+    /// Those of the next lot begin to rest: what was seen until now is what they will be compared by.
+    pub fn keep(&mut self) {
+        self.next = self.seen.map(|(watts, _)| watts);
+    }
+
+    /// Another lot begins.
+    pub fn turn(&mut self) {
+        self.usual = self.next.take();
+    }
+
+    /// `untold` while nobody was told anything in this lot: then all that was seen counts as before.
+    fn begin(&mut self, length: Duration, opted_out: bool, untold: bool) {
+        if let Some(energy) = self.metered() {
+            let hours = length.as_secs_f64() / 3600.0;
+            let (mean, seen) = self.seen.unwrap_or((0.0, 0));
+            let weight = (1.0 - (-hours / SEEN).exp()).max(1.0 / (f64::from(seen) + 1.0));
+            self.seen = Some((mean + weight * (energy / hours - mean), seen.saturating_add(1)));
+        }
+        if untold {
+            self.usual = self.seen.map(|(watts, _)| watts);
+        }
+        self.energy = 0.0;
+        (self.gap, self.called) = (false, false);
+        (self.control, self.resting) = (false, false);
+        self.opted_out = opted_out;
+    }
+}
+
+/// How a home took part in an interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// It could be told what to draw.
+    Steered,
+    /// Left alone by lot: what it drew is what the others would have.
+    Control,
+    /// Left alone so that it can be compared with in the next period.
+    Resting,
+    /// Its owner did not take part, at least for some of it.
+    OptedOut,
+    /// Its meter has a gap: nothing is known.
+    Void,
+}
+
+/// One home in one interval.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// The home.
+    pub home: Arc<str>,
+    /// How it took part.
+    pub part: Part,
+    /// What its meter saw, whole Wh.
+    pub metered_wh: Option<i64>,
+    /// What it would have drawn, whole Wh; of those steered.
+    pub baseline_wh: Option<i64>,
+    /// Baseline less metered, whole Wh: positive where less was drawn. Those of all homes add up to what
+    /// was delivered, rounded.
+    pub delivered_wh: Option<i64>,
+    /// Its share of the payment.
+    pub paid: Sats,
+}
+
+/// An interval that is over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Closed {
+    /// When it began.
+    pub start: UnixTime,
+    /// How long it was.
+    pub length: Duration,
+    /// What was wanted of all homes together, where that was known throughout.
+    pub wanted: Option<NetWattHours>,
+    /// What they drew: as metered, and as expected of those that are silent.
+    pub drawn: NetWattHours,
+    /// What was asked for: what homes said they would draw left alone, less what was wanted; positive
+    /// where less was wanted.
+    pub asked: NetWattHours,
+    /// What those steered gave up, with the interval that holds the truth.
+    pub delivered: Result<Delivered, Void>,
+    /// One for each home that is known; those of whom nothing was asked are left out when nothing was
+    /// asked at all.
+    pub records: Vec<Record>,
+}
+
+impl Closed {
+    /// What a contract pays for: what was delivered in the direction that was asked for, never less than
+    /// nothing.
+    pub fn payable(&self) -> WattHours {
+        let Ok(delivered) = &self.delivered else { return WattHours::ZERO };
+        (delivered.energy * self.direction() as f64).above_zero()
+    }
+
+    /// Shares a payment in proportion to what each home gave in the direction that was asked for; gives
+    /// back what nobody earned. The shares and what is left are the payment, to the sat.
+    pub fn pay(&mut self, total: Sats) -> Sats {
+        let direction = self.direction();
+        let weight = |record: &Record| {
+            let gave = record.delivered_wh.unwrap_or(0).saturating_mul(direction);
+            u64::try_from(gave).unwrap_or(0)
+        };
+        let weights: Vec<u64> = self.records.iter().map(weight).collect();
+        let Some(parts) = split::by_weight(total.0, &weights) else { return total };
+        for (record, part) in self.records.iter_mut().zip(parts) {
+            record.paid = Sats(part);
+        }
+        Sats(0)
+    }
+
+    fn direction(&self) -> i64 {
+        if self.asked < NetWattHours::ZERO { -1 } else { 1 }
+    }
+}
+
+/// Closes the books of all homes; `asked` whether anything was wanted in this interval, `untold`
+/// whether nothing was since its lot was drawn.
+pub(super) fn close(
+    homes: &mut [Home],
+    setup: &Setup,
+    now: Moment,
+    asked: bool,
+    untold: bool,
+) -> (Result<Delivered, Void>, Vec<Record>) {
+    for home in homes.iter_mut() {
+        match now.since(home.heard) <= setup.stale {
+            true => home.tally.meter(home.report.power.get(), now),
+            false => home.tally.gap(now),
+        }
+    }
+    let closed = if asked { books(homes, setup) } else { (Err(Void::NoSuchTime), Vec::new()) };
+    for home in homes {
+        home.tally.begin(setup.interval, home.report.opted_out, untold);
+    }
+    closed
+}
+
+fn books(homes: &[Home], setup: &Setup) -> (Result<Delivered, Void>, Vec<Record>) {
+    let usual = |home: &Home| {
+        home.tally.usual(setup.interval).and_then(|usual| NetWattHours::new(usual).ok())
+    };
+    let metered = |home: &Home| home.tally.metered().and_then(|wh| NetWattHours::new(wh).ok());
+    let parts: Vec<Part> = homes.iter().map(|home| part(&home.tally)).collect();
+    let of = |wanted: Part| {
+        homes.iter().zip(&parts).filter(move |(_, part)| **part == wanted).map(|(home, _)| home)
+    };
+    let drew = of(Part::Control).filter_map(|home| Some((metered(home)?, usual(home))));
+    let group = Group::new(&drew.collect::<Vec<_>>());
+    let gave: Vec<f64> = match &group {
+        Ok(group) => of(Part::Steered)
+            .map(|home| group.baseline(usual(home)).get() - home.tally.energy)
+            .collect(),
+        Err(_) => Vec::new(),
+    };
+    let mut gave = split::whole(&gave).into_iter();
+    let records = homes
+        .iter()
+        .zip(&parts)
+        .map(|(home, part)| {
+            let metered_wh = home.tally.metered().map(|wh| wh.round() as i64);
+            let delivered_wh = if *part == Part::Steered { gave.next() } else { None };
+            Record {
+                home: home.id.clone(),
+                part: *part,
+                metered_wh,
+                baseline_wh: delivered_wh.zip(metered_wh).map(|(gave, drew)| gave + drew),
+                delivered_wh,
+                paid: Sats(0),
+            }
+        })
+        .collect();
+    let delivered = group.and_then(|group| {
+        let usual: Vec<Option<NetWattHours>> = of(Part::Steered).map(usual).collect();
+        let drawn = of(Part::Steered).filter_map(metered).sum();
+        group.delivered(&usual, drawn, setup.meter, setup.confidence)
+    });
+    (delivered, records)
+}
+
+fn part(tally: &Tally) -> Part {
+    if tally.gap {
+        Part::Void
+    } else if tally.opted_out {
+        Part::OptedOut
+    } else if tally.control {
+        Part::Control
+    } else if tally.resting {
+        Part::Resting
+    } else if tally.called {
+        Part::Steered
+    } else {
+        Part::Void
+    }
+}

@@ -1,0 +1,483 @@
+//! Many homes as one resource: what each is told to draw so that all together draw what is wanted, what
+//! they draw and could, and what each gave up. It never talks to a home and knows no machine in one.
+//!
+//! ```text
+//!  reports ─▶ who takes part ─▶ others as they are, the rest by the level of what each gave ─▶ orders
+//!               │                        ▲
+//!               └─ homes that miss what they were told: the trim, the only integrator
+//! ```
+//!
+//! - **Fair**: those who gave least of their flexibility so far give first, see `fill`.
+//! - **Comfort**: no home is told less or more than it reports it can hold, nor for longer. First no
+//!   home is asked for more than it can sustain; only where that is not enough for what it can at once.
+//! - **Loss**: a silent home is taken to hold its last order until that expires, and then to be on its
+//!   own. One that does not do as told counts as what it draws. One that opted out is given back to
+//!   itself at the next step.
+//! - **Truth**: what cannot be had is said in [`Telemetry::shortfall`]. Some homes are left alone by lot:
+//!   they show what the others would have drawn.
+
+mod account;
+mod fill;
+mod home;
+mod lot;
+mod share;
+mod split;
+mod telemetry;
+#[cfg(test)]
+mod tests;
+
+pub use account::{Closed, Part, Record};
+pub use home::{BadReport, Hold, Report};
+pub use split::by_weight;
+pub use telemetry::{Counts, HORIZONS, Room, Telemetry};
+
+use crate::baseline::{METER_CLASS_1, MeterError};
+use home::{Home, Role, Way};
+use lot::Lots;
+use share::Share;
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use units::{Moment, NetWattHours, NetWatts, Ratio, UnixTime, Watts};
+
+/// How homes are told, judged and accounted for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Setup {
+    /// A home not heard of for so long is silent.
+    pub stale: Duration,
+    /// Orders end after so long unless renewed.
+    pub valid: Duration,
+    /// A home has so long to do what it was told.
+    pub settle: Duration,
+    /// What a home can give is spread over so long before more is asked of it.
+    pub sustain: Duration,
+    /// A home that gave less than another by so many hours of all its flexibility gives all of it first.
+    pub even: Duration,
+    /// More arrears than that, for time away, are forgiven.
+    pub arrears: Duration,
+    /// A home off by more than this part of its range does not do as told.
+    pub tolerance: Ratio,
+    /// But never blamed for less than this.
+    pub least_tolerance: Watts,
+    /// Length of an interval of the account.
+    pub interval: Duration,
+    /// This part of the homes is left alone for comparison.
+    pub control: Ratio,
+    /// But at least so many, where that is no more than half.
+    pub least_control: usize,
+    /// Another lot is drawn after this time; a multiple of the interval.
+    pub lot: Duration,
+    /// Those drawn are left alone for so long before their lot begins: a room that gave up heat makes up
+    /// for it when it is let go, and would show too high a baseline.
+    pub rest: Duration,
+    /// The lot's secret.
+    pub seed: u64,
+    /// Homes are forgotten after so long in silence.
+    pub forget: Duration,
+    /// No more homes than these.
+    pub most: usize,
+    /// Limit of error of the homes' meters.
+    pub meter: MeterError,
+    /// How sure the delivery's interval is to be.
+    pub confidence: Ratio,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        let part = |part| Ratio::new(part).unwrap_or_default();
+        Self {
+            stale: Duration::from_secs(30),
+            valid: minutes(2),
+            settle: Duration::from_secs(20),
+            sustain: minutes(15),
+            even: minutes(60),
+            arrears: minutes(120),
+            tolerance: part(0.1),
+            least_tolerance: Watts::new(50.0).unwrap_or_default(),
+            interval: minutes(5),
+            control: part(0.05),
+            least_control: 30,
+            lot: minutes(7 * 24 * 60),
+            rest: minutes(12 * 60),
+            seed: 0,
+            forget: minutes(7 * 24 * 60),
+            most: 1_000_000,
+            meter: MeterError(part(METER_CLASS_1)),
+            confidence: part(0.95),
+        }
+    }
+}
+
+/// What a home is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    /// The home.
+    pub home: Arc<str>,
+    /// Net power at its connection point; `None` gives it back to itself.
+    pub power: Option<NetWatts>,
+    /// It ends by itself after this time.
+    pub valid: Duration,
+    /// Rises with every step, also over a restart of the aggregator.
+    pub sequence: u64,
+}
+
+/// What a step came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// What is new or must be renewed.
+    pub orders: Vec<Order>,
+    /// All homes together.
+    pub telemetry: Telemetry,
+    /// The interval that ended, if one did since the last step.
+    pub closed: Option<Closed>,
+}
+
+/// Many homes under way.
+#[derive(Debug)]
+pub struct Aggregate {
+    setup: Setup,
+    homes: Vec<Home>,
+    places: HashMap<Arc<str>, usize>,
+    stepped: Option<Moment>,
+    sequence: u64,
+    lots: Lots,
+    /// Last level of what homes gave, downwards and upwards, hours.
+    levels: [f64; 2],
+    /// What homes draw beyond what they are told, all together, smoothed, W.
+    bias: f64,
+    books: Books,
+}
+
+/// The interval that runs.
+#[derive(Debug, Default)]
+struct Books {
+    start: Option<UnixTime>,
+    whole: bool,
+    asked: bool,
+    drawn: f64,
+    wanted: Option<f64>,
+    less: f64,
+}
+
+impl Aggregate {
+    /// No home is known yet.
+    pub fn new(setup: Setup) -> Self {
+        Self {
+            setup,
+            homes: Vec::new(),
+            places: HashMap::new(),
+            stepped: None,
+            sequence: 0,
+            lots: Lots::default(),
+            levels: [0.0; 2],
+            bias: 0.0,
+            books: Books::default(),
+        }
+    }
+
+    /// How many homes are known.
+    pub fn homes(&self) -> usize {
+        self.homes.len()
+    }
+
+    /// What all homes draw now: as metered, and as expected of those that are silent.
+    pub fn drawn(&self, now: Moment) -> NetWatts {
+        let homes = self.homes.iter();
+        let drawn = homes.map(|home| home.drawn(home.role(now, &self.setup, self.lots), now)).sum();
+        NetWatts::new(drawn).unwrap_or_default()
+    }
+
+    /// Takes a home's report, received now. A home not known before is taken in, owing as much as the
+    /// others do.
+    ///
+    /// # Errors
+    /// A report that contradicts itself, or one home too many; nothing is taken then.
+    pub fn hear(&mut self, now: Moment, id: &str, report: Report) -> Result<(), BadReport> {
+        report.check()?;
+        if let Some(home) = self.places.get(id).and_then(|at| self.homes.get_mut(*at)) {
+            home.hear(report, now, &self.setup);
+            return Ok(());
+        }
+        if self.homes.len() >= self.setup.most {
+            return Err(BadReport::Full);
+        }
+        let id: Arc<str> = id.into();
+        let drawn = self.draws(self.lots.period.unwrap_or_default(), &id);
+        let given = self.levels.map(|level| (level - hours(self.setup.even) / 2.0).max(0.0));
+        self.places.insert(id.clone(), self.homes.len());
+        self.homes.push(Home::new(id, drawn, report, given, now));
+        Ok(())
+    }
+
+    /// Decides, every few seconds. `wanted` is what all homes together are to draw, net, those that are
+    /// not told anything included; `None` gives all back to themselves.
+    pub fn step(&mut self, now: Moment, utc: UnixTime, wanted: Option<NetWatts>) -> Step {
+        let time = self.stepped.map_or(Duration::ZERO, |last| now.since(last));
+        self.stepped = Some(now);
+        // A thousand steps a second would fit between two starts of this program.
+        self.sequence = (self.sequence + 1).max(utc.0.saturating_mul(1000));
+        let closed = self.turn(now, utc);
+        let roles: Vec<Role> =
+            self.homes.iter().map(|home| home.role(now, &self.setup, self.lots)).collect();
+        let wanted = wanted.map(NetWatts::get);
+        let mut telemetry = telemetry::look(&self.homes, &roles, now);
+        self.account(&roles, wanted, &telemetry, time);
+        let orders = match wanted {
+            Some(wanted) => self.share(now, &roles, wanted, time, &mut telemetry),
+            None => {
+                self.bias = 0.0;
+                (0..self.homes.len()).filter_map(|at| self.release(at, now)).collect()
+            }
+        };
+        Step { orders, telemetry, closed }
+    }
+
+    /// Closes an interval that is over and draws the lot of a new period.
+    fn turn(&mut self, now: Moment, utc: UnixTime) -> Option<Closed> {
+        let start = utc.floor_to(self.setup.interval);
+        let mut closed = None;
+        let ended = self.books.start.is_some_and(|begun| begun != start);
+        if self.books.start != Some(start) {
+            let books = std::mem::take(&mut self.books);
+            self.lots.told |= books.asked;
+            let untold = !self.lots.told;
+            let asked = books.asked && books.whole;
+            let (delivered, records) =
+                account::close(&mut self.homes, &self.setup, now, asked, untold);
+            let energy = |wh: f64| NetWattHours::new(wh).unwrap_or_default();
+            closed = books.start.filter(|_| books.whole).map(|start| Closed {
+                start,
+                length: self.setup.interval,
+                wanted: books.wanted.map(energy),
+                drawn: energy(books.drawn),
+                asked: energy(books.less),
+                delivered,
+                records,
+            });
+            // The first one began before this program did.
+            let (whole, wanted) = (books.start.is_some(), Some(0.0));
+            self.books = Books { start: Some(start), whole, wanted, ..Books::default() };
+            self.forget(now);
+        }
+        self.draw(utc, ended);
+        closed
+    }
+
+    fn draws(&self, period: UnixTime, id: &str) -> [u64; 2] {
+        [period, period.after(self.setup.lot)].map(|one| lot::draw(self.setup.seed, one, id))
+    }
+
+    fn draw(&mut self, utc: UnixTime, interval_ended: bool) {
+        let period = utc.floor_to(self.setup.lot);
+        if self.lots.period != Some(period) {
+            let follows = self.lots.period.is_some_and(|last| last.after(self.setup.lot) == period);
+            let now = self.lots.next.filter(|_| follows);
+            // What was kept for this lot is not touched any more.
+            self.lots = Lots { period: Some(period), now, next: None, told: now.is_some() };
+            for at in 0..self.homes.len() {
+                let drawn = self.homes.get(at).map(|home| self.draws(period, &home.id));
+                if let Some((home, drawn)) = self.homes.get_mut(at).zip(drawn) {
+                    home.drawn = drawn;
+                    home.tally.turn();
+                }
+            }
+        }
+        // Not before the first interval's end: the homes are not known before.
+        if interval_ended {
+            let (part, least) = (self.setup.control, self.setup.least_control);
+            let limit = |homes: &[Home], which: fn(&Home) -> u64| {
+                lot::limit(&mut homes.iter().map(which).collect::<Vec<_>>(), part, least)
+            };
+            // Within a period they only grow, as homes come: nobody leaves a group half-way.
+            self.lots.now = self.lots.now.max(limit(&self.homes, |home| home.drawn[0]));
+            if utc.after(self.setup.rest) >= period.after(self.setup.lot) {
+                if self.lots.next.is_none() {
+                    self.homes.iter_mut().for_each(|home| home.tally.keep());
+                }
+                self.lots.next = self.lots.next.max(limit(&self.homes, |home| home.drawn[1]));
+            }
+        }
+    }
+
+    fn forget(&mut self, now: Moment) {
+        let longest = self.setup.forget;
+        let before = self.homes.len();
+        self.homes.retain(|home| now.since(home.heard) <= longest);
+        if self.homes.len() < before {
+            let places = self.homes.iter().enumerate().map(|(at, home)| (home.id.clone(), at));
+            self.places = places.collect();
+        }
+    }
+
+    fn account(&mut self, roles: &[Role], wanted: Option<f64>, all: &Telemetry, time: Duration) {
+        let energy = |watts: f64| watts * hours(time);
+        self.books.drawn += energy(all.drawn.get());
+        self.books.less += wanted.map_or(0.0, |wanted| energy(all.own.get() - wanted));
+        self.books.asked |= wanted.is_some();
+        self.books.wanted = self.books.wanted.zip(wanted).map(|(sum, watts)| sum + energy(watts));
+        for (home, role) in self.homes.iter_mut().zip(roles) {
+            let in_hand = matches!(role, Role::Ready | Role::Astray);
+            home.tally.called |= wanted.is_some() && in_hand;
+            home.tally.control |= *role == Role::Control;
+            home.tally.resting |= *role == Role::Resting;
+        }
+    }
+
+    fn share(
+        &mut self,
+        now: Moment,
+        roles: &[Role],
+        wanted: f64,
+        time: Duration,
+        telemetry: &mut Telemetry,
+    ) -> Vec<Order> {
+        self.trim(now, roles, time);
+        let (mut others, mut own) = (0.0, 0.0);
+        for (home, role) in self.homes.iter().zip(roles) {
+            match role {
+                Role::Ready => own += home.report.own.get(),
+                role => others += home.drawn(*role, now),
+            }
+        }
+        let needed = wanted - others - self.bias;
+        let way = if needed < own { Way::Down } else { Way::Up };
+        let shares = self.levelled(now, roles, way, (needed - own).abs());
+        let given: f64 = shares.iter().filter(|share| share.counted).map(|share| share.gives).sum();
+        let set = own + others + self.bias + sign(way) * given;
+        telemetry.wanted = NetWatts::new(wanted).ok();
+        telemetry.set = NetWatts::new(set).unwrap_or_default();
+        telemetry.shortfall = NetWatts::new(set - wanted).unwrap_or_default();
+        self.orders(now, roles, way, &shares)
+    }
+
+    /// Follows what homes draw beyond what they are told, all together; stands still while none can be
+    /// compared.
+    fn trim(&mut self, now: Moment, roles: &[Role], time: Duration) {
+        let ready = self.homes.iter().zip(roles).filter(|(_, role)| **role == Role::Ready);
+        let (count, missed) = ready
+            .filter_map(|(home, _)| home.misses(now))
+            .fold((0_usize, 0.0), |(count, sum), missed| (count + 1, sum + missed));
+        if count > 0 {
+            let part = 1.0 - (-time.as_secs_f64() / self.setup.settle.as_secs_f64()).exp();
+            self.bias += part * (missed - self.bias);
+        }
+    }
+
+    /// What each home that offers something gives; those astray are told their part but not counted on.
+    fn levelled(&mut self, now: Moment, roles: &[Role], way: Way, needed: f64) -> Vec<Share> {
+        let even = hours(self.setup.even).max(f64::MIN_POSITIVE);
+        let floor = self.levels[way as usize] - even - hours(self.setup.arrears);
+        let mut shares = Vec::with_capacity(self.homes.len());
+        for (at, (home, role)) in self.homes.iter_mut().zip(roles).enumerate() {
+            if matches!(role, Role::Ready | Role::Astray)
+                && let Some(mut share) = home.offer(way, now, &self.setup)
+            {
+                home.given[way as usize] = share.given.max(floor);
+                share.given = home.given[way as usize];
+                (share.home, share.counted) = (at, *role == Role::Ready);
+                shares.push(share);
+            }
+        }
+        if let Some(level) = share::share(&mut shares, needed, even) {
+            self.levels[way as usize] = self.levels[way as usize].max(level);
+        }
+        shares
+    }
+
+    /// What is told: changes beyond a dead band, of the others the largest until what they leave open is
+    /// closed, and what must be renewed.
+    fn orders(&mut self, now: Moment, roles: &[Role], way: Way, shares: &[Share]) -> Vec<Order> {
+        let mut gives = vec![0.0; self.homes.len()];
+        for share in shares {
+            if let Some(gives) = gives.get_mut(share.home) {
+                *gives = share.gives;
+            }
+        }
+        let mut orders: Vec<Order> = (0..self.homes.len())
+            .zip(roles)
+            .zip(&gives)
+            .filter(|((_, role), gives)| **role != Role::Silent && **gives <= 0.0)
+            .filter_map(|((at, _), _)| self.release(at, now))
+            .collect();
+        let (mut small, mut open, mut scale): (Vec<(f64, usize)>, f64, f64) = Default::default();
+        for share in shares.iter().filter(|share| share.gives > 0.0) {
+            let Some(home) = self.homes.get(share.home) else { continue };
+            let power = home.report.own.get() + sign(way) * share.gives;
+            scale += share.range;
+            let before = home.order.filter(|order| {
+                order.expires > now.after(self.renew(home)) && within(home, order.power)
+            });
+            match before.map(|before| power - before.power) {
+                Some(change) if change.abs() <= DEAD_BAND * share.range => {
+                    open += if share.counted { change } else { 0.0 };
+                    small.push((change, share.home));
+                }
+                _ => orders.extend(self.tell(share.home, way, power, now)),
+            }
+        }
+        if open.abs() > OPEN * scale {
+            small.retain(|(change, _)| change * open > 0.0);
+            small.sort_unstable_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
+            let sign = open.signum();
+            for (change, at) in small {
+                if open * sign <= 0.0 {
+                    break;
+                }
+                open -= change;
+                let before = self.homes.get(at).and_then(|home| home.order);
+                let power = before.map(|before| before.power + change);
+                orders.extend(power.and_then(|power| self.tell(at, way, power, now)));
+            }
+        }
+        orders
+    }
+
+    /// An order is renewed when less than this is left of it: from half to three quarters of its time,
+    /// so that not all homes are told at once.
+    fn renew(&self, home: &Home) -> Duration {
+        self.setup.valid.mul_f64(0.25 + 0.25 * (home.drawn[0] as f64 / u64::MAX as f64))
+    }
+
+    fn tell(&mut self, at: usize, way: Way, power: f64, now: Moment) -> Option<Order> {
+        let home = self.homes.get_mut(at)?;
+        let gives = (home.report.own.get() - power).abs();
+        let valid = home.lasts_at(way, gives, now, self.setup.valid);
+        home.tell(power, now.after(valid), now, &self.setup);
+        let power = NetWatts::new(power).ok()?;
+        Some(Order { home: home.id.clone(), power: Some(power), valid, sequence: self.sequence })
+    }
+
+    /// Gives a home back to itself, if it is not its own already.
+    fn release(&mut self, at: usize, now: Moment) -> Option<Order> {
+        let home = self.homes.get_mut(at)?;
+        let order = home.order.take()?;
+        let left = order.expires.since(now);
+        let valid = self.setup.valid;
+        (left > Duration::ZERO).then(|| Order {
+            home: home.id.clone(),
+            power: None,
+            valid,
+            sequence: self.sequence,
+        })
+    }
+}
+
+/// Changes below this part of a home's range wait.
+const DEAD_BAND: f64 = 0.02;
+/// Together they may leave this part of all ranges open.
+const OPEN: f64 = 0.001;
+
+/// Whether an order is still what the home says it can hold.
+fn within(home: &Home, power: f64) -> bool {
+    (home.report.lowest.power.get()..=home.report.highest.power.get()).contains(&power)
+}
+
+fn sign(way: Way) -> f64 {
+    match way {
+        Way::Down => -1.0,
+        Way::Up => 1.0,
+    }
+}
+
+fn hours(time: Duration) -> f64 {
+    time.as_secs_f64() / 3600.0
+}

@@ -1,0 +1,101 @@
+//! All homes as one: what they draw, could draw and for how long, and who takes part. It decides nothing.
+
+use super::home::{Home, Role, Way};
+use std::time::Duration;
+use units::{Moment, NetWatts, Watts};
+
+/// Room is told for these times.
+pub const HORIZONS: [Duration; 4] = [
+    Duration::from_secs(5 * 60),
+    Duration::from_secs(15 * 60),
+    Duration::from_secs(60 * 60),
+    Duration::from_secs(4 * 3600),
+];
+
+/// How much less or more could be drawn, held for each of the [`HORIZONS`].
+pub type Room = [Watts; HORIZONS.len()];
+
+/// How many homes take part, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Told, and counted on.
+    pub ready: usize,
+    /// Told, but not doing so.
+    pub astray: usize,
+    /// Their owners do not take part.
+    pub opted_out: usize,
+    /// Left alone for comparison.
+    pub control: usize,
+    /// Left alone so that they can be compared with in the next period.
+    pub resting: usize,
+    /// Not heard of lately.
+    pub silent: usize,
+}
+
+/// All homes at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Telemetry {
+    /// What they are to draw together; `None` while nothing is wanted.
+    pub wanted: Option<NetWatts>,
+    /// What they draw: as metered, and as expected of those that are silent.
+    pub drawn: NetWatts,
+    /// The part of it that a meter shows.
+    pub metered: NetWatts,
+    /// What they would draw left alone.
+    pub own: NetWatts,
+    /// What it comes to once everyone does as told; as `own` while nothing is wanted.
+    pub set: NetWatts,
+    /// What is set less what is wanted: positive where more is drawn than wanted and no home can change
+    /// that.
+    pub shortfall: NetWatts,
+    /// How much less than left alone those who are counted on can draw.
+    pub down: Room,
+    /// How much more.
+    pub up: Room,
+    /// Who takes part.
+    pub homes: Counts,
+}
+
+/// Adds up all homes.
+pub(super) fn look(homes: &[Home], roles: &[Role], now: Moment) -> Telemetry {
+    let (mut drawn, mut metered, mut own) = (0.0, 0.0, 0.0);
+    let mut room = [[0.0; HORIZONS.len()]; 2];
+    let mut counts = Counts::default();
+    for (home, role) in homes.iter().zip(roles) {
+        let power = home.drawn(*role, now);
+        drawn += power;
+        own += home.report.own.get();
+        if *role != Role::Silent {
+            metered += power;
+        }
+        *match role {
+            Role::Ready => &mut counts.ready,
+            Role::Astray => &mut counts.astray,
+            Role::OptedOut => &mut counts.opted_out,
+            Role::Control => &mut counts.control,
+            Role::Resting => &mut counts.resting,
+            Role::Silent => &mut counts.silent,
+        } += 1;
+        if *role == Role::Ready {
+            for (room, way) in room.iter_mut().zip([Way::Down, Way::Up]) {
+                for (room, time) in room.iter_mut().zip(HORIZONS) {
+                    *room += home.sustains(way, time, now);
+                }
+            }
+        }
+    }
+    let net = |watts| NetWatts::new(watts).unwrap_or_default();
+    let [down, up] =
+        room.map(|room| room.map(|watts: f64| Watts::new(watts).unwrap_or(Watts::ZERO)));
+    Telemetry {
+        wanted: None,
+        drawn: net(drawn),
+        metered: net(metered),
+        own: net(own),
+        set: net(own),
+        shortfall: NetWatts::ZERO,
+        down,
+        up,
+        homes: counts,
+    }
+}

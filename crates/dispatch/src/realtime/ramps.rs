@@ -1,0 +1,147 @@
+//! What many loads on straight ramps have yet to do, as one sum that costs the same for ten loads as for a
+//! million. Whole numbers, so that taking out what was put in leaves exactly nothing. It knows no load.
+//!
+//! ```text
+//!  what is left of one      Σ slope·(end − t) over all ends after t: the ramps are kept by the tick in
+//!  ramp: slope·(end − t)    which they end, so only those ticks between two questions are looked at
+//! ```
+
+use std::collections::VecDeque;
+
+/// Ticks a second.
+pub(super) const TICKS: u32 = 16;
+/// A ramp longer than this, one hour, is taken for one of an hour.
+pub(super) const LONGEST: u32 = 3600 * TICKS;
+
+/// Parts of a watt per tick in which slopes are counted.
+const PARTS: f64 = 65_536.0;
+
+/// Slopes of ramps that end in one tick.
+#[derive(Debug, Default, Clone, Copy)]
+struct End {
+    slope: i64,
+    steep: i64,
+}
+
+/// A sum of ramps.
+#[derive(Debug, Default)]
+pub(super) struct Ramps {
+    /// Tick of the first entry.
+    first: u32,
+    ends: VecDeque<End>,
+    /// Sum of all entries, and of each times its distance from the first.
+    all: End,
+    moment: i128,
+    steep_moment: i128,
+}
+
+impl Ramps {
+    /// Puts in a ramp of `slope` watts a tick.
+    pub(super) fn add(&mut self, slope: f32, end: u32) {
+        self.count(slope, end, 1);
+    }
+
+    /// Takes out what was put in.
+    pub(super) fn remove(&mut self, slope: f32, end: u32) {
+        self.count(slope, end, -1);
+    }
+
+    fn count(&mut self, slope: f32, end: u32, sign: i64) {
+        if slope == 0.0 || end <= self.first {
+            return;
+        }
+        let parts = (f64::from(slope) * PARTS) as i64;
+        let (slope, steep) = (sign * parts, sign * parts.abs());
+        let at = (end - self.first) as usize;
+        if at >= self.ends.len() {
+            self.ends.resize(at + 1, End::default());
+        }
+        self.ends[at].slope += slope;
+        self.ends[at].steep += steep;
+        self.all.slope += slope;
+        self.all.steep += steep;
+        self.moment += i128::from(slope) * at as i128;
+        self.steep_moment += i128::from(steep) * at as i128;
+    }
+
+    /// Forgets those that ended before this tick; nothing earlier may be asked from now on.
+    pub(super) fn forget(&mut self, before: u32) {
+        while self.first < before {
+            let Some(gone) = self.ends.pop_front() else {
+                self.first = before;
+                return;
+            };
+            // What is in the first entry has distance zero; all others come nearer by one.
+            self.all.slope -= gone.slope;
+            self.all.steep -= gone.steep;
+            self.moment -= i128::from(self.all.slope);
+            self.steep_moment -= i128::from(self.all.steep);
+            self.first += 1;
+        }
+    }
+
+    /// Watts that are still to be gained after this tick: of all ramps, and of all without their signs.
+    pub(super) fn left(&self, tick: f64) -> (f64, f64) {
+        let passed = (tick - f64::from(self.first)).max(0.0);
+        let mut slope = self.moment as f64 - self.all.slope as f64 * passed;
+        let mut steep = self.steep_moment as f64 - self.all.steep as f64 * passed;
+        let over = (passed as usize + 1).min(self.ends.len());
+        for (at, end) in self.ends.iter().take(over).enumerate() {
+            let since = passed - at as f64;
+            slope += end.slope as f64 * since;
+            steep += end.steep as f64 * since;
+        }
+        (slope / PARTS, steep / PARTS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_sum_is_that_of_the_single_ramps_at_every_tick(
+            ramps in prop::collection::vec((-50.0_f32..50.0, 1_u32..3000, 0_u32..200), 1..40),
+        ) {
+            let mut sum = Ramps::default();
+            let mut kept: Vec<(f32, u32)> = Vec::new();
+            let mut now = 0;
+            for (at, (slope, length, wait)) in ramps.into_iter().enumerate() {
+                now += wait;
+                sum.forget(now.saturating_sub(160));
+                sum.add(slope, now + length);
+                kept.push((slope, now + length));
+                if at % 3 == 2 {
+                    let (slope, end) = kept.swap_remove(0);
+                    sum.remove(slope, end);
+                }
+                for later in [0.0, 0.5, 40.0, 4000.0] {
+                    let tick = f64::from(now) + later;
+                    let one = |(slope, end): &(f32, u32)| {
+                        let parts = (f64::from(*slope) * PARTS).trunc() / PARTS;
+                        parts * (f64::from(*end) - tick).max(0.0)
+                    };
+                    let left: f64 = kept.iter().map(one).sum();
+                    let steep: f64 = kept.iter().map(|ramp| one(ramp).abs()).sum();
+                    let (is, bare) = sum.left(tick);
+                    prop_assert!((is - left).abs() < 1e-3, "{is} {left}");
+                    prop_assert!((bare - steep).abs() < 1e-3, "{bare} {steep}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_taken_out_leaves_exactly_nothing() {
+        let mut sum = Ramps::default();
+        for slope in [0.1_f32, -3.7, 1e4, 0.000_03] {
+            sum.add(slope, 500);
+        }
+        for slope in [1e4_f32, 0.1, 0.000_03, -3.7] {
+            sum.remove(slope, 500);
+        }
+        assert_eq!(sum.left(3.0), (0.0, 0.0));
+    }
+}

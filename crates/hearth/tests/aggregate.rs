@@ -1,0 +1,228 @@
+//! `hearth aggregate` with a real mosquitto and sixty homes, each on links of its own: commands come
+//! through the door that a site uses (`grid::mqtt`, `grid::command`), reports go out by `grid::homes`.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what fails here fails the test")]
+
+use grid::{
+    Hub, Quality,
+    command::Inbox,
+    homes::{Report, Reporter},
+    mqtt::{Address, Broker, Topic, Use},
+};
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{sync::watch, time::Instant};
+use twin::energy::{Dwelling, Warms};
+use units::{NetWatts, Watts};
+
+const HOMES: usize = 60;
+
+/// A process that ends with its test.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+fn mosquitto(folder: &Path) -> (Ends, Address) {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let config = folder.join("mosquitto.conf");
+    let lines = format!("listener {port} 127.0.0.1\nallow_anonymous true\nlog_type none\n");
+    std::fs::write(&config, lines).unwrap();
+    let child = Command::new("mosquitto")
+        .env("PATH", std::env::var("PATH").unwrap_or_default() + ":/usr/sbin")
+        .arg("-c")
+        .arg(&config)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("mosquitto is missing: apt-get install mosquitto");
+    (Ends(child), Address { host: "127.0.0.1".into(), port, login: None })
+}
+
+/// A home with its own links; the owner may opt out.
+struct Home {
+    physics: Mutex<Dwelling>,
+    hub: Hub,
+    report: watch::Sender<Option<Report>>,
+    out: watch::Sender<bool>,
+}
+
+impl Home {
+    fn start(at: usize, address: &Address) -> Arc<Self> {
+        let warms = [Warms::Room, Warms::Tank, Warms::Nothing][at % 3];
+        let hub = Hub::new(Instant::now());
+        let (report, shown) = watch::channel(None);
+        let reporter = Reporter {
+            name: "aggregator".into(),
+            address: address.clone(),
+            base: "test/homes".into(),
+            home: format!("home-{at}"),
+            every: Duration::from_secs(1),
+        };
+        reporter.validate().unwrap();
+        let topic = Topic { topic: reporter.command_topic(), take: Use::SetPoint };
+        let commands = Broker {
+            name: "commands".into(),
+            address: address.clone(),
+            topics: vec![topic],
+            keep_alive: None,
+            quality: Quality::Measured,
+        };
+        tokio::spawn(commands.run(hub.clone(), Inbox::default()));
+        tokio::spawn(reporter.run(hub.clone(), shown));
+        let (out, _) = watch::channel(false);
+        let physics = Mutex::new(Dwelling::new(warms, at as u64));
+        let home = Arc::new(Self { physics, hub, report, out });
+        tokio::spawn(home.clone().live());
+        home
+    }
+
+    async fn live(self: Arc<Self>) {
+        let mut tick = tokio::time::interval(Duration::from_millis(200));
+        loop {
+            tick.tick().await;
+            let now = self.hub.now();
+            let set_point = self.hub.snapshot().set_point;
+            let out = *self.out.borrow();
+            let wanted = set_point.and_then(|told| told.reading.value.wanted(now)).filter(|_| !out);
+            let mut physics = self.physics.lock().unwrap();
+            physics.tell(wanted.map(NetWatts::get), 1.0);
+            physics.step(Duration::from_millis(200), 12.0, 2.0);
+            let says = physics.says();
+            let net = |watts| NetWatts::new(watts).unwrap();
+            let hold = |(watts, lasts): (f64, Option<f64>)| {
+                (net(watts), lasts.map(Duration::from_secs_f64))
+            };
+            self.report.send_replace(Some(Report {
+                power: net(says.power),
+                own: net(says.own),
+                lowest: hold(says.lowest),
+                highest: hold(says.highest),
+                step: says.step.map(|step| Watts::new(step).unwrap()),
+                opted_out: out,
+            }));
+        }
+    }
+
+    fn power(&self) -> f64 {
+        self.physics.lock().unwrap().power()
+    }
+
+    fn told(&self) -> bool {
+        let set_point = self.hub.snapshot().set_point;
+        set_point.is_some_and(|told| told.reading.value.wanted(self.hub.now()).is_some())
+    }
+}
+
+async fn until(what: &str, seconds: u64, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(seconds);
+    while !holds() {
+        assert!(Instant::now() < end, "{what}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_homes_on_a_real_broker_follow_opt_out_and_are_paid() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_broker, address) = mosquitto(folder.path());
+    let port = address.port;
+    let config = folder.path().join("aggregate.toml");
+    // Intervals of six seconds: the books close while the test waits.
+    let text = format!(
+        "base = \"test/homes\"\nfolder = \"books\"\nevery_s = 1\npays_sats_per_kwh = 100000\n\
+         [broker]\nhost = \"127.0.0.1\"\nport = {port}\n[set_point]\ntopic = \"test/wanted\"\n\
+         [homes]\nsettle_s = 8\nstale_s = 10\nvalid_s = 30\ninterval_min = 0.1\ncontrol = 0.1\n\
+         least_control = 20\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hearth"))
+        .args(["aggregate", "-c"])
+        .arg(&config)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let out = BufReader::new(child.stdout.take().unwrap());
+    let _program = Ends(child);
+    let last: Arc<Mutex<serde_json::Value>> = Arc::default();
+    let kept = last.clone();
+    std::thread::spawn(move || {
+        for line in out.lines().map_while(Result::ok) {
+            *kept.lock().unwrap() = serde_json::from_str(&line).unwrap();
+        }
+    });
+    let now = |path: &str| last.lock().unwrap().pointer(path).and_then(serde_json::Value::as_f64);
+
+    let homes: Vec<Arc<Home>> = (0..HOMES).map(|at| Home::start(at, &address)).collect();
+    let power = || homes.iter().map(|home| home.power()).sum::<f64>();
+    until("all homes heard", 30, || {
+        let (ready, control) = (now("/homes/ready"), now("/homes/control"));
+        (ready.unwrap_or(0.0) + control.unwrap_or(0.0)) as usize == HOMES
+    })
+    .await;
+    // They start at nothing and come up to what they draw alone.
+    until("homes at what they draw alone", 30, || {
+        let own = now("/own_w").unwrap_or(0.0);
+        own > 20_000.0 && (power() - own).abs() < 0.05 * own
+    })
+    .await;
+
+    let books = folder.path().join("books");
+    let rows = |kind: &str| -> Vec<csv::StringRecord> {
+        let file = std::fs::read_dir(&books).unwrap().find_map(|entry| {
+            let path = entry.unwrap().path();
+            path.file_name()?.to_str()?.starts_with(kind).then_some(path)
+        });
+        let Some(file) = file else { return Vec::new() };
+        csv::Reader::from_path(file).unwrap().records().map_while(Result::ok).collect()
+    };
+    // What each draws alone is seen for a few intervals.
+    let before = rows("intervals").len();
+    until("three intervals alone", 30, || rows("intervals").len() >= before + 3).await;
+
+    // The set-point comes over the broker as a utility would send it.
+    let wanted = now("/own_w").unwrap() - 0.4 * now("/down_w/0").unwrap();
+    let (utility, mut events) =
+        rumqttc::AsyncClient::new(rumqttc::MqttOptions::new("utility", "127.0.0.1", port), 10);
+    tokio::spawn(async move { while events.poll().await.is_ok() {} });
+    let message = format!("{{\"sequence\":1,\"power_w\":{wanted},\"valid_s\":600}}");
+    utility.publish("test/wanted", rumqttc::QoS::AtLeastOnce, false, message).await.unwrap();
+    until("homes at what is wanted", 40, || (power() - wanted).abs() <= 0.03 * wanted).await;
+    let told = homes.iter().filter(|home| home.told()).count();
+    assert!(told >= 10, "{told} of {HOMES} were told");
+    let control = now("/homes/control").unwrap() as usize;
+    assert_eq!(control, 20);
+
+    let leaver = homes.iter().find(|home| home.told()).unwrap();
+    leaver.out.send_replace(true);
+    until("an opt-out given back", 10, || !leaver.told()).await;
+    until("the others taking over", 40, || {
+        now("/homes/opted_out") == Some(1.0) && (power() - wanted).abs() <= 0.03 * wanted
+    })
+    .await;
+
+    // Columns: start 0, delivered 5, paid 11 of an interval; start 0, part 2, delivered 5, paid 6 of a home.
+    until("an interval that was paid", 60, || {
+        rows("intervals").iter().any(|row| row[11].parse::<u64>().unwrap() > 0)
+    })
+    .await;
+    let paid: Vec<csv::StringRecord> =
+        rows("intervals").into_iter().filter(|row| row[11].parse::<u64>().unwrap() > 0).collect();
+    let of_homes = rows("homes");
+    let interval = &paid[0];
+    let mine: Vec<_> = of_homes.iter().filter(|row| row[0] == interval[0]).collect();
+    let sum =
+        |at: usize| -> i64 { mine.iter().filter_map(|row| row[at].parse::<i64>().ok()).sum() };
+    assert_eq!(mine.len(), HOMES);
+    assert_eq!(sum(5), interval[5].parse::<i64>().unwrap(), "delivered, Wh");
+    assert_eq!(sum(6), interval[11].parse::<i64>().unwrap(), "paid, sats");
+    assert!(mine.iter().all(|row| &row[2] == "steered" || &row[6] == "0"));
+}
