@@ -16,7 +16,7 @@ pub fn demo(arguments: &[String]) -> Outcome {
 /// The proofs of power control that take too long for every change, then `hearth bench stratum --soak`.
 pub fn soak(time: u64) -> Outcome {
     step(
-        "thousands of random hours of an engine",
+        "thousands of random hours of an engine, whole seasons of heat",
         &mut cargo(&[
             "test",
             "--release",
@@ -24,11 +24,14 @@ pub fn soak(time: u64) -> Outcome {
             "hearth-dispatch",
             "--test",
             "engine",
+            "--test",
+            "season",
             "--",
             "--ignored",
             "--nocapture",
         ]),
-        "the engine left its band or its step: the lines above say in which hour, by its seed",
+        "the engine left its band or its step, or a control of heat cost more than the plainer one: the \
+         lines above say in which hour or season, by its seed",
     )?;
     let time = format!("{time}s");
     hearth("building hearth, then the soak", &["bench", "stratum", "--soak", &time], &[])

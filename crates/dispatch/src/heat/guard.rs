@@ -23,6 +23,8 @@ impl Default for Times {
     }
 }
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// What a heater did lately.
 #[derive(Debug, Clone)]
 pub struct Guard {
@@ -77,12 +79,18 @@ impl Guard {
         }
     }
 
+    /// How long until the starts of a day allow another one; nothing if they do now.
+    pub fn start_in(&self, now: Moment) -> Duration {
+        let oldest = self.starts.len().checked_sub(self.times.starts_per_day);
+        let blocking = oldest.and_then(|at| self.starts.get(at));
+        blocking.map_or(Duration::ZERO, |&start| DAY.saturating_sub(now.since(start)))
+    }
+
     fn may_start(&mut self, now: Moment) -> bool {
-        const DAY: Duration = Duration::from_secs(86_400);
         while self.starts.front().is_some_and(|&start| now.since(start) >= DAY) {
             self.starts.pop_front();
         }
-        self.starts.len() < self.times.starts_per_day
+        self.start_in(now).is_zero()
     }
 
     fn switch(&mut self, on: bool, now: Moment) {
@@ -129,6 +137,10 @@ pub(super) mod tests {
         }
         assert!(starts.len() > 12, "{starts:?}");
         assert!(starts.windows(7).all(|seven| seven[6] - seven[0] >= 1440), "{starts:?}");
+        let at = |minute: u64| Moment::from_secs(60 * minute);
+        let (end, sixth) = (at(3 * 1440), starts[starts.len() - 6]);
+        assert_eq!(end.after(guard.start_in(end)), at(sixth + 1440));
+        assert_eq!(guard.start_in(at(sixth + 1440)), Duration::ZERO);
     }
 
     #[test]

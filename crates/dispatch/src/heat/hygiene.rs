@@ -1,6 +1,7 @@
 //! Hot water that stays free of legionella: all of a tank is at 60 °C for a while at regular intervals.
 //! It says when that is due; somebody else heats.
 
+use super::Ahead;
 use std::time::Duration;
 use units::{Celsius, HeatCapacity, Moment, Watts};
 
@@ -15,6 +16,8 @@ pub struct Hygiene {
     pub every: Duration,
     hot_since: Option<Moment>,
     done: Option<Moment>,
+    /// Heating to it has begun, and goes on until it is done.
+    begun: bool,
 }
 
 impl Hygiene {
@@ -27,7 +30,15 @@ impl Hygiene {
             every,
             hot_since: None,
             done: None,
+            begun: false,
         }
+    }
+
+    /// What a control heats the tank to meanwhile: somewhat more, as it may stay a little below, and
+    /// cold water comes in.
+    pub fn set_point(&self) -> Celsius {
+        const MORE_K: f64 = 3.0;
+        Celsius::new(self.hot.get() + MORE_K).unwrap_or(self.hot)
     }
 
     /// Watches the coldest place in the tank; an unknown temperature counts as cold.
@@ -38,7 +49,7 @@ impl Hygiene {
         }
         let since = *self.hot_since.get_or_insert(now);
         if now.since(since) >= self.hold {
-            self.done = Some(now);
+            (self.done, self.begun) = (Some(now), false);
         }
     }
 
@@ -47,19 +58,71 @@ impl Hygiene {
         self.done.map_or(Duration::ZERO, |done| self.every.saturating_sub(now.since(done)))
     }
 
-    /// Whether heating to it must begin now: with this power it takes as long as is left, half as
-    /// much again for what is drawn meanwhile.
-    pub fn must_heat(&self, now: Moment, mean: Celsius, tank: HeatCapacity, power: Watts) -> bool {
+    /// Whether heating to it must begin now or has begun and is not done: with this power it takes as
+    /// long as is left, half as much again for what is drawn meanwhile.
+    pub fn must_heat(
+        &mut self,
+        now: Moment,
+        mean: Celsius,
+        tank: HeatCapacity,
+        power: Watts,
+    ) -> bool {
+        self.begun |= self.left(now) <= self.takes(mean, tank, power);
+        self.begun
+    }
+
+    /// Raises the limits of a predictive control, in steps of this length, for the cheapest hours in
+    /// which the cycle can be done before it must be; does nothing while that is farther ahead than
+    /// these steps. A cycle that is missed then is tried again in what is left.
+    pub fn plan(
+        &self,
+        now: Moment,
+        mean: Celsius,
+        tank: HeatCapacity,
+        power: Watts,
+        step: Duration,
+        ahead: &mut [Ahead],
+    ) {
+        let steps = |time: Duration| time.as_secs_f64() / step.as_secs_f64().max(1.0);
+        let takes = self.takes(mean, tank, power);
+        let end = steps(self.left(now).saturating_sub(takes)) as usize;
+        // Half an hour at 60 °C, and as long before and after it in case.
+        let (heats, holds) = (steps(takes).ceil() as usize, steps(3 * self.hold).ceil() as usize);
+        if end > ahead.len() || end < heats + holds {
+            return;
+        }
+        let price = |first: usize| {
+            let during = ahead.get(first..first + heats + holds).unwrap_or_default();
+            during.iter().map(|ahead| ahead.price.usd_per_kwh()).sum::<f64>()
+        };
+        let cheapest = (0..=end - heats - holds).min_by(|a, b| price(*a).total_cmp(&price(*b)));
+        let first = cheapest.unwrap_or(0);
+        for (at, ahead) in ahead.iter_mut().enumerate().skip(first).take(heats + holds) {
+            let above = Celsius::new(self.set_point().get() + 2.0).unwrap_or(self.hot);
+            ahead.high = warmer(ahead.high, above);
+            if at >= first + heats {
+                ahead.low = warmer(ahead.low, self.set_point());
+            }
+        }
+    }
+
+    /// Time to heat the tank to it and hold it.
+    fn takes(&self, mean: Celsius, tank: HeatCapacity, power: Watts) -> Duration {
         let lift = (self.hot.get() - mean.get()).max(0.0);
         let hours = 1.5 * tank.get() * lift / power.get().max(1.0);
-        let needed = Duration::try_from_secs_f64(3600.0 * hours).unwrap_or(Duration::MAX);
-        self.left(now) <= needed.saturating_add(self.hold)
+        let heats = Duration::try_from_secs_f64(3600.0 * hours).unwrap_or(Duration::MAX);
+        heats.saturating_add(self.hold)
     }
+}
+
+fn warmer(a: Celsius, b: Celsius) -> Celsius {
+    if a > b { a } else { b }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use units::{EnergyPrice, NetWatts};
 
     const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
@@ -86,6 +149,34 @@ mod tests {
     }
 
     #[test]
+    fn a_cycle_is_planned_for_the_cheapest_hours_before_its_deadline() {
+        let mut hygiene = Hygiene::new(WEEK);
+        hygiene.observe(Moment::default(), c(60.0));
+        hygiene.observe(Moment::from_secs(1800), c(60.0));
+        let (hour, low) = (Duration::from_secs(3600), c(50.0).unwrap());
+        let ahead: Vec<Ahead> = (0..24)
+            .map(|hour| Ahead {
+                ambient: c(20.0).unwrap(),
+                gain: NetWatts::ZERO,
+                low,
+                high: c(55.0).unwrap(),
+                price: EnergyPrice::per_kwh(if hour == 14 { 0.05 } else { 0.2 }).unwrap(),
+            })
+            .collect();
+        let tank = HeatCapacity::of_water(300.0).unwrap();
+        let power = Watts::new(2400.0).unwrap();
+        let hours = |day: u64| {
+            let mut ahead = ahead.clone();
+            let now = Moment::from_secs(86_400 * day);
+            hygiene.plan(now, low, tank, power, hour, &mut ahead);
+            (0..24).filter(|&hour| ahead[hour].low > low).collect::<Vec<_>>()
+        };
+        assert_eq!(hours(3), []);
+        // 3.5 kWh take up to three hours with the half hour at 60 °C.
+        assert!(hours(6).contains(&14), "{:?}", hours(6));
+    }
+
+    #[test]
     fn an_empty_tank_is_heated_before_its_legionella_deadline() {
         let mut hygiene = Hygiene::new(WEEK);
         for minute in 0..=30 {
@@ -98,5 +189,13 @@ mod tests {
             .unwrap();
         // 17.4 kWh at 1.5 kW take 11.6 h; it began at least half as much again before.
         assert!((145..=151).contains(&begins), "{begins}");
+        // Almost hot it still goes on, until half an hour at 60 °C is done.
+        let (almost, later) =
+            (c(59.5).unwrap(), |minute: u64| Moment::from_secs(3600 * begins + 60 * minute));
+        assert!(hygiene.must_heat(later(1), almost, tank, power));
+        for minute in 2..=32 {
+            hygiene.observe(later(minute), c(60.0));
+        }
+        assert!(!hygiene.must_heat(later(33), almost, tank, power));
     }
 }

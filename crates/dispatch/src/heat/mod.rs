@@ -7,6 +7,7 @@
 //!                   price, weather, hash value                       too hot: off; too cold: backup
 //! ```
 
+mod body;
 mod guard;
 mod heater;
 mod hydronic;
@@ -18,13 +19,14 @@ mod safety;
 mod thermostat;
 mod zone;
 
+pub use body::{Body, Front};
 pub use guard::{Guard, Times};
 pub use heater::{Heater, HeaterError};
 pub use hydronic::HeatingCurve;
 pub use hygiene::Hygiene;
 pub use pi::Pi;
 pub use pool::Pool;
-pub use predict::{Ahead, Body, Comfort, HeatPlan, Planned, Predictive};
+pub use predict::{Ahead, Comfort, HeatPlan, Planned, Predictive};
 pub use safety::{Medium, Safety, Verdict};
 pub use thermostat::Thermostat;
 pub use zone::{Control, Heating, Reason, Wanted, Zone};

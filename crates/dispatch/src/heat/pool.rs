@@ -29,10 +29,8 @@ impl Pool {
     pub fn body(&self) -> Result<Body, UnitError> {
         let open = f64::from(self.open.end.saturating_sub(self.open.start).min(24)) / 24.0;
         let loss = Self::LOSS.0 * (1.0 - open) + Self::LOSS.1 * open;
-        Ok(Body {
-            capacity: HeatCapacity::of_water(self.litres)?,
-            loss: HeatLoss::new(loss * self.surface_m2)?,
-        })
+        let capacity = HeatCapacity::of_water(self.litres)?;
+        Ok(Body::mixed(capacity, HeatLoss::new(loss * self.surface_m2)?))
     }
 
     /// Lowest and highest temperature at this time of day.

@@ -25,6 +25,8 @@ pub struct Wanted<'a> {
     pub outlet: Option<Reading<Celsius>>,
     /// Set-point of all controls but the predictive, whose limits are in `ahead`.
     pub set_point: Celsius,
+    /// A hygienic cycle: full power up to the set-point, then the lowest until it is done.
+    pub hygiene: bool,
     /// What the machines draw.
     pub drawn: Watts,
     /// Begins now; may be empty.
@@ -141,6 +143,9 @@ impl Zone {
         heater: &Heater,
     ) -> Watts {
         let set_point = wanted.set_point;
+        if wanted.hygiene {
+            return if is < set_point { heater.highest() } else { heater.lowest() };
+        }
         if let Some(thermostat) = &mut self.at_once {
             return thermostat.step(is, set_point, heater);
         }
@@ -224,6 +229,7 @@ mod tests {
                 is: room.map(|t| Reading::new(c(t), now)),
                 outlet: outlet.map(|t| Reading::new(c(t), now)),
                 set_point: c(20.0),
+                hygiene: false,
                 drawn: Watts::ZERO,
                 ahead: &[],
             };
@@ -277,13 +283,31 @@ mod tests {
     }
 
     #[test]
+    fn a_hygienic_cycle_is_heated_at_full_power_up_to_its_set_point_by_any_control() {
+        let heater = heater();
+        let mut zone = zone();
+        for (minute, is, power) in
+            [(0, 59.9, heater.highest()), (1, 62.9, heater.highest()), (2, 63.1, heater.lowest())]
+        {
+            let now = Moment::from_secs(60 * minute);
+            let wanted = Wanted {
+                is: Some(Reading::new(c(is), now)),
+                outlet: Some(Reading::new(c(40.0), now)),
+                set_point: c(63.0),
+                hygiene: true,
+                drawn: Watts::ZERO,
+                ahead: &[],
+            };
+            assert_eq!(zone.step(now, &wanted, &heater).power, power, "{is}");
+        }
+    }
+
+    #[test]
     fn without_forecast_the_predictive_control_heats_like_pi() {
         use super::super::{Body, Comfort};
         use units::{HeatCapacity, HeatLoss, Usd};
-        let body = Body {
-            capacity: HeatCapacity::new(8000.0).unwrap(),
-            loss: HeatLoss::new(200.0).unwrap(),
-        };
+        let capacity = HeatCapacity::new(8000.0).unwrap();
+        let body = Body::mixed(capacity, HeatLoss::new(200.0).unwrap());
         let comfort = Comfort { below: Usd::ZERO, above: Usd::ZERO };
         let step = Duration::from_secs(900);
         let predictive = Predictive::new(body, step, comfort, Usd::ZERO, Times::default());

@@ -226,16 +226,21 @@ impl Pool {
             {
                 set_point = curve.supply(body.set_point, outdoor);
             }
+            let mut cycle = false;
+            let mut ahead = inputs.ahead.get(&body.name).cloned().unwrap_or_default();
             if let Some((hygiene, capacity)) = &mut body.hygiene {
                 hygiene.observe(now, known);
                 let mean = known.unwrap_or(body.set_point);
                 if hygiene.must_heat(now, mean, *capacity, heater.highest()) {
-                    set_point = hygiene.hot;
+                    (set_point, cycle) = (hygiene.set_point(), true);
+                } else if let Control::Predictive(predictive, _) = zone.control() {
+                    let (power, step) = (heater.highest(), predictive.plans_every());
+                    hygiene.plan(now, mean, *capacity, power, step, &mut ahead);
                 }
             }
-            let none = Vec::new();
-            let raised = set_point > body.set_point;
-            let ahead = inputs.ahead.get(&body.name).filter(|_| !raised).unwrap_or(&none);
+            if set_point > body.set_point {
+                ahead.clear();
+            }
             let wanted = Wanted {
                 is,
                 outlet: body.outlet.as_ref().map_or_else(
@@ -244,8 +249,9 @@ impl Pool {
                     reading,
                 ),
                 set_point,
+                hygiene: cycle,
                 drawn: super::watts(group.drawn(now, states)),
-                ahead,
+                ahead: &ahead,
             };
             let heating = zone.step(now, &wanted, &heater);
             let trouble = match heating.why {

@@ -11,8 +11,8 @@ use crate::config::{
 };
 use dispatch::{
     heat::{
-        Body as Model, Comfort, Control, HeatingCurve, Hygiene, Medium, Pi, Predictive, Safety,
-        Thermostat, Times,
+        Body as Model, Comfort, Control, Front, HeatingCurve, Hygiene, Medium, Pi, Predictive,
+        Safety, Thermostat, Times,
     },
     site::Body,
 };
@@ -95,6 +95,9 @@ fn read_zone(section: &mut Section<'_, '_>, given: bool) -> Option<Zone> {
     let set_point = section.or("set", celsius(set), warmth());
     let capacity = section.or("capacity_wh_per_k", capacity, value::number(1.0, 1e9));
     let loss = section.or("loss_w_per_k", loss, value::number(0.01, 1e7));
+    // As published for a small house: the room is 0.5 K/kW above the mean of it, which loses at 5 K/kW.
+    let usual_front = if kind == Kind::Room { 10.0 * loss } else { 0.0 };
+    let front = section.or("front_w_per_k", usual_front, value::number(0.0, 1e8));
     let band_k = section.or("band_k", 0.5, value::number(0.05, 20.0));
     let times = Times {
         min_on: section.or("min_on", 30 * MINUTE, value::duration(Duration::ZERO, DAY)),
@@ -128,8 +131,9 @@ fn read_zone(section: &mut Section<'_, '_>, given: bool) -> Option<Zone> {
         return None;
     }
     let medium = if fluid { Medium::Fluid } else { Medium::Air };
-    let model =
-        Model { capacity: HeatCapacity::new(capacity).ok()?, loss: HeatLoss::new(loss).ok()? };
+    let model = Model::mixed(HeatCapacity::new(capacity).ok()?, HeatLoss::new(loss).ok()?);
+    let front = HeatLoss::new(front).ok().map(|surface| Front { surface, lag: 45 * MINUTE });
+    let model = front.map_or(model, |front| model.with_front(front));
     let usd = |dollars: f64| Usd::new(dollars).unwrap_or_default();
     let pi = Pi::new(gain, reset);
     let control = match &*control {
