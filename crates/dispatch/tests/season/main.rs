@@ -7,7 +7,7 @@
 //! wanted and miss no hygienic cycle, the cheapest counts. PI, with the cheapest of some gains, is then
 //! tuned to be no colder than that, and predictive control no colder than PI.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what fails here fails the test")]
 
 mod bodies;
 mod run;
