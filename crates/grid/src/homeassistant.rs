@@ -257,13 +257,7 @@ impl Site {
                     }
                 }
                 Ok(_) => {}
-                Err(error) => {
-                    return Err(LinkError(format!(
-                        "the broker at {:?} is not reached or hung up: {error}; check that it runs \
-                         and lets this user in",
-                        self.address
-                    )));
-                }
+                Err(error) => return Err(self.address.lost(&error)),
             }
         }
     }

@@ -226,13 +226,7 @@ impl Homes {
                     }
                 }
                 Ok(_) => {}
-                Err(error) => {
-                    return Err(LinkError(format!(
-                        "the broker at {:?} is not reached or hung up: {error}; check that it runs \
-                         and lets this user in",
-                        self.address
-                    )));
-                }
+                Err(error) => return Err(self.address.lost(&error)),
             }
         }
     }
@@ -302,10 +296,7 @@ impl Reporter {
         let poll = async {
             loop {
                 if let Err(error) = events.poll().await {
-                    return Err(LinkError(format!(
-                        "the aggregator's broker at {:?} is not reached or hung up: {error}",
-                        self.address
-                    )));
+                    return Err(self.address.lost(&error));
                 }
             }
         };

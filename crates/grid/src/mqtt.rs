@@ -8,7 +8,9 @@ use crate::{
     number::{self, Field},
     price::Format,
 };
-use rumqttc::{AsyncClient, Event, EventLoop, Incoming, MqttOptions, QoS, SubscribeFilter};
+use rumqttc::{
+    AsyncClient, ConnectionError, Event, EventLoop, Incoming, MqttOptions, QoS, SubscribeFilter,
+};
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 /// A broker and what is read there.
@@ -92,6 +94,14 @@ impl Address {
         }
         options
     }
+
+    /// What to say when the link is gone.
+    pub(crate) fn lost(&self, error: &ConnectionError) -> LinkError {
+        LinkError(format!(
+            "the broker at {self:?} is not reached or hung up: {error}; check that it runs and lets \
+             this user in"
+        ))
+    }
 }
 
 impl Broker {
@@ -172,13 +182,7 @@ impl Broker {
                     }
                 }
                 Ok(_) => {}
-                Err(error) => {
-                    return Err(LinkError(format!(
-                        "the broker at {:?} is not reached or hung up: {error}; check that it runs \
-                         and lets this user in",
-                        self.address
-                    )));
-                }
+                Err(error) => return Err(self.address.lost(&error)),
             }
         }
     }

@@ -6,6 +6,7 @@ use super::{
     Goal, Policy,
     choose::{STAYS, expected_improvement},
     rls::Rls,
+    signs::{SILENT, Signs},
 };
 use crate::{
     command::{Command, WorkMode},
@@ -13,7 +14,6 @@ use crate::{
     readings::{Moment, Readings},
     work::Window,
 };
-use std::time::Duration;
 use units::{Efficiency, Hashrate, Ratio, Watts};
 
 /// Shape of power over hashrate, both as parts of the first measured: an S19k Pro's ladder at its
@@ -25,9 +25,6 @@ pub(super) const ENOUGH: u64 = 5600;
 const BESIDE: f64 = 0.007;
 /// What a mode draws, as a part of the normal one, where nothing tells: a guess that measuring mends.
 const MODES: (f64, f64) = (0.75, 1.15);
-/// Without an answer, and without a new share, for this long a trial is left.
-pub(super) const SILENT: Duration = Duration::from_secs(30);
-pub(super) const WORKLESS: Duration = Duration::from_secs(60);
 /// A board that hashes this much less of its nominal than at the arm that is good, for as long as
 /// silence is borne, is early word that a trial is too much for it.
 const WEAK: f64 = 0.9;
@@ -101,8 +98,7 @@ pub struct Arms {
     good: usize,
     applied: Option<Moment>,
     mark: Option<(Moment, Window)>,
-    heard: Option<Moment>,
-    proved: Option<(Moment, u64)>,
+    signs: Signs,
     /// The weakest board at the good arm, and since when it is clearly weaker in a trial.
     board: (Option<f64>, Option<Moment>),
     watts: (f64, u32),
@@ -140,8 +136,7 @@ impl Arms {
             good: start,
             applied: None,
             mark: None,
-            heard: None,
-            proved: None,
+            signs: Signs::default(),
             board: (None, None),
             watts: (0.0, 0),
             first: None,
@@ -164,7 +159,10 @@ impl Arms {
         if seen.there == Some(false) && self.here != self.good {
             return self.abort(seen.at);
         }
-        if self.lost(seen, applied.after(self.policy.settle)) && self.here != self.good {
+        let (shares, settled) =
+            (seen.work.map(|work| work.shares), applied.after(self.policy.settle));
+        let lost = self.signs.are_missing(seen.at, seen.there.is_some(), shares, settled);
+        if lost && self.here != self.good {
             return self.abort(seen.at);
         }
         if self.weak(seen) {
@@ -214,24 +212,6 @@ impl Arms {
     /// How many were measured.
     pub fn tried(&self) -> usize {
         self.measured.iter().flatten().count()
-    }
-
-    /// Whether it is silent, or its work is lost, for too long. Until it has settled it may restart.
-    fn lost(&mut self, seen: &ArmSeen, settled: Moment) -> bool {
-        if seen.there.is_some() {
-            self.heard = Some(seen.at);
-        }
-        let shares = seen.work.map(|work| work.shares);
-        if let Some(shares) = shares
-            && self.proved.is_none_or(|(_, before)| before != shares)
-        {
-            self.proved = Some((seen.at, shares));
-        }
-        let longer = |than: Duration, since: Option<Moment>| {
-            let from = since.filter(|since| *since > settled).unwrap_or(settled);
-            seen.at.since(from) > than
-        };
-        longer(SILENT, self.heard) || longer(WORKLESS, self.proved.map(|(at, _)| at))
     }
 
     /// Whether one of its boards does clearly less in a trial than at the good arm.
@@ -363,7 +343,7 @@ impl Arms {
         self.here = arm;
         self.applied = Some(at);
         self.mark = None;
-        self.proved = None;
+        self.signs = Signs::default();
         self.board.1 = None;
         self.watts = (0.0, 0);
     }

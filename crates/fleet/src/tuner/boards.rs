@@ -5,7 +5,8 @@
 
 use super::{
     Goal, Policy,
-    arms::{ENOUGH, SILENT, WORKLESS, score},
+    arms::{ENOUGH, score},
+    signs::Signs,
 };
 use crate::{
     capability::Boards as Able,
@@ -97,8 +98,7 @@ pub struct Boards {
     proving: bool,
     applied: Option<Moment>,
     arrived: Option<Moment>,
-    heard: Option<Moment>,
-    proved: Option<(Moment, u64)>,
+    signs: Signs,
     look: Look,
 }
 
@@ -152,8 +152,7 @@ impl Boards {
             proving: false,
             applied: None,
             arrived: None,
-            heard: None,
-            proved: None,
+            signs: Signs::default(),
             look: Look::default(),
         })
     }
@@ -182,7 +181,9 @@ impl Boards {
         if self.trial.is_none() && self.best.is_some() && !self.proving {
             return self.next(seen.at);
         }
-        if self.is_lost(seen, arrived.after(self.policy.settle)) {
+        let (shares, settled) =
+            (seen.work.map(|work| work.shares), arrived.after(self.policy.settle));
+        if self.signs.are_missing(seen.at, !seen.clocks.is_empty(), shares, settled) {
             return BoardAction::Common("the machine is silent, or its work is lost");
         }
         if self.strained(&seen.readings) {
@@ -205,23 +206,6 @@ impl Boards {
     fn is_there(&self, read: &[Megahertz]) -> Option<bool> {
         let same = |(is, told): (&Megahertz, &f64)| (is.get() - told).abs() <= SAME;
         (read.len() == self.clocks.len()).then(|| read.iter().zip(&self.clocks).all(same))
-    }
-
-    fn is_lost(&mut self, seen: &BoardSeen, settled: Moment) -> bool {
-        if !seen.clocks.is_empty() {
-            self.heard = Some(seen.at);
-        }
-        let shares = seen.work.map(|work| work.shares);
-        if let Some(shares) = shares
-            && self.proved.is_none_or(|(_, before)| before != shares)
-        {
-            self.proved = Some((seen.at, shares));
-        }
-        let longer = |than: Duration, since: Option<Moment>| {
-            let from = since.filter(|since| *since > settled).unwrap_or(settled);
-            seen.at.since(from) > than
-        };
-        longer(SILENT, self.heard) || longer(WORKLESS, self.proved.map(|(at, _)| at))
     }
 
     /// Whether the board that went up counts errors beyond what ends a trial. Counters are slow: they say
@@ -386,7 +370,7 @@ impl Boards {
     fn go(&mut self, at: Moment, board: usize, mhz: f64) -> Option<(u8, Megahertz)> {
         self.clocks[board] = mhz;
         (self.applied, self.arrived) = (Some(at), None);
-        (self.heard, self.proved) = (None, None);
+        self.signs = Signs::default();
         self.look = Look::default();
         Some((u8::try_from(board).ok()?, Megahertz::new(mhz).ok()?))
     }

@@ -24,6 +24,7 @@ mod normal;
 mod rls;
 mod run;
 mod sequential;
+mod signs;
 mod suit;
 
 pub(crate) use belief::same;

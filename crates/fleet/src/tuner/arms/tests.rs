@@ -2,6 +2,7 @@ use super::*;
 use rand::{Rng, SeedableRng};
 use rand_distr::{Distribution, Poisson};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use std::time::Duration;
 use twin::farm::{Kind, Machine, Setting, Spec};
 use units::{Celsius, Megahertz, Work};
 
