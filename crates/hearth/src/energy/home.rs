@@ -311,7 +311,8 @@ fn take(owner: &mut Owner, energy: &Energy, machines: &[Machine], command: &Comm
     let zone = energy.zones.iter().find(|zone| zone.body.name == *entity);
     let machine = machines.iter().find_map(|machine| {
         let part = entity.strip_prefix(&machine.id)?.strip_prefix('_')?;
-        Some((machine, part))
+        // One machine's word may begin another's.
+        matches!(part, "mining" | "limit").then_some((machine, part))
     });
     match (&**entity, *want, zone, machine) {
         ("power", Want::Number(watts), ..) => owner.power = Watts::new(watts).ok(),
@@ -371,7 +372,8 @@ mod tests {
 
     #[test]
     fn a_machine_is_switched_and_limited_by_its_own_entities() {
-        let machines = [machine("mac:02:54:D5:AA:DA:07"), machine("mac:02:54:d5:aa:da:08")];
+        let machines = ["name:a", "mac:02:54:D5:AA:DA:07", "mac:02:54:d5:aa:da:08", "name:a_b"];
+        let machines = machines.map(machine);
         let mut owner = Owner::default();
         let mut say = |entity: &str, want| {
             let command = Command { entity: entity.into(), want };
@@ -386,6 +388,8 @@ mod tests {
         assert_eq!(most.get("mac:02:54:d5:aa:da:08"), Watts::new(1200.0).ok().as_ref());
         let (_, most) = say("mac_02_54_d5_aa_da_08_limit", Want::Number(3500.0));
         assert!(most.is_empty(), "its full power is no limit");
+        let (off, _) = say("name_a_b_mining", Want::Switch(false));
+        assert!(off.contains("name:a_b") && off.len() == 1);
     }
 
     #[test]
