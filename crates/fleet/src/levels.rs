@@ -12,8 +12,15 @@ use units::{Hashrate, Ratio, Watts};
 /// Levels of a range of power limits or throttles.
 const STEPS: u32 = 9;
 /// Modes as parts of the normal one's power: an assumption that measuring mends.
-const MODES: [(WorkMode, f64); 3] =
-    [(WorkMode::Low, 0.75), (WorkMode::Normal, 1.0), (WorkMode::High, 1.15)];
+const MODES: [(WorkMode, f64); 6] = [
+    (WorkMode::Low, 0.75),
+    (WorkMode::Normal, 1.0),
+    (WorkMode::High, 1.15),
+    // Eco, standard and super of an Avalon Q: 800, 1300 and 1674 W by dealers' tables; taken for its kin, too.
+    (WorkMode::Avalon { mode: 0, level: None }, 800.0 / 1674.0),
+    (WorkMode::Avalon { mode: 1, level: None }, 1300.0 / 1674.0),
+    (WorkMode::Avalon { mode: 2, level: None }, 1.0),
+];
 /// A profile at the rated power may be told as a little more than the maker's figure.
 const RATED_SLACK: f64 = 1.03;
 /// The least that firmware throttles to (VNish 1.3, fleet.md section 3F).
@@ -205,6 +212,29 @@ mod tests {
         assert_eq!(most(&m30), w(3472.0));
         m30.limits.power = Some(w(4000.0));
         assert_eq!(most(&m30), w(3472.0 * 1.15));
+    }
+
+    #[test]
+    fn a_home_unit_has_its_three_modes_as_levels() {
+        let mode = |mode| WorkMode::Avalon { mode, level: None };
+        let modes = Capabilities {
+            modes: vec![mode(0), mode(1), mode(2)],
+            ..Capabilities::of([Verb::Mode, Verb::Pause, Verb::Resume])
+        };
+        let told = levels(&device(modes, (1674.0, 90.0)));
+        let commands: Vec<_> = told.iter().map(|level| level.command.clone()).collect();
+        assert_eq!(
+            commands,
+            [
+                Command::Pause,
+                Command::Mode(mode(0)),
+                Command::Mode(mode(1)),
+                Command::Mode(mode(2))
+            ]
+        );
+        assert_eq!(told[1].power.get().round(), 800.0);
+        // 52 TH/s in eco by the same tables: the ladder is near that.
+        assert!((told[1].rate.terahashes_per_second() / 52.0 - 1.0).abs() < 0.08, "{told:?}");
     }
 
     #[test]

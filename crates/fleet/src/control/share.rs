@@ -120,10 +120,12 @@ impl Asked {
                 off = Some((step.target, level));
                 continue;
             }
-            // What costs more power for no more hashes is no level.
-            if steps.last().is_none_or(|(most, last)| *most < step.target && last.rate < level.rate)
-            {
-                start = start.max(step.peak.get() - step.target.get());
+            start = start.max(step.peak.get() - step.target.get());
+            // Levels rise. Where one needs no more room than the one below, it takes its place.
+            if steps.last().is_some_and(|(most, _)| step.target <= *most) {
+                steps.pop();
+            }
+            if steps.last().is_none_or(|(_, last)| last.rate < level.rate) {
                 steps.push((step.target, level));
             }
         }
