@@ -2,7 +2,10 @@
 //! saw: an interval with a gap is void for that home.
 
 use super::{Setup, home::Home, split};
-use crate::baseline::{Delivered, Void, control::Group};
+use crate::baseline::{
+    Delivered, Void,
+    control::{Given, Group, Pull},
+};
 use std::{sync::Arc, time::Duration};
 use units::{Moment, NetWattHours, Sats, UnixTime, WattHours};
 
@@ -19,16 +22,21 @@ pub(super) struct Tally {
     pub called: bool,
     pub control: bool,
     pub resting: bool,
-    /// Mean power so far, W, and of how many intervals.
-    seen: Option<(f64, u32)>,
+    /// The last interval in which it was called ended then.
+    last_called: Option<Moment>,
+    /// Mean power while it was left alone and what it had been told before had worn off, W, and of how
+    /// many intervals. What it drew while it was told would make the baseline of those lowest who give most.
+    alone: Option<(f64, u32)>,
     /// The same, from before this lot told anybody anything: W. What the lot cannot have changed.
     usual: Option<f64>,
     /// The same for the next lot.
     next: Option<f64>,
+    /// Its part in the error of what was given since this lot was drawn.
+    pull: Pull,
 }
 
-/// A home's mean forgets over so many hours.
-const SEEN: f64 = 24.0;
+/// A home's mean forgets over so many hours alone, which may be few each day.
+const ALONE: f64 = 72.0;
 
 impl Tally {
     /// Of a home that came while an interval ran.
@@ -41,9 +49,11 @@ impl Tally {
             called: false,
             control: false,
             resting: false,
-            seen: None,
+            last_called: None,
+            alone: None,
             usual: None,
             next: None,
+            pull: Pull::default(),
         }
     }
 
@@ -61,31 +71,37 @@ impl Tally {
         (!self.gap).then_some(self.energy)
     }
 
-    /// What this home drew in an interval before its lot, Wh, as far as it was seen.
-    fn usual(&self, length: Duration) -> Option<f64> {
-        self.usual.map(|watts| watts * length.as_secs_f64() / 3600.0)
+    /// What this home drew in an interval before its lot, as far as it was seen alone.
+    fn usual(&self, length: Duration) -> Option<NetWattHours> {
+        NetWattHours::new(self.usual? * length.as_secs_f64() / 3600.0).ok()
     }
 
     /// Those of the next lot begin to rest: what was seen until now is what they will be compared by.
     pub fn keep(&mut self) {
-        self.next = self.seen.map(|(watts, _)| watts);
+        self.next = self.alone.map(|(watts, _)| watts);
     }
 
     /// Another lot begins.
     pub fn turn(&mut self) {
-        self.usual = self.next.take();
+        (self.usual, self.pull) = (self.next.take(), Pull::default());
     }
 
     /// `untold` while nobody was told anything in this lot: then all that was seen counts as before.
-    fn begin(&mut self, length: Duration, opted_out: bool, untold: bool) {
-        if let Some(energy) = self.metered() {
-            let hours = length.as_secs_f64() / 3600.0;
-            let (mean, seen) = self.seen.unwrap_or((0.0, 0));
-            let weight = (1.0 - (-hours / SEEN).exp()).max(1.0 / (f64::from(seen) + 1.0));
-            self.seen = Some((mean + weight * (energy / hours - mean), seen.saturating_add(1)));
+    fn begin(&mut self, setup: &Setup, now: Moment, opted_out: bool, untold: bool) {
+        if self.called {
+            self.last_called = Some(now);
+        }
+        let worn_off = setup.rest + setup.interval;
+        if let Some(energy) = self.metered()
+            && self.last_called.is_none_or(|called| now.since(called) >= worn_off)
+        {
+            let hours = setup.interval.as_secs_f64() / 3600.0;
+            let (mean, seen) = self.alone.unwrap_or((0.0, 0));
+            let weight = (1.0 - (-hours / ALONE).exp()).max(1.0 / (f64::from(seen) + 1.0));
+            self.alone = Some((mean + weight * (energy / hours - mean), seen.saturating_add(1)));
         }
         if untold {
-            self.usual = self.seen.map(|(watts, _)| watts);
+            self.usual = self.alone.map(|(watts, _)| watts);
         }
         self.energy = 0.0;
         (self.gap, self.called) = (false, false);
@@ -143,9 +159,21 @@ pub struct Closed {
     pub asked: NetWattHours,
     /// What those steered gave up, with the interval that holds the truth.
     pub delivered: Result<Delivered, Void>,
+    /// The same since the lot that it shares was drawn, this interval included.
+    pub of_lot: OfLot,
     /// One for each home that is known; those of whom nothing was asked are left out when nothing was
     /// asked at all.
     pub records: Vec<Record>,
+}
+
+/// What those steered gave up in all intervals that share a lot. Their errors do not average out: the same
+/// homes are compared with. What was given in several lots' time is known by [`Given::and`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OfLot {
+    /// Start of the lot's period.
+    pub drawn: UnixTime,
+    /// What was given up; void intervals are not in it.
+    pub given: Given,
 }
 
 impl Closed {
@@ -185,7 +213,7 @@ pub(super) fn close(
     now: Moment,
     asked: bool,
     untold: bool,
-) -> (Result<Delivered, Void>, Vec<Record>) {
+) -> (Result<Given, Void>, Vec<Record>) {
     for home in homes.iter_mut() {
         match now.since(home.heard) <= setup.stale {
             true => home.tally.meter(home.report.power.get(), now),
@@ -194,51 +222,62 @@ pub(super) fn close(
     }
     let closed = if asked { books(homes, setup) } else { (Err(Void::NoSuchTime), Vec::new()) };
     for home in homes {
-        home.tally.begin(setup.interval, home.report.opted_out, untold);
+        home.tally.begin(setup, now, home.report.opted_out, untold);
     }
     closed
 }
 
-fn books(homes: &[Home], setup: &Setup) -> (Result<Delivered, Void>, Vec<Record>) {
-    let usual = |home: &Home| {
-        home.tally.usual(setup.interval).and_then(|usual| NetWattHours::new(usual).ok())
-    };
-    let metered = |home: &Home| home.tally.metered().and_then(|wh| NetWattHours::new(wh).ok());
+/// What was given since the lot was drawn: `energy` in all, in intervals of so many degrees of freedom.
+pub(super) fn of_lot(homes: &[Home], energy: NetWattHours, freedom: f64) -> Given {
+    Given::over(energy, homes.iter().map(|home| home.tally.pull), freedom)
+}
+
+fn books(homes: &mut [Home], setup: &Setup) -> (Result<Given, Void>, Vec<Record>) {
     let parts: Vec<Part> = homes.iter().map(|home| part(&home.tally)).collect();
-    let of = |wanted: Part| {
-        homes.iter().zip(&parts).filter(move |(_, part)| **part == wanted).map(|(home, _)| home)
-    };
-    let drew = of(Part::Control).filter_map(|home| Some((metered(home)?, usual(home))));
-    let group = Group::new(&drew.collect::<Vec<_>>());
-    let gave: Vec<f64> = match &group {
-        Ok(group) => of(Part::Steered)
-            .map(|home| group.baseline(usual(home)).get() - home.tally.energy)
-            .collect(),
-        Err(_) => Vec::new(),
+    let (given, gave) = match compare(homes, &parts, setup) {
+        Ok((given, gave)) => (Ok(given), gave),
+        Err(void) => (Err(void), Vec::new()),
     };
     let mut gave = split::whole(&gave).into_iter();
-    let records = homes
-        .iter()
-        .zip(&parts)
-        .map(|(home, part)| {
-            let metered_wh = home.tally.metered().map(|wh| wh.round() as i64);
-            let delivered_wh = if *part == Part::Steered { gave.next() } else { None };
-            Record {
-                home: home.id.clone(),
-                part: *part,
-                metered_wh,
-                baseline_wh: delivered_wh.zip(metered_wh).map(|(gave, drew)| gave + drew),
-                delivered_wh,
-                paid: Sats(0),
-            }
-        })
+    let record = |(home, part): (&Home, &Part)| {
+        let metered_wh = home.tally.metered().map(|wh| wh.round() as i64);
+        let delivered_wh = if *part == Part::Steered { gave.next() } else { None };
+        Record {
+            home: home.id.clone(),
+            part: *part,
+            metered_wh,
+            baseline_wh: delivered_wh.zip(metered_wh).map(|(gave, drew)| gave + drew),
+            delivered_wh,
+            paid: Sats(0),
+        }
+    };
+    (given, homes.iter().zip(&parts).map(record).collect())
+}
+
+/// What those steered gave, together and each.
+fn compare(homes: &mut [Home], parts: &[Part], setup: &Setup) -> Result<(Given, Vec<f64>), Void> {
+    let metered = |home: &Home| home.tally.metered().and_then(|wh| NetWattHours::new(wh).ok());
+    let usual = |home: &Home| home.tally.usual(setup.interval);
+    let of = |wanted: Part| {
+        homes.iter().zip(parts).filter(move |(_, part)| **part == wanted).map(|(home, _)| home)
+    };
+    let control: Vec<(NetWattHours, Option<NetWattHours>)> =
+        of(Part::Control).filter_map(|home| Some((metered(home)?, usual(home)))).collect();
+    let group = Group::new(&control)?;
+    let treated = group.treated(of(Part::Steered).map(usual));
+    let pulls = control.iter().map(|(drew, usual)| treated.pull(*drew, *usual));
+    let given = treated.given(of(Part::Steered).filter_map(metered).sum(), pulls);
+    let gave = of(Part::Steered)
+        .map(|home| group.baseline(usual(home)).get() - home.tally.energy)
         .collect();
-    let delivered = group.and_then(|group| {
-        let usual: Vec<Option<NetWattHours>> = of(Part::Steered).map(usual).collect();
-        let drawn = of(Part::Steered).filter_map(metered).sum();
-        group.delivered(&usual, drawn, setup.meter, setup.confidence)
-    });
-    (delivered, records)
+    for (home, part) in homes.iter_mut().zip(parts) {
+        if *part == Part::Control
+            && let Some(drew) = metered(home)
+        {
+            home.tally.pull = home.tally.pull.and(treated.pull(drew, usual(home)));
+        }
+    }
+    Ok((given, gave))
 }
 
 fn part(tally: &Tally) -> Part {

@@ -20,92 +20,24 @@ mod account;
 mod fill;
 mod home;
 mod lot;
+mod setup;
 mod share;
 mod split;
 mod telemetry;
 #[cfg(test)]
 mod tests;
 
-pub use account::{Closed, Part, Record};
+pub use account::{Closed, OfLot, Part, Record};
 pub use home::{BadReport, Hold, Report};
+pub use setup::Setup;
 pub use split::by_weight;
 pub use telemetry::{Counts, HORIZONS, Room, Telemetry};
 
-use crate::baseline::{METER_CLASS_1, MeterError};
 use home::{Home, Role, Way};
 use lot::Lots;
 use share::Share;
 use std::{collections::HashMap, sync::Arc, time::Duration};
-use units::{Moment, NetWattHours, NetWatts, Ratio, UnixTime, Watts};
-
-/// How homes are told, judged and accounted for.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Setup {
-    /// A home not heard of for so long is silent.
-    pub stale: Duration,
-    /// Orders end after so long unless renewed.
-    pub valid: Duration,
-    /// A home has so long to do what it was told.
-    pub settle: Duration,
-    /// What a home can give is spread over so long before more is asked of it.
-    pub sustain: Duration,
-    /// A home that gave less than another by so many hours of all its flexibility gives all of it first.
-    pub even: Duration,
-    /// More arrears than that, for time away, are forgiven.
-    pub arrears: Duration,
-    /// A home off by more than this part of its range does not do as told.
-    pub tolerance: Ratio,
-    /// But never blamed for less than this.
-    pub least_tolerance: Watts,
-    /// Length of an interval of the account.
-    pub interval: Duration,
-    /// This part of the homes is left alone for comparison.
-    pub control: Ratio,
-    /// But at least so many, where that is no more than half.
-    pub least_control: usize,
-    /// Another lot is drawn after this time; a multiple of the interval.
-    pub lot: Duration,
-    /// Those drawn are left alone for so long before their lot begins: a room that gave up heat makes up
-    /// for it when it is let go, and would show too high a baseline.
-    pub rest: Duration,
-    /// The lot's secret.
-    pub seed: u64,
-    /// Homes are forgotten after so long in silence.
-    pub forget: Duration,
-    /// No more homes than these.
-    pub most: usize,
-    /// Limit of error of the homes' meters.
-    pub meter: MeterError,
-    /// How sure the delivery's interval is to be.
-    pub confidence: Ratio,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
-        let part = |part| Ratio::new(part).unwrap_or_default();
-        Self {
-            stale: Duration::from_secs(30),
-            valid: minutes(2),
-            settle: Duration::from_secs(20),
-            sustain: minutes(15),
-            even: minutes(60),
-            arrears: minutes(120),
-            tolerance: part(0.1),
-            least_tolerance: Watts::new(50.0).unwrap_or_default(),
-            interval: minutes(5),
-            control: part(0.05),
-            least_control: 30,
-            lot: minutes(7 * 24 * 60),
-            rest: minutes(12 * 60),
-            seed: 0,
-            forget: minutes(7 * 24 * 60),
-            most: 1_000_000,
-            meter: MeterError(part(METER_CLASS_1)),
-            confidence: part(0.95),
-        }
-    }
-}
+use units::{Moment, NetWattHours, NetWatts, UnixTime};
 
 /// What a home is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -145,6 +77,8 @@ pub struct Aggregate {
     /// What homes draw beyond what they are told, all together, smoothed, W.
     bias: f64,
     books: Books,
+    /// What was given since the lot was drawn, and the fewest degrees of freedom that an interval had.
+    of_lot: (NetWattHours, f64),
 }
 
 /// The interval that runs.
@@ -171,6 +105,7 @@ impl Aggregate {
             levels: [0.0; 2],
             bias: 0.0,
             books: Books::default(),
+            of_lot: NOTHING,
         }
     }
 
@@ -241,8 +176,17 @@ impl Aggregate {
             self.lots.told |= books.asked;
             let untold = !self.lots.told;
             let asked = books.asked && books.whole;
-            let (delivered, records) =
-                account::close(&mut self.homes, &self.setup, now, asked, untold);
+            let (given, records) = account::close(&mut self.homes, &self.setup, now, asked, untold);
+            let (sum, freedom) = &mut self.of_lot;
+            if let Ok(given) = &given {
+                (*sum, *freedom) = (*sum + given.energy, freedom.min(given.freedom()));
+            }
+            let delivered =
+                given.and_then(|given| given.delivered(self.setup.meter, self.setup.confidence));
+            let of_lot = OfLot {
+                drawn: self.lots.period.unwrap_or_default(),
+                given: account::of_lot(&self.homes, *sum, *freedom),
+            };
             let energy = |wh: f64| NetWattHours::new(wh).unwrap_or_default();
             closed = books.start.filter(|_| books.whole).map(|start| Closed {
                 start,
@@ -251,6 +195,7 @@ impl Aggregate {
                 drawn: energy(books.drawn),
                 asked: energy(books.less),
                 delivered,
+                of_lot,
                 records,
             });
             // The first one began before this program did.
@@ -273,6 +218,7 @@ impl Aggregate {
             let now = self.lots.next.filter(|_| follows);
             // What was kept for this lot is not touched any more.
             self.lots = Lots { period: Some(period), now, next: None, told: now.is_some() };
+            self.of_lot = NOTHING;
             for at in 0..self.homes.len() {
                 let drawn = self.homes.get(at).map(|home| self.draws(period, &home.id));
                 if let Some((home, drawn)) = self.homes.get_mut(at).zip(drawn) {
@@ -460,6 +406,9 @@ impl Aggregate {
         })
     }
 }
+
+/// Given in a lot that has not begun.
+const NOTHING: (NetWattHours, f64) = (NetWattHours::ZERO, f64::INFINITY);
 
 /// Changes below this part of a home's range wait.
 const DEAD_BAND: f64 = 0.02;

@@ -1,4 +1,5 @@
 use super::*;
+use units::Ratio;
 
 fn w(watts: f64) -> NetWatts {
     NetWatts::new(watts).unwrap()
