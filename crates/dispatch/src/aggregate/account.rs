@@ -1,7 +1,11 @@
 //! What each home gave up in an interval, and its share of the payment. It never counts what no meter
 //! saw: an interval with a gap is void for that home.
 
-use super::{Setup, home::Home, split};
+use super::{
+    Setup,
+    home::{Home, Took},
+    split,
+};
 use crate::baseline::{
     Delivered, Void,
     control::{Given, Group, Pull},
@@ -12,16 +16,15 @@ use units::{Moment, NetWattHours, Sats, UnixTime, WattHours};
 /// What a home's meter and its part in the calls came to in the interval that runs.
 #[derive(Debug)]
 pub(super) struct Tally {
+    pub id: Arc<str>,
+    /// Drawn in the lots of this period and the next.
+    pub drawn: [u64; 2],
     /// Wh so far.
     energy: f64,
     /// Metered up to here.
     until: Moment,
     gap: bool,
     pub opted_out: bool,
-    /// It could have been told something, or would have been but for the lot.
-    pub called: bool,
-    pub control: bool,
-    pub resting: bool,
     /// The last interval in which it was called ended then.
     last_called: Option<Moment>,
     /// Mean power while it was left alone and what it had been told before had worn off, W, and of how
@@ -40,15 +43,14 @@ const ALONE: f64 = 72.0;
 
 impl Tally {
     /// Of a home that came while an interval ran.
-    pub fn begun_late(now: Moment) -> Self {
+    pub fn begun_late(id: Arc<str>, drawn: [u64; 2], now: Moment) -> Self {
         Self {
+            id,
+            drawn,
             energy: 0.0,
             until: now,
             gap: true,
             opted_out: false,
-            called: false,
-            control: false,
-            resting: false,
             last_called: None,
             alone: None,
             usual: None,
@@ -87,8 +89,9 @@ impl Tally {
     }
 
     /// `untold` while nobody was told anything in this lot: then all that was seen counts as before.
-    fn begin(&mut self, setup: &Setup, now: Moment, opted_out: bool, untold: bool) {
-        if self.called {
+    fn begin(&mut self, home: &mut Home, setup: &Setup, now: Moment, untold: bool) {
+        let took = std::mem::take(&mut home.took);
+        if took.called {
             self.last_called = Some(now);
         }
         let worn_off = setup.rest + setup.interval;
@@ -104,9 +107,8 @@ impl Tally {
             self.usual = self.alone.map(|(watts, _)| watts);
         }
         self.energy = 0.0;
-        (self.gap, self.called) = (false, false);
-        (self.control, self.resting) = (false, false);
-        self.opted_out = opted_out;
+        self.gap = false;
+        self.opted_out = home.report.opted_out;
     }
 }
 
@@ -209,41 +211,48 @@ impl Closed {
 /// whether nothing was since its lot was drawn.
 pub(super) fn close(
     homes: &mut [Home],
+    tallies: &mut [Tally],
     setup: &Setup,
     now: Moment,
     asked: bool,
     untold: bool,
 ) -> (Result<Given, Void>, Vec<Record>) {
-    for home in homes.iter_mut() {
+    for (home, tally) in homes.iter().zip(tallies.iter_mut()) {
         match now.since(home.heard) <= setup.stale {
-            true => home.tally.meter(home.report.power.get(), now),
-            false => home.tally.gap(now),
+            true => tally.meter(home.report.power.get(), now),
+            false => tally.gap(now),
         }
     }
-    let closed = if asked { books(homes, setup) } else { (Err(Void::NoSuchTime), Vec::new()) };
-    for home in homes {
-        home.tally.begin(setup, now, home.report.opted_out, untold);
+    let closed =
+        if asked { books(homes, tallies, setup) } else { (Err(Void::NoSuchTime), Vec::new()) };
+    for (home, tally) in homes.iter_mut().zip(tallies) {
+        tally.begin(home, setup, now, untold);
     }
     closed
 }
 
 /// What was given since the lot was drawn: `energy` in all, in intervals of so many degrees of freedom.
-pub(super) fn of_lot(homes: &[Home], energy: NetWattHours, freedom: f64) -> Given {
-    Given::over(energy, homes.iter().map(|home| home.tally.pull), freedom)
+pub(super) fn of_lot(tallies: &[Tally], energy: NetWattHours, freedom: f64) -> Given {
+    Given::over(energy, tallies.iter().map(|tally| tally.pull), freedom)
 }
 
-fn books(homes: &mut [Home], setup: &Setup) -> (Result<Given, Void>, Vec<Record>) {
-    let parts: Vec<Part> = homes.iter().map(|home| part(&home.tally)).collect();
-    let (given, gave) = match compare(homes, &parts, setup) {
+fn books(
+    homes: &[Home],
+    tallies: &mut [Tally],
+    setup: &Setup,
+) -> (Result<Given, Void>, Vec<Record>) {
+    let parts: Vec<Part> =
+        homes.iter().zip(&*tallies).map(|(home, tally)| part(home.took, tally)).collect();
+    let (given, gave) = match compare(tallies, &parts, setup) {
         Ok((given, gave)) => (Ok(given), gave),
         Err(void) => (Err(void), Vec::new()),
     };
     let mut gave = split::whole(&gave).into_iter();
-    let record = |(home, part): (&Home, &Part)| {
-        let metered_wh = home.tally.metered().map(|wh| wh.round() as i64);
+    let record = |(tally, part): (&Tally, &Part)| {
+        let metered_wh = tally.metered().map(|wh| wh.round() as i64);
         let delivered_wh = if *part == Part::Steered { gave.next() } else { None };
         Record {
-            home: home.id.clone(),
+            home: tally.id.clone(),
             part: *part,
             metered_wh,
             baseline_wh: delivered_wh.zip(metered_wh).map(|(gave, drew)| gave + drew),
@@ -251,45 +260,48 @@ fn books(homes: &mut [Home], setup: &Setup) -> (Result<Given, Void>, Vec<Record>
             paid: Sats(0),
         }
     };
-    (given, homes.iter().zip(&parts).map(record).collect())
+    (given, tallies.iter().zip(&parts).map(record).collect())
 }
 
 /// What those steered gave, together and each.
-fn compare(homes: &mut [Home], parts: &[Part], setup: &Setup) -> Result<(Given, Vec<f64>), Void> {
-    let metered = |home: &Home| home.tally.metered().and_then(|wh| NetWattHours::new(wh).ok());
-    let usual = |home: &Home| home.tally.usual(setup.interval);
+fn compare(
+    tallies: &mut [Tally],
+    parts: &[Part],
+    setup: &Setup,
+) -> Result<(Given, Vec<f64>), Void> {
+    let metered = |tally: &Tally| tally.metered().and_then(|wh| NetWattHours::new(wh).ok());
+    let usual = |tally: &Tally| tally.usual(setup.interval);
     let of = |wanted: Part| {
-        homes.iter().zip(parts).filter(move |(_, part)| **part == wanted).map(|(home, _)| home)
+        tallies.iter().zip(parts).filter(move |(_, part)| **part == wanted).map(|(tally, _)| tally)
     };
     let control: Vec<(NetWattHours, Option<NetWattHours>)> =
-        of(Part::Control).filter_map(|home| Some((metered(home)?, usual(home)))).collect();
+        of(Part::Control).filter_map(|tally| Some((metered(tally)?, usual(tally)))).collect();
     let group = Group::new(&control)?;
     let treated = group.treated(of(Part::Steered).map(usual));
     let pulls = control.iter().map(|(drew, usual)| treated.pull(*drew, *usual));
     let given = treated.given(of(Part::Steered).filter_map(metered).sum(), pulls);
-    let gave = of(Part::Steered)
-        .map(|home| group.baseline(usual(home)).get() - home.tally.energy)
-        .collect();
-    for (home, part) in homes.iter_mut().zip(parts) {
+    let gave =
+        of(Part::Steered).map(|tally| group.baseline(usual(tally)).get() - tally.energy).collect();
+    for (tally, part) in tallies.iter_mut().zip(parts) {
         if *part == Part::Control
-            && let Some(drew) = metered(home)
+            && let Some(drew) = metered(tally)
         {
-            home.tally.pull = home.tally.pull.and(treated.pull(drew, usual(home)));
+            tally.pull = tally.pull.and(treated.pull(drew, usual(tally)));
         }
     }
     Ok((given, gave))
 }
 
-fn part(tally: &Tally) -> Part {
+fn part(took: Took, tally: &Tally) -> Part {
     if tally.gap {
         Part::Void
     } else if tally.opted_out {
         Part::OptedOut
-    } else if tally.control {
+    } else if took.control {
         Part::Control
-    } else if tally.resting {
+    } else if took.resting {
         Part::Resting
-    } else if tally.called {
+    } else if took.called {
         Part::Steered
     } else {
         Part::Void

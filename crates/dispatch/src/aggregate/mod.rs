@@ -33,10 +33,12 @@ pub use setup::Setup;
 pub use split::by_weight;
 pub use telemetry::{Counts, HORIZONS, Room, Telemetry};
 
+use account::Tally;
 use home::{Home, Role, Way};
 use lot::Lots;
-use share::Share;
+use share::{Share, Shares};
 use std::{collections::HashMap, sync::Arc, time::Duration};
+use telemetry::Seen;
 use units::{Moment, NetWattHours, NetWatts, UnixTime};
 
 /// What a home is told.
@@ -68,7 +70,12 @@ pub struct Step {
 pub struct Aggregate {
     setup: Setup,
     homes: Vec<Home>,
+    /// Of each home, in the same order.
+    tallies: Vec<Tally>,
     places: HashMap<Arc<str>, usize>,
+    /// Room of the last step, to be used again.
+    roles: Vec<Role>,
+    shares: Shares,
     stepped: Option<Moment>,
     sequence: u64,
     lots: Lots,
@@ -98,7 +105,10 @@ impl Aggregate {
         Self {
             setup,
             homes: Vec::new(),
+            tallies: Vec::new(),
             places: HashMap::new(),
+            roles: Vec::new(),
+            shares: Shares::default(),
             stepped: None,
             sequence: 0,
             lots: Lots::default(),
@@ -117,7 +127,7 @@ impl Aggregate {
     /// What all homes draw now: as metered, and as expected of those that are silent.
     pub fn drawn(&self, now: Moment) -> NetWatts {
         let homes = self.homes.iter();
-        let drawn = homes.map(|home| home.drawn(home.role(now, &self.setup, self.lots), now)).sum();
+        let drawn = homes.map(|home| home.drawn(home.role(now, &self.setup), now)).sum();
         NetWatts::new(drawn).unwrap_or_default()
     }
 
@@ -128,8 +138,10 @@ impl Aggregate {
     /// A report that contradicts itself, or one home too many; nothing is taken then.
     pub fn hear(&mut self, now: Moment, id: &str, report: Report) -> Result<(), BadReport> {
         report.check()?;
-        if let Some(home) = self.places.get(id).and_then(|at| self.homes.get_mut(*at)) {
-            home.hear(report, now, &self.setup);
+        if let Some(at) = self.places.get(id)
+            && let Some((home, tally)) = self.homes.get_mut(*at).zip(self.tallies.get_mut(*at))
+        {
+            home.hear(report, now, &self.setup, tally);
             return Ok(());
         }
         if self.homes.len() >= self.setup.most {
@@ -139,7 +151,9 @@ impl Aggregate {
         let drawn = self.draws(self.lots.period.unwrap_or_default(), &id);
         let given = self.levels.map(|level| (level - hours(self.setup.even) / 2.0).max(0.0));
         self.places.insert(id.clone(), self.homes.len());
-        self.homes.push(Home::new(id, drawn, report, given, now));
+        let turn = drawn[0] as f64 / u64::MAX as f64;
+        self.homes.push(Home::new(self.lots.group(drawn), turn as f32, report, given, now));
+        self.tallies.push(Tally::begun_late(id, drawn, now));
         Ok(())
     }
 
@@ -151,18 +165,19 @@ impl Aggregate {
         // A thousand steps a second would fit between two starts of this program.
         self.sequence = (self.sequence + 1).max(utc.0.saturating_mul(1000));
         let closed = self.turn(now, utc);
-        let roles: Vec<Role> =
-            self.homes.iter().map(|home| home.role(now, &self.setup, self.lots)).collect();
+        let (called, mut roles) = (wanted.is_some(), std::mem::take(&mut self.roles));
+        let mut seen = telemetry::look(&mut self.homes, &mut roles, now, &self.setup, called);
         let wanted = wanted.map(NetWatts::get);
-        let mut telemetry = telemetry::look(&self.homes, &roles, now);
-        self.account(&roles, wanted, &telemetry, time);
+        self.account(wanted, &seen.telemetry, time);
         let orders = match wanted {
-            Some(wanted) => self.share(now, &roles, wanted, time, &mut telemetry),
+            Some(wanted) => self.share(now, &roles, wanted, time, &mut seen),
             None => {
                 self.bias = 0.0;
                 (0..self.homes.len()).filter_map(|at| self.release(at, now)).collect()
             }
         };
+        self.roles = roles;
+        let telemetry = seen.telemetry;
         Step { orders, telemetry, closed }
     }
 
@@ -176,7 +191,8 @@ impl Aggregate {
             self.lots.told |= books.asked;
             let untold = !self.lots.told;
             let asked = books.asked && books.whole;
-            let (given, records) = account::close(&mut self.homes, &self.setup, now, asked, untold);
+            let (homes, tallies) = (&mut self.homes, &mut self.tallies);
+            let (given, records) = account::close(homes, tallies, &self.setup, now, asked, untold);
             let (sum, freedom) = &mut self.of_lot;
             if let Ok(given) = &given {
                 (*sum, *freedom) = (*sum + given.energy, freedom.min(given.freedom()));
@@ -185,7 +201,7 @@ impl Aggregate {
                 given.and_then(|given| given.delivered(self.setup.meter, self.setup.confidence));
             let of_lot = OfLot {
                 drawn: self.lots.period.unwrap_or_default(),
-                given: account::of_lot(&self.homes, *sum, *freedom),
+                given: account::of_lot(&self.tallies, *sum, *freedom),
             };
             let energy = |wh: f64| NetWattHours::new(wh).unwrap_or_default();
             closed = books.start.filter(|_| books.whole).map(|start| Closed {
@@ -219,53 +235,57 @@ impl Aggregate {
             // What was kept for this lot is not touched any more.
             self.lots = Lots { period: Some(period), now, next: None, told: now.is_some() };
             self.of_lot = NOTHING;
-            for at in 0..self.homes.len() {
-                let drawn = self.homes.get(at).map(|home| self.draws(period, &home.id));
-                if let Some((home, drawn)) = self.homes.get_mut(at).zip(drawn) {
-                    home.drawn = drawn;
-                    home.tally.turn();
+            for at in 0..self.tallies.len() {
+                let drawn = self.tallies.get(at).map(|tally| self.draws(period, &tally.id));
+                if let Some((tally, drawn)) = self.tallies.get_mut(at).zip(drawn) {
+                    tally.drawn = drawn;
+                    tally.turn();
                 }
             }
+            self.group();
         }
         // Not before the first interval's end: the homes are not known before.
         if interval_ended {
             let (part, least) = (self.setup.control, self.setup.least_control);
-            let limit = |homes: &[Home], which: fn(&Home) -> u64| {
-                lot::limit(&mut homes.iter().map(which).collect::<Vec<_>>(), part, least)
+            let limit = |tallies: &[Tally], which: fn(&Tally) -> u64| {
+                lot::limit(&mut tallies.iter().map(which).collect::<Vec<_>>(), part, least)
             };
             // Within a period they only grow, as homes come: nobody leaves a group half-way.
-            self.lots.now = self.lots.now.max(limit(&self.homes, |home| home.drawn[0]));
+            self.lots.now = self.lots.now.max(limit(&self.tallies, |tally| tally.drawn[0]));
             if utc.after(self.setup.rest) >= period.after(self.setup.lot) {
                 if self.lots.next.is_none() {
-                    self.homes.iter_mut().for_each(|home| home.tally.keep());
+                    self.tallies.iter_mut().for_each(Tally::keep);
                 }
-                self.lots.next = self.lots.next.max(limit(&self.homes, |home| home.drawn[1]));
+                self.lots.next = self.lots.next.max(limit(&self.tallies, |tally| tally.drawn[1]));
             }
+            self.group();
+        }
+    }
+
+    fn group(&mut self) {
+        for (home, tally) in self.homes.iter_mut().zip(&self.tallies) {
+            home.group = self.lots.group(tally.drawn);
         }
     }
 
     fn forget(&mut self, now: Moment) {
         let longest = self.setup.forget;
         let before = self.homes.len();
+        let mut heard = self.homes.iter().map(|home| home.heard);
+        self.tallies.retain(|_| heard.next().is_some_and(|heard| now.since(heard) <= longest));
         self.homes.retain(|home| now.since(home.heard) <= longest);
         if self.homes.len() < before {
-            let places = self.homes.iter().enumerate().map(|(at, home)| (home.id.clone(), at));
+            let places = self.tallies.iter().enumerate().map(|(at, tally)| (tally.id.clone(), at));
             self.places = places.collect();
         }
     }
 
-    fn account(&mut self, roles: &[Role], wanted: Option<f64>, all: &Telemetry, time: Duration) {
+    fn account(&mut self, wanted: Option<f64>, all: &Telemetry, time: Duration) {
         let energy = |watts: f64| watts * hours(time);
         self.books.drawn += energy(all.drawn.get());
         self.books.less += wanted.map_or(0.0, |wanted| energy(all.own.get() - wanted));
         self.books.asked |= wanted.is_some();
         self.books.wanted = self.books.wanted.zip(wanted).map(|(sum, watts)| sum + energy(watts));
-        for (home, role) in self.homes.iter_mut().zip(roles) {
-            let in_hand = matches!(role, Role::Ready | Role::Astray);
-            home.tally.called |= wanted.is_some() && in_hand;
-            home.tally.control |= *role == Role::Control;
-            home.tally.resting |= *role == Role::Resting;
-        }
     }
 
     fn share(
@@ -274,45 +294,32 @@ impl Aggregate {
         roles: &[Role],
         wanted: f64,
         time: Duration,
-        telemetry: &mut Telemetry,
+        seen: &mut Seen,
     ) -> Vec<Order> {
-        self.trim(now, roles, time);
-        let (mut others, mut own) = (0.0, 0.0);
-        for (home, role) in self.homes.iter().zip(roles) {
-            match role {
-                Role::Ready => own += home.report.own.get(),
-                role => others += home.drawn(*role, now),
-            }
+        if seen.compared > 0 {
+            // Follows what homes draw beyond what they are told, all together.
+            let part = 1.0 - (-time.as_secs_f64() / self.setup.settle.as_secs_f64()).exp();
+            self.bias += part * (seen.missed - self.bias);
         }
+        let (own, others) = (seen.own, seen.others);
         let needed = wanted - others - self.bias;
         let way = if needed < own { Way::Down } else { Way::Up };
         let shares = self.levelled(now, roles, way, (needed - own).abs());
-        let given: f64 = shares.iter().filter(|share| share.counted).map(|share| share.gives).sum();
-        let set = own + others + self.bias + sign(way) * given;
-        telemetry.wanted = NetWatts::new(wanted).ok();
-        telemetry.set = NetWatts::new(set).unwrap_or_default();
-        telemetry.shortfall = NetWatts::new(set - wanted).unwrap_or_default();
-        self.orders(now, roles, way, &shares)
-    }
-
-    /// Follows what homes draw beyond what they are told, all together; stands still while none can be
-    /// compared.
-    fn trim(&mut self, now: Moment, roles: &[Role], time: Duration) {
-        let ready = self.homes.iter().zip(roles).filter(|(_, role)| **role == Role::Ready);
-        let (count, missed) = ready
-            .filter_map(|(home, _)| home.misses(now))
-            .fold((0_usize, 0.0), |(count, sum), missed| (count + 1, sum + missed));
-        if count > 0 {
-            let part = 1.0 - (-time.as_secs_f64() / self.setup.settle.as_secs_f64()).exp();
-            self.bias += part * (missed - self.bias);
-        }
+        let set = own + others + self.bias + sign(way) * shares.given();
+        seen.telemetry.wanted = NetWatts::new(wanted).ok();
+        seen.telemetry.set = NetWatts::new(set).unwrap_or_default();
+        seen.telemetry.shortfall = NetWatts::new(set - wanted).unwrap_or_default();
+        let orders = self.orders(now, roles, way, shares.all());
+        self.shares = shares;
+        orders
     }
 
     /// What each home that offers something gives; those astray are told their part but not counted on.
-    fn levelled(&mut self, now: Moment, roles: &[Role], way: Way, needed: f64) -> Vec<Share> {
+    fn levelled(&mut self, now: Moment, roles: &[Role], way: Way, needed: f64) -> Shares {
         let even = hours(self.setup.even).max(f64::MIN_POSITIVE);
         let floor = self.levels[way as usize] - even - hours(self.setup.arrears);
-        let mut shares = Vec::with_capacity(self.homes.len());
+        let mut shares = std::mem::take(&mut self.shares);
+        shares.clear();
         for (at, (home, role)) in self.homes.iter_mut().zip(roles).enumerate() {
             if matches!(role, Role::Ready | Role::Astray)
                 && let Some(mut share) = home.offer(way, now, &self.setup)
@@ -323,30 +330,27 @@ impl Aggregate {
                 shares.push(share);
             }
         }
-        if let Some(level) = share::share(&mut shares, needed, even) {
+        if let Some(level) = shares.share(needed, even, self.levels[way as usize]) {
             self.levels[way as usize] = self.levels[way as usize].max(level);
         }
         shares
     }
 
     /// What is told: changes beyond a dead band, of the others the largest until what they leave open is
-    /// closed, and what must be renewed.
+    /// closed, and what must be renewed. Shares are in the order of homes.
     fn orders(&mut self, now: Moment, roles: &[Role], way: Way, shares: &[Share]) -> Vec<Order> {
-        let mut gives = vec![0.0; self.homes.len()];
-        for share in shares {
-            if let Some(gives) = gives.get_mut(share.home) {
-                *gives = share.gives;
-            }
-        }
-        let mut orders: Vec<Order> = (0..self.homes.len())
-            .zip(roles)
-            .zip(&gives)
-            .filter(|((_, role), gives)| **role != Role::Silent && **gives <= 0.0)
-            .filter_map(|((at, _), _)| self.release(at, now))
-            .collect();
+        let mut orders = Vec::new();
         let (mut small, mut open, mut scale): (Vec<(f64, usize)>, f64, f64) = Default::default();
-        for share in shares.iter().filter(|share| share.gives > 0.0) {
-            let Some(home) = self.homes.get(share.home) else { continue };
+        let mut shares = shares.iter().peekable();
+        for (at, role) in roles.iter().enumerate() {
+            let share = shares.next_if(|share| share.home == at);
+            let Some(share) = share.filter(|share| share.gives > 0.0) else {
+                if *role != Role::Silent {
+                    orders.extend(self.release(at, now));
+                }
+                continue;
+            };
+            let Some(home) = self.homes.get(at) else { continue };
             let power = home.report.own.get() + sign(way) * share.gives;
             scale += share.range;
             let before = home.order.filter(|order| {
@@ -355,9 +359,9 @@ impl Aggregate {
             match before.map(|before| power - before.power) {
                 Some(change) if change.abs() <= DEAD_BAND * share.range => {
                     open += if share.counted { change } else { 0.0 };
-                    small.push((change, share.home));
+                    small.push((change, at));
                 }
-                _ => orders.extend(self.tell(share.home, way, power, now)),
+                _ => orders.extend(self.tell(at, way, power, now)),
             }
         }
         if open.abs() > OPEN * scale {
@@ -380,7 +384,7 @@ impl Aggregate {
     /// An order is renewed when less than this is left of it: from half to three quarters of its time,
     /// so that not all homes are told at once.
     fn renew(&self, home: &Home) -> Duration {
-        self.setup.valid.mul_f64(0.25 + 0.25 * (home.drawn[0] as f64 / u64::MAX as f64))
+        self.setup.valid.mul_f64(0.25 + 0.25 * f64::from(home.turn))
     }
 
     fn tell(&mut self, at: usize, way: Way, power: f64, now: Moment) -> Option<Order> {
@@ -389,21 +393,18 @@ impl Aggregate {
         let valid = home.lasts_at(way, gives, now, self.setup.valid);
         home.tell(power, now.after(valid), now, &self.setup);
         let power = NetWatts::new(power).ok()?;
-        Some(Order { home: home.id.clone(), power: Some(power), valid, sequence: self.sequence })
+        let home = self.tallies.get(at)?.id.clone();
+        Some(Order { home, power: Some(power), valid, sequence: self.sequence })
     }
 
     /// Gives a home back to itself, if it is not its own already.
     fn release(&mut self, at: usize, now: Moment) -> Option<Order> {
         let home = self.homes.get_mut(at)?;
         let order = home.order.take()?;
+        let home = self.tallies.get(at)?.id.clone();
         let left = order.expires.since(now);
         let valid = self.setup.valid;
-        (left > Duration::ZERO).then(|| Order {
-            home: home.id.clone(),
-            power: None,
-            valid,
-            sequence: self.sequence,
-        })
+        (left > Duration::ZERO).then(|| Order { home, power: None, valid, sequence: self.sequence })
     }
 }
 

@@ -160,3 +160,95 @@ impl fmt::Display for BadRows {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Interval, Log, Quality, files_in, verify};
+    use super::*;
+    use std::{fs, time::Duration};
+
+    fn interval(start: u64, event: Label) -> Interval {
+        Interval {
+            start: UnixTime(start),
+            seconds: Duration::from_secs(300),
+            quality: Quality::Void,
+            why: "a test".parse().ok(),
+            imported: None,
+            exported: None,
+            heat_reused: None,
+            work: None,
+            grid: None,
+            certificates: Vec::new(),
+            baseline: None,
+            delivered: None,
+            event: Some(event),
+        }
+    }
+
+    /// Three intervals, two homes each.
+    fn written(folder: &Path) {
+        let mut log = Log::open(
+            &folder.join("evidence"),
+            &"homes of a test".parse().unwrap(),
+            &"homes".parse().unwrap(),
+        )
+        .unwrap();
+        let (mut homes, mut all) = (String::from("start,home,wh\n"), String::from("start,wh\n"));
+        for start in [900, 1200, 1500] {
+            let of_homes = format!("{start},a,1\n{start},b,2\n");
+            let together = format!("{start},3\n");
+            let mut rows = Rows::default();
+            rows.add(b"start,home,wh\n", of_homes.as_bytes());
+            rows.add(b"start,wh\n", together.as_bytes());
+            log.append(&interval(start, rows.event().unwrap())).unwrap();
+            homes += &of_homes;
+            all += &together;
+        }
+        fs::write(folder.join("homes-1970-01-01.csv"), homes).unwrap();
+        fs::write(folder.join("intervals-1970-01-01.csv"), all).unwrap();
+    }
+
+    fn checked(folder: &Path) -> Result<u64, BadRows> {
+        let mut rows = Vouched::of(folder)?;
+        let files = files_in(&folder.join("evidence")).unwrap();
+        verify(&files, None, |record| rows.see(record)).unwrap();
+        rows.finish()
+    }
+
+    #[test]
+    fn rows_are_accepted_as_signed_and_rejected_with_any_byte_changed_or_any_row_missing_or_added()
+    {
+        let folder = tempfile::tempdir().unwrap();
+        written(folder.path());
+        assert_eq!(checked(folder.path()).unwrap(), 3);
+        for name in ["homes-1970-01-01.csv", "intervals-1970-01-01.csv"] {
+            let path = folder.path().join(name);
+            let before = fs::read(&path).unwrap();
+            for at in 0..before.len() {
+                for bit in [1, 4, 128] {
+                    let mut after = before.clone();
+                    after[at] ^= bit;
+                    fs::write(&path, &after).unwrap();
+                    assert!(checked(folder.path()).is_err(), "{name}, byte {at}, bit {bit}");
+                }
+                fs::write(&path, &before[..at]).unwrap();
+                assert!(checked(folder.path()).is_err(), "{name} cut at {at}");
+            }
+            let text = String::from_utf8(before.clone()).unwrap();
+            let lines: Vec<&str> = text.split_inclusive('\n').collect();
+            for at in 0..lines.len() {
+                let without = [&lines[..at], &lines[at + 1..]].concat().concat();
+                fs::write(&path, without).unwrap();
+                assert!(checked(folder.path()).is_err(), "{name} without line {at}");
+                let twice = [&lines[..=at], &lines[at..]].concat().concat();
+                fs::write(&path, twice).unwrap();
+                assert!(checked(folder.path()).is_err(), "{name} with line {at} twice");
+            }
+            fs::write(&path, text + "1800,a,1\n").unwrap();
+            assert!(matches!(checked(folder.path()), Err(BadRows::Unsigned(UnixTime(1800)))));
+            fs::write(&path, before).unwrap();
+        }
+        fs::remove_file(folder.path().join("homes-1970-01-01.csv")).unwrap();
+        assert!(matches!(checked(folder.path()), Err(BadRows::Changed(UnixTime(900)))));
+    }
+}
