@@ -136,12 +136,12 @@ async fn sixty_homes_on_a_real_broker_follow_opt_out_and_are_paid() {
     let (_broker, address) = mosquitto(folder.path());
     let port = address.port;
     let config = folder.path().join("aggregate.toml");
-    // Intervals of six seconds: the books close while the test waits.
+    // Intervals of six seconds: the books close while the test waits, and nobody rests for the next lot.
     let text = format!(
         "base = \"test/homes\"\nfolder = \"books\"\nevery_s = 1\npays_sats_per_kwh = 100000\n\
          [broker]\nhost = \"127.0.0.1\"\nport = {port}\n[set_point]\ntopic = \"test/wanted\"\n\
          [homes]\nsettle_s = 8\nstale_s = 10\nvalid_s = 30\ninterval_min = 0.1\ncontrol = 0.1\n\
-         least_control = 20\n"
+         least_control = 20\nrest_hours = 0.001\n"
     );
     std::fs::write(&config, text).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_hearth"))
