@@ -76,17 +76,17 @@ pub fn run(evidence: Evidence) -> Outcome {
 }
 
 fn verify(args: Verify) -> Outcome {
-    let mut rows = args.rows.as_deref().map(Vouched::of).transpose()?;
+    let mut rows = args.rows.as_deref().map(Vouched::of);
     let mut vouching = 0_u64;
     let checked = check(&files_of(&args.files)?, args.key.as_ref(), |record| {
         if let Body::Interval(interval) = &record.body {
             vouching += u64::from(interval.event.as_ref().is_some_and(vouches));
         }
-        if let Some(rows) = &mut rows {
+        if let Some(Ok(rows)) = &mut rows {
             rows.see(record);
         }
     });
-    let checked = match (checked, rows.map(Vouched::finish)) {
+    let checked = match (checked, rows.map(|rows| rows?.finish())) {
         (Ok(sum), None) => Ok((sum, None)),
         (Ok(sum), Some(Ok(rows))) => Ok((sum, Some(rows))),
         (Ok(_), Some(Err(bad))) => Err((None, None, bad.to_string())),
