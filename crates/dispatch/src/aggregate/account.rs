@@ -231,9 +231,36 @@ pub(super) fn close(
     closed
 }
 
-/// What was given since the lot was drawn: `energy` in all, in intervals of so many degrees of freedom.
-pub(super) fn of_lot(tallies: &[Tally], energy: NetWattHours, freedom: f64) -> Given {
-    Given::over(energy, tallies.iter().map(|tally| tally.pull), freedom)
+/// What was given since a lot was drawn.
+#[derive(Debug)]
+pub(super) struct Sum {
+    energy: NetWattHours,
+    /// The fewest degrees of freedom that an interval had.
+    freedom: f64,
+    /// Of how many intervals, and the squares of their standard errors.
+    intervals: f64,
+    squares: f64,
+}
+
+impl Sum {
+    pub const NOTHING: Self =
+        Self { energy: NetWattHours::ZERO, freedom: f64::INFINITY, intervals: 0.0, squares: 0.0 };
+
+    /// Takes an interval, and gives it back no surer than those of this lot are on the mean: one in which
+    /// few tanks happen to be on shows both too low a baseline and too little difference among homes.
+    pub fn add(&mut self, given: Given) -> Given {
+        self.energy += given.energy;
+        self.freedom = self.freedom.min(given.freedom());
+        self.intervals += 1.0;
+        self.squares += given.error().get().powi(2);
+        let mean = (self.squares / self.intervals).sqrt();
+        given.no_surer_than(NetWattHours::new(mean).unwrap_or_default())
+    }
+
+    /// All of them, with each home's part in their error.
+    pub fn given(&self, tallies: &[Tally]) -> Given {
+        Given::over(self.energy, tallies.iter().map(|tally| tally.pull), self.freedom)
+    }
 }
 
 fn books(

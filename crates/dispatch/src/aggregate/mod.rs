@@ -33,7 +33,7 @@ pub use setup::Setup;
 pub use split::by_weight;
 pub use telemetry::{Counts, HORIZONS, Room, Telemetry};
 
-use account::Tally;
+use account::{Sum, Tally};
 use home::{Home, Role, Way};
 use lot::Lots;
 use share::{Share, Shares};
@@ -84,8 +84,7 @@ pub struct Aggregate {
     /// What homes draw beyond what they are told, all together, smoothed, W.
     bias: f64,
     books: Books,
-    /// What was given since the lot was drawn, and the fewest degrees of freedom that an interval had.
-    of_lot: (NetWattHours, f64),
+    of_lot: Sum,
 }
 
 /// The interval that runs.
@@ -115,7 +114,7 @@ impl Aggregate {
             levels: [0.0; 2],
             bias: 0.0,
             books: Books::default(),
-            of_lot: NOTHING,
+            of_lot: Sum::NOTHING,
         }
     }
 
@@ -193,15 +192,12 @@ impl Aggregate {
             let asked = books.asked && books.whole;
             let (homes, tallies) = (&mut self.homes, &mut self.tallies);
             let (given, records) = account::close(homes, tallies, &self.setup, now, asked, untold);
-            let (sum, freedom) = &mut self.of_lot;
-            if let Ok(given) = &given {
-                (*sum, *freedom) = (*sum + given.energy, freedom.min(given.freedom()));
-            }
+            let given = given.map(|given| self.of_lot.add(given));
             let delivered =
                 given.and_then(|given| given.delivered(self.setup.meter, self.setup.confidence));
             let of_lot = OfLot {
                 drawn: self.lots.period.unwrap_or_default(),
-                given: account::of_lot(&self.tallies, *sum, *freedom),
+                given: self.of_lot.given(&self.tallies),
             };
             let energy = |wh: f64| NetWattHours::new(wh).unwrap_or_default();
             closed = books.start.filter(|_| books.whole).map(|start| Closed {
@@ -234,7 +230,7 @@ impl Aggregate {
             let now = self.lots.next.filter(|_| follows);
             // What was kept for this lot is not touched any more.
             self.lots = Lots { period: Some(period), now, next: None, told: now.is_some() };
-            self.of_lot = NOTHING;
+            self.of_lot = Sum::NOTHING;
             for at in 0..self.tallies.len() {
                 let drawn = self.tallies.get(at).map(|tally| self.draws(period, &tally.id));
                 if let Some((tally, drawn)) = self.tallies.get_mut(at).zip(drawn) {
@@ -407,9 +403,6 @@ impl Aggregate {
         (left > Duration::ZERO).then(|| Order { home, power: None, valid, sequence: self.sequence })
     }
 }
-
-/// Given in a lot that has not begun.
-const NOTHING: (NetWattHours, f64) = (NetWattHours::ZERO, f64::INFINITY);
 
 /// Changes below this part of a home's range wait.
 const DEAD_BAND: f64 = 0.02;

@@ -181,6 +181,11 @@ impl Given {
         NetWattHours::new(self.variance.sqrt()).unwrap_or_default()
     }
 
+    /// With a standard error of at least this.
+    pub fn no_surer_than(self, error: NetWattHours) -> Self {
+        Self { variance: self.variance.max(error.get().powi(2)), ..self }
+    }
+
     /// Together with what was given in another lot's time, whose chance is its own. Degrees of freedom
     /// after Welch and Satterthwaite.
     pub fn and(self, other: Self) -> Self {

@@ -104,7 +104,7 @@ fn what_a_day_gave_is_neither_too_much_nor_too_little_and_as_sure_as_is_said() {
     println!("mean {:+.4}, size {:.2}", errors.mean(), errors.size());
     assert!(errors.mean().abs() < 0.05, "{:?}", errors.0);
     assert!(errors.within(2.0) >= 5 && errors.within(3.0) == 6, "{:?}", errors.0);
-    assert!(errors.size() > 0.3, "less sure than it could be: {:?}", errors.0);
+    assert!((0.4..1.6).contains(&errors.size()), "as sure as is said: {:?}", errors.0);
 }
 
 /// The figures of docs/energy.md.
