@@ -16,7 +16,6 @@ use units::{Moment, NetWattHours, Sats, UnixTime, WattHours};
 /// What a home's meter and its part in the calls came to in the interval that runs.
 #[derive(Debug)]
 pub(super) struct Tally {
-    pub id: Arc<str>,
     /// Drawn in the lots of this period and the next.
     pub drawn: [u64; 2],
     /// Wh so far.
@@ -43,9 +42,8 @@ const ALONE: f64 = 72.0;
 
 impl Tally {
     /// Of a home that came while an interval ran.
-    pub fn begun_late(id: Arc<str>, drawn: [u64; 2], now: Moment) -> Self {
+    pub fn begun_late(drawn: [u64; 2], now: Moment) -> Self {
         Self {
-            id,
             drawn,
             energy: 0.0,
             until: now,
@@ -275,11 +273,11 @@ fn books(
         Err(void) => (Err(void), Vec::new()),
     };
     let mut gave = split::whole(&gave).into_iter();
-    let record = |(tally, part): (&Tally, &Part)| {
+    let record = |((home, tally), part): ((&Home, &Tally), &Part)| {
         let metered_wh = tally.metered().map(|wh| wh.round() as i64);
         let delivered_wh = if *part == Part::Steered { gave.next() } else { None };
         Record {
-            home: tally.id.clone(),
+            home: home.id.clone(),
             part: *part,
             metered_wh,
             baseline_wh: delivered_wh.zip(metered_wh).map(|(gave, drew)| gave + drew),
@@ -287,7 +285,7 @@ fn books(
             paid: Sats(0),
         }
     };
-    (given, tallies.iter().zip(&parts).map(record).collect())
+    (given, homes.iter().zip(&*tallies).zip(&parts).map(record).collect())
 }
 
 /// What those steered gave, together and each.

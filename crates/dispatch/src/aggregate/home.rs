@@ -3,7 +3,7 @@
 //! the end of an interval need is in its [`Tally`].
 
 use super::{Setup, account::Tally, lot::Group, share::Share};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use units::{Moment, NetWatts, Watts};
 
 /// Larger than any home, W: a report beyond it is refused, so that no sum loses its watts.
@@ -93,6 +93,7 @@ const STRIKES: u8 = 3;
 
 #[derive(Debug)]
 pub(super) struct Home {
+    pub id: Arc<str>,
     pub report: Report,
     pub heard: Moment,
     pub order: Option<InForce>,
@@ -100,8 +101,8 @@ pub(super) struct Home {
     excused: Moment,
     /// Hours at all of its flexibility, downwards and upwards.
     pub given: [f64; 2],
-    /// From 0 to 1, by lot: not all are told at once.
-    pub turn: f32,
+    /// An order is renewed when less than this is left of it.
+    pub renew: Duration,
     strikes: u8,
     astray: bool,
     /// How the lots of now have it.
@@ -119,14 +120,21 @@ pub(super) struct Took {
 }
 
 impl Home {
-    pub fn new(group: Group, turn: f32, report: Report, given: [f64; 2], now: Moment) -> Self {
+    pub fn new(
+        id: Arc<str>,
+        (group, renew): (Group, Duration),
+        report: Report,
+        given: [f64; 2],
+        now: Moment,
+    ) -> Self {
         Self {
+            id,
             report,
             heard: now,
             order: None,
             excused: now,
             given,
-            turn,
+            renew,
             strikes: 0,
             astray: false,
             group,

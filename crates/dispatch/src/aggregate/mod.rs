@@ -150,9 +150,11 @@ impl Aggregate {
         let drawn = self.draws(self.lots.period.unwrap_or_default(), &id);
         let given = self.levels.map(|level| (level - hours(self.setup.even) / 2.0).max(0.0));
         self.places.insert(id.clone(), self.homes.len());
-        let turn = drawn[0] as f64 / u64::MAX as f64;
-        self.homes.push(Home::new(self.lots.group(drawn), turn as f32, report, given, now));
-        self.tallies.push(Tally::begun_late(id, drawn, now));
+        // From half to three quarters of its time, by lot: not all homes are told at once.
+        let renew = self.setup.valid.mul_f64(0.25 + 0.25 * (drawn[0] as f64 / u64::MAX as f64));
+        let lot = (self.lots.group(drawn), renew);
+        self.homes.push(Home::new(id, lot, report, given, now));
+        self.tallies.push(Tally::begun_late(drawn, now));
         Ok(())
     }
 
@@ -232,7 +234,7 @@ impl Aggregate {
             self.lots = Lots { period: Some(period), now, next: None, told: now.is_some() };
             self.of_lot = Sum::NOTHING;
             for at in 0..self.tallies.len() {
-                let drawn = self.tallies.get(at).map(|tally| self.draws(period, &tally.id));
+                let drawn = self.homes.get(at).map(|home| self.draws(period, &home.id));
                 if let Some((tally, drawn)) = self.tallies.get_mut(at).zip(drawn) {
                     tally.drawn = drawn;
                     tally.turn();
@@ -271,7 +273,7 @@ impl Aggregate {
         self.tallies.retain(|_| heard.next().is_some_and(|heard| now.since(heard) <= longest));
         self.homes.retain(|home| now.since(home.heard) <= longest);
         if self.homes.len() < before {
-            let places = self.tallies.iter().enumerate().map(|(at, tally)| (tally.id.clone(), at));
+            let places = self.homes.iter().enumerate().map(|(at, home)| (home.id.clone(), at));
             self.places = places.collect();
         }
     }
@@ -349,9 +351,9 @@ impl Aggregate {
             let Some(home) = self.homes.get(at) else { continue };
             let power = home.report.own.get() + sign(way) * share.gives;
             scale += share.range;
-            let before = home.order.filter(|order| {
-                order.expires > now.after(self.renew(home)) && within(home, order.power)
-            });
+            let before = home
+                .order
+                .filter(|order| order.expires > now.after(home.renew) && within(home, order.power));
             match before.map(|before| power - before.power) {
                 Some(change) if change.abs() <= DEAD_BAND * share.range => {
                     open += if share.counted { change } else { 0.0 };
@@ -377,19 +379,13 @@ impl Aggregate {
         orders
     }
 
-    /// An order is renewed when less than this is left of it: from half to three quarters of its time,
-    /// so that not all homes are told at once.
-    fn renew(&self, home: &Home) -> Duration {
-        self.setup.valid.mul_f64(0.25 + 0.25 * f64::from(home.turn))
-    }
-
     fn tell(&mut self, at: usize, way: Way, power: f64, now: Moment) -> Option<Order> {
         let home = self.homes.get_mut(at)?;
         let gives = (home.report.own.get() - power).abs();
         let valid = home.lasts_at(way, gives, now, self.setup.valid);
         home.tell(power, now.after(valid), now, &self.setup);
         let power = NetWatts::new(power).ok()?;
-        let home = self.tallies.get(at)?.id.clone();
+        let home = home.id.clone();
         Some(Order { home, power: Some(power), valid, sequence: self.sequence })
     }
 
@@ -397,7 +393,7 @@ impl Aggregate {
     fn release(&mut self, at: usize, now: Moment) -> Option<Order> {
         let home = self.homes.get_mut(at)?;
         let order = home.order.take()?;
-        let home = self.tallies.get(at)?.id.clone();
+        let home = home.id.clone();
         let left = order.expires.since(now);
         let valid = self.setup.valid;
         (left > Duration::ZERO).then(|| Order { home, power: None, valid, sequence: self.sequence })
