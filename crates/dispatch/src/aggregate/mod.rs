@@ -396,7 +396,8 @@ impl Aggregate {
         let home = home.id.clone();
         let left = order.expires.since(now);
         let valid = self.setup.valid;
-        (left > Duration::ZERO).then(|| Order { home, power: None, valid, sequence: self.sequence })
+        let order = Order { home, power: None, valid, sequence: self.sequence };
+        (left > Duration::ZERO).then_some(order)
     }
 }
 
