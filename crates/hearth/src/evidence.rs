@@ -3,7 +3,8 @@
 use crate::{FAILED, Outcome};
 use clap::{Args, Subcommand};
 use ledger::evidence::{
-    Body, Interval, Label, Log, PublicKey, Quality, Record, Summary, verify as check,
+    Body, Interval, Label, Log, PublicKey, Quality, Record, Summary, Vouched, verify as check,
+    vouches,
 };
 use serde_json::{Value, json};
 use std::{
@@ -31,6 +32,9 @@ pub struct Verify {
     /// The public key that must have signed the first record, as you got it from the site.
     #[arg(long, value_name = "PUB")]
     key: Option<PublicKey>,
+    /// The folder of an aggregate's rows, which its records vouch for: every byte of them is checked.
+    #[arg(long, value_name = "FOLDER")]
+    rows: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -72,20 +76,51 @@ pub fn run(evidence: Evidence) -> Outcome {
 }
 
 fn verify(args: Verify) -> Outcome {
-    let checked = check(&files_of(&args.files)?, args.key.as_ref(), |_| {});
+    let mut rows = args.rows.as_deref().map(Vouched::of);
+    let mut vouching = 0_u64;
+    let checked = check(&files_of(&args.files)?, args.key.as_ref(), |record| {
+        if let Body::Interval(interval) = &record.body {
+            vouching += u64::from(interval.event.as_ref().is_some_and(vouches));
+        }
+        if let Some(Ok(rows)) = &mut rows {
+            rows.see(record);
+        }
+    });
+    let checked = match (checked, rows.map(|rows| rows?.finish())) {
+        (Ok(sum), None) => Ok((sum, None)),
+        (Ok(sum), Some(Ok(rows))) => Ok((sum, Some(rows))),
+        (Ok(_), Some(Err(bad))) => Err((None, None, bad.to_string())),
+        (Err(broken), _) => Err((Some(broken.file.clone()), broken.at, broken.to_string())),
+    };
     let (text, code) = match checked {
-        Ok(sum) if args.json => (json_of(&sum).to_string(), ExitCode::SUCCESS),
-        Ok(sum) => (text_of(&sum, args.key.is_some()), ExitCode::SUCCESS),
-        Err(broken) => {
-            let at = broken.at;
+        Ok((sum, rows)) if args.json => {
+            let mut json = json_of(&sum);
+            json["rows_of"] = json!(vouching);
+            json["rows_checked"] = json!(rows);
+            (json.to_string(), ExitCode::SUCCESS)
+        }
+        Ok((sum, rows)) => {
+            let mut text = text_of(&sum, args.key.is_some());
+            match rows {
+                Some(rows) => text += &format!("\nRows of {rows} intervals are as signed."),
+                None if vouching > 0 => {
+                    text += &format!(
+                        "\nRows of {vouching} intervals were not checked: name their folder with --rows."
+                    );
+                }
+                None => {}
+            }
+            (text, ExitCode::SUCCESS)
+        }
+        Err((file, at, why)) => {
             let json = json!({
                 "accepted": false,
-                "file": broken.file,
+                "file": file,
                 "line": at.map(|at| at.line),
                 "record": at.and_then(|at| at.seq),
-                "why": broken.to_string(),
+                "why": why,
             });
-            let text = if args.json { json.to_string() } else { format!("rejected: {broken}") };
+            let text = if args.json { json.to_string() } else { format!("rejected: {why}") };
             (text, ExitCode::from(FAILED))
         }
     };

@@ -114,12 +114,12 @@ async fn sixty_homes_on_a_real_broker_follow_opt_out_and_are_paid() {
     let (_broker, address) = mosquitto(folder.path());
     let port = address.port;
     let config = folder.path().join("aggregate.toml");
-    // Intervals of six seconds: the books close while the test waits.
+    // Intervals of six seconds: the books close while the test waits, and nobody rests for the next lot.
     let text = format!(
         "base = \"test/homes\"\nfolder = \"books\"\nevery_s = 1\npays_sats_per_kwh = 100000\n\
          [broker]\nhost = \"127.0.0.1\"\nport = {port}\n[set_point]\ntopic = \"test/wanted\"\n\
          [homes]\nsettle_s = 8\nstale_s = 10\nvalid_s = 30\ninterval_min = 0.1\ncontrol = 0.1\n\
-         least_control = 20\n"
+         least_control = 20\nrest_hours = 0.001\n"
     );
     std::fs::write(&config, text).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_hearth"))
@@ -129,7 +129,7 @@ async fn sixty_homes_on_a_real_broker_follow_opt_out_and_are_paid() {
         .spawn()
         .unwrap();
     let out = BufReader::new(child.stdout.take().unwrap());
-    let _program = Ends(child);
+    let program = Ends(child);
     let last: Arc<Mutex<serde_json::Value>> = Arc::default();
     let kept = last.clone();
     std::thread::spawn(move || {
@@ -203,4 +203,38 @@ async fn sixty_homes_on_a_real_broker_follow_opt_out_and_are_paid() {
     assert_eq!(sum(5), interval[5].parse::<i64>().unwrap(), "delivered, Wh");
     assert_eq!(sum(6), interval[11].parse::<i64>().unwrap(), "paid, sats");
     assert!(mine.iter().all(|row| &row[2] == "steered" || &row[6] == "0"));
+
+    // What was paid is signed; a byte that somebody changes, leaves out or adds is found.
+    drop(program);
+    let verify = || {
+        let done = Command::new(env!("CARGO_BIN_EXE_hearth"))
+            .args(["evidence", "verify", "--rows"])
+            .args([&books, &books.join("evidence")])
+            .output()
+            .unwrap();
+        (done.status.success(), String::from_utf8(done.stdout).unwrap())
+    };
+    let (accepted, text) = verify();
+    assert!(accepted && text.contains("intervals are as signed"), "{text}");
+    for entry in std::fs::read_dir(&books).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "csv") {
+            continue;
+        }
+        let before = std::fs::read(&path).unwrap();
+        for at in [0, 3, before.len() / 3, before.len() / 2, before.len() - 2, before.len() - 1] {
+            let mut after = before.clone();
+            after[at] ^= 1;
+            std::fs::write(&path, &after).unwrap();
+            let (accepted, text) = verify();
+            assert!(!accepted && text.starts_with("rejected"), "byte {at} of {path:?}: {text}");
+        }
+        let last = before[..before.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap();
+        for after in [&before[..=last], &[&before[..], &before[last + 1..]].concat()] {
+            std::fs::write(&path, after).unwrap();
+            assert!(!verify().0, "a row of {path:?} left out or twice");
+        }
+        std::fs::write(&path, before).unwrap();
+    }
+    assert!(verify().0);
 }

@@ -20,6 +20,7 @@ mod chain;
 mod key;
 mod log;
 mod record;
+mod rows;
 mod verify;
 
 pub use chain::{Chain, Fault};
@@ -29,4 +30,5 @@ pub use record::{
     AcceptedWork, Baseline, Body, Delivered, Grid, Hash, Interval, Label, LabelError, MAX_LINE,
     Method, Quality, Record, Resolution, Unfit,
 };
+pub use rows::{BadRows, Rows, Vouched, rows_in, vouches};
 pub use verify::{Broken, Place, Summary, Why, files_in, verify};

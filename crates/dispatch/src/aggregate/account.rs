@@ -1,49 +1,59 @@
 //! What each home gave up in an interval, and its share of the payment. It never counts what no meter
 //! saw: an interval with a gap is void for that home.
 
-use super::{Setup, home::Home, split};
-use crate::baseline::{Delivered, Void, control::Group};
+use super::{
+    Setup,
+    home::{Home, Took},
+    split,
+};
+use crate::baseline::{
+    Delivered, Void,
+    control::{Given, Group, Pull},
+};
 use std::{sync::Arc, time::Duration};
 use units::{Moment, NetWattHours, Sats, UnixTime, WattHours};
 
 /// What a home's meter and its part in the calls came to in the interval that runs.
 #[derive(Debug)]
 pub(super) struct Tally {
+    /// Drawn in the lots of this period and the next.
+    pub drawn: [u64; 2],
     /// Wh so far.
     energy: f64,
     /// Metered up to here.
     until: Moment,
     gap: bool,
     pub opted_out: bool,
-    /// It could have been told something, or would have been but for the lot.
-    pub called: bool,
-    pub control: bool,
-    pub resting: bool,
-    /// Mean power so far, W, and of how many intervals.
-    seen: Option<(f64, u32)>,
+    /// The last interval in which it was called ended then.
+    last_called: Option<Moment>,
+    /// Mean power while it was left alone and what it had been told before had worn off, W, and of how
+    /// many intervals. What it drew while it was told would make the baseline of those lowest who give most.
+    alone: Option<(f64, u32)>,
     /// The same, from before this lot told anybody anything: W. What the lot cannot have changed.
     usual: Option<f64>,
     /// The same for the next lot.
     next: Option<f64>,
+    /// Its part in the error of what was given since this lot was drawn.
+    pull: Pull,
 }
 
-/// A home's mean forgets over so many hours.
-const SEEN: f64 = 24.0;
+/// A home's mean forgets over so many hours alone, which may be few each day.
+const ALONE: f64 = 72.0;
 
 impl Tally {
     /// Of a home that came while an interval ran.
-    pub fn begun_late(now: Moment) -> Self {
+    pub fn begun_late(drawn: [u64; 2], now: Moment) -> Self {
         Self {
+            drawn,
             energy: 0.0,
             until: now,
             gap: true,
             opted_out: false,
-            called: false,
-            control: false,
-            resting: false,
-            seen: None,
+            last_called: None,
+            alone: None,
             usual: None,
             next: None,
+            pull: Pull::default(),
         }
     }
 
@@ -61,36 +71,42 @@ impl Tally {
         (!self.gap).then_some(self.energy)
     }
 
-    /// What this home drew in an interval before its lot, Wh, as far as it was seen.
-    fn usual(&self, length: Duration) -> Option<f64> {
-        self.usual.map(|watts| watts * length.as_secs_f64() / 3600.0)
+    /// What this home drew in an interval before its lot, as far as it was seen alone.
+    fn usual(&self, length: Duration) -> Option<NetWattHours> {
+        NetWattHours::new(self.usual? * length.as_secs_f64() / 3600.0).ok()
     }
 
     /// Those of the next lot begin to rest: what was seen until now is what they will be compared by.
     pub fn keep(&mut self) {
-        self.next = self.seen.map(|(watts, _)| watts);
+        self.next = self.alone.map(|(watts, _)| watts);
     }
 
     /// Another lot begins.
     pub fn turn(&mut self) {
-        self.usual = self.next.take();
+        (self.usual, self.pull) = (self.next.take(), Pull::default());
     }
 
     /// `untold` while nobody was told anything in this lot: then all that was seen counts as before.
-    fn begin(&mut self, length: Duration, opted_out: bool, untold: bool) {
-        if let Some(energy) = self.metered() {
-            let hours = length.as_secs_f64() / 3600.0;
-            let (mean, seen) = self.seen.unwrap_or((0.0, 0));
-            let weight = (1.0 - (-hours / SEEN).exp()).max(1.0 / (f64::from(seen) + 1.0));
-            self.seen = Some((mean + weight * (energy / hours - mean), seen.saturating_add(1)));
+    fn begin(&mut self, home: &mut Home, setup: &Setup, now: Moment, untold: bool) {
+        let took = std::mem::take(&mut home.took);
+        if took.called {
+            self.last_called = Some(now);
+        }
+        let worn_off = setup.rest + setup.interval;
+        if let Some(energy) = self.metered()
+            && self.last_called.is_none_or(|called| now.since(called) >= worn_off)
+        {
+            let hours = setup.interval.as_secs_f64() / 3600.0;
+            let (mean, seen) = self.alone.unwrap_or((0.0, 0));
+            let weight = (1.0 - (-hours / ALONE).exp()).max(1.0 / (f64::from(seen) + 1.0));
+            self.alone = Some((mean + weight * (energy / hours - mean), seen.saturating_add(1)));
         }
         if untold {
-            self.usual = self.seen.map(|(watts, _)| watts);
+            self.usual = self.alone.map(|(watts, _)| watts);
         }
         self.energy = 0.0;
-        (self.gap, self.called) = (false, false);
-        (self.control, self.resting) = (false, false);
-        self.opted_out = opted_out;
+        self.gap = false;
+        self.opted_out = home.report.opted_out;
     }
 }
 
@@ -143,9 +159,21 @@ pub struct Closed {
     pub asked: NetWattHours,
     /// What those steered gave up, with the interval that holds the truth.
     pub delivered: Result<Delivered, Void>,
+    /// The same since the lot that it shares was drawn, this interval included.
+    pub of_lot: OfLot,
     /// One for each home that is known; those of whom nothing was asked are left out when nothing was
     /// asked at all.
     pub records: Vec<Record>,
+}
+
+/// What those steered gave up in all intervals that share a lot. Their errors do not average out: the same
+/// homes are compared with. What was given in several lots' time is known by [`Given::and`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OfLot {
+    /// Start of the lot's period.
+    pub drawn: UnixTime,
+    /// What was given up; void intervals are not in it.
+    pub given: Given,
 }
 
 impl Closed {
@@ -181,76 +209,124 @@ impl Closed {
 /// whether nothing was since its lot was drawn.
 pub(super) fn close(
     homes: &mut [Home],
+    tallies: &mut [Tally],
     setup: &Setup,
     now: Moment,
     asked: bool,
     untold: bool,
-) -> (Result<Delivered, Void>, Vec<Record>) {
-    for home in homes.iter_mut() {
+) -> (Result<Given, Void>, Vec<Record>) {
+    for (home, tally) in homes.iter().zip(tallies.iter_mut()) {
         match now.since(home.heard) <= setup.stale {
-            true => home.tally.meter(home.report.power.get(), now),
-            false => home.tally.gap(now),
+            true => tally.meter(home.report.power.get(), now),
+            false => tally.gap(now),
         }
     }
-    let closed = if asked { books(homes, setup) } else { (Err(Void::NoSuchTime), Vec::new()) };
-    for home in homes {
-        home.tally.begin(setup.interval, home.report.opted_out, untold);
+    let closed =
+        if asked { books(homes, tallies, setup) } else { (Err(Void::NoSuchTime), Vec::new()) };
+    for (home, tally) in homes.iter_mut().zip(tallies) {
+        tally.begin(home, setup, now, untold);
     }
     closed
 }
 
-fn books(homes: &[Home], setup: &Setup) -> (Result<Delivered, Void>, Vec<Record>) {
-    let usual = |home: &Home| {
-        home.tally.usual(setup.interval).and_then(|usual| NetWattHours::new(usual).ok())
-    };
-    let metered = |home: &Home| home.tally.metered().and_then(|wh| NetWattHours::new(wh).ok());
-    let parts: Vec<Part> = homes.iter().map(|home| part(&home.tally)).collect();
-    let of = |wanted: Part| {
-        homes.iter().zip(&parts).filter(move |(_, part)| **part == wanted).map(|(home, _)| home)
-    };
-    let drew = of(Part::Control).filter_map(|home| Some((metered(home)?, usual(home))));
-    let group = Group::new(&drew.collect::<Vec<_>>());
-    let gave: Vec<f64> = match &group {
-        Ok(group) => of(Part::Steered)
-            .map(|home| group.baseline(usual(home)).get() - home.tally.energy)
-            .collect(),
-        Err(_) => Vec::new(),
-    };
-    let mut gave = split::whole(&gave).into_iter();
-    let records = homes
-        .iter()
-        .zip(&parts)
-        .map(|(home, part)| {
-            let metered_wh = home.tally.metered().map(|wh| wh.round() as i64);
-            let delivered_wh = if *part == Part::Steered { gave.next() } else { None };
-            Record {
-                home: home.id.clone(),
-                part: *part,
-                metered_wh,
-                baseline_wh: delivered_wh.zip(metered_wh).map(|(gave, drew)| gave + drew),
-                delivered_wh,
-                paid: Sats(0),
-            }
-        })
-        .collect();
-    let delivered = group.and_then(|group| {
-        let usual: Vec<Option<NetWattHours>> = of(Part::Steered).map(usual).collect();
-        let drawn = of(Part::Steered).filter_map(metered).sum();
-        group.delivered(&usual, drawn, setup.meter, setup.confidence)
-    });
-    (delivered, records)
+/// What was given since a lot was drawn.
+#[derive(Debug)]
+pub(super) struct Sum {
+    energy: NetWattHours,
+    /// The fewest degrees of freedom that an interval had.
+    freedom: f64,
+    /// Of how many intervals, and the squares of their standard errors.
+    intervals: f64,
+    squares: f64,
 }
 
-fn part(tally: &Tally) -> Part {
+impl Sum {
+    pub const NOTHING: Self =
+        Self { energy: NetWattHours::ZERO, freedom: f64::INFINITY, intervals: 0.0, squares: 0.0 };
+
+    /// Takes an interval, and gives it back no surer than those of this lot are on the mean: one in which
+    /// few tanks happen to be on shows both too low a baseline and too little difference among homes.
+    pub fn add(&mut self, given: Given) -> Given {
+        self.energy += given.energy;
+        self.freedom = self.freedom.min(given.freedom());
+        self.intervals += 1.0;
+        self.squares += given.error().get().powi(2);
+        let mean = (self.squares / self.intervals).sqrt();
+        given.no_surer_than(NetWattHours::new(mean).unwrap_or_default())
+    }
+
+    /// All of them, with each home's part in their error.
+    pub fn given(&self, tallies: &[Tally]) -> Given {
+        Given::over(self.energy, tallies.iter().map(|tally| tally.pull), self.freedom)
+    }
+}
+
+fn books(
+    homes: &[Home],
+    tallies: &mut [Tally],
+    setup: &Setup,
+) -> (Result<Given, Void>, Vec<Record>) {
+    let parts: Vec<Part> =
+        homes.iter().zip(&*tallies).map(|(home, tally)| part(home.took, tally)).collect();
+    let (given, gave) = match compare(tallies, &parts, setup) {
+        Ok((given, gave)) => (Ok(given), gave),
+        Err(void) => (Err(void), Vec::new()),
+    };
+    let mut gave = split::whole(&gave).into_iter();
+    let record = |((home, tally), part): ((&Home, &Tally), &Part)| {
+        let metered_wh = tally.metered().map(|wh| wh.round() as i64);
+        let delivered_wh = if *part == Part::Steered { gave.next() } else { None };
+        Record {
+            home: home.id.clone(),
+            part: *part,
+            metered_wh,
+            baseline_wh: delivered_wh.zip(metered_wh).map(|(gave, drew)| gave + drew),
+            delivered_wh,
+            paid: Sats(0),
+        }
+    };
+    (given, homes.iter().zip(&*tallies).zip(&parts).map(record).collect())
+}
+
+/// What those steered gave, together and each.
+fn compare(
+    tallies: &mut [Tally],
+    parts: &[Part],
+    setup: &Setup,
+) -> Result<(Given, Vec<f64>), Void> {
+    let metered = |tally: &Tally| tally.metered().and_then(|wh| NetWattHours::new(wh).ok());
+    let usual = |tally: &Tally| tally.usual(setup.interval);
+    let of = |wanted: Part| {
+        tallies.iter().zip(parts).filter(move |(_, part)| **part == wanted).map(|(tally, _)| tally)
+    };
+    let control: Vec<(NetWattHours, Option<NetWattHours>)> =
+        of(Part::Control).filter_map(|tally| Some((metered(tally)?, usual(tally)))).collect();
+    let group = Group::new(&control)?;
+    let treated = group.treated(of(Part::Steered).map(usual));
+    let pulls = control.iter().map(|(drew, usual)| treated.pull(*drew, *usual));
+    let given = treated.given(of(Part::Steered).filter_map(metered).sum(), pulls);
+    let gave =
+        of(Part::Steered).map(|tally| group.baseline(usual(tally)).get() - tally.energy).collect();
+    for (tally, part) in tallies.iter_mut().zip(parts) {
+        if *part == Part::Control
+            && let Some(drew) = metered(tally)
+        {
+            tally.pull = tally.pull.and(treated.pull(drew, usual(tally)));
+        }
+    }
+    Ok((given, gave))
+}
+
+fn part(took: Took, tally: &Tally) -> Part {
     if tally.gap {
         Part::Void
     } else if tally.opted_out {
         Part::OptedOut
-    } else if tally.control {
+    } else if took.control {
         Part::Control
-    } else if tally.resting {
+    } else if took.resting {
         Part::Resting
-    } else if tally.called {
+    } else if took.called {
         Part::Steered
     } else {
         Part::Void

@@ -4,26 +4,31 @@
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Offer {
     /// What it gave so far: hours at all of its flexibility, which is Wh per flexible W.
-    pub given: f64,
-    /// All of its flexibility, W; more than 0.
-    pub range: f64,
-    /// The most it is asked for now, W; at most `range`.
-    pub most: f64,
+    given: f64,
+    /// What it gives more for each hour of level, W; more than 0.
+    slope: f64,
+    /// The most it is asked for now, W.
+    most: f64,
 }
 
 impl Offer {
+    /// Of a home that gave so much, with so much flexibility, W, of which it is asked for at most `most`.
+    pub fn new(given: f64, range: f64, most: f64, even: f64) -> Self {
+        Self { given, slope: range / even, most }
+    }
+
     /// What it gives at this level, W.
-    pub fn at(&self, level: f64, even: f64) -> f64 {
-        (self.range / even * (level - self.given)).min(self.most).max(0.0)
+    pub fn at(&self, level: f64) -> f64 {
+        (self.slope * (level - self.given)).min(self.most).max(0.0)
     }
 
     /// The level from which it gives all that it is asked for.
-    fn full(&self, even: f64) -> f64 {
-        self.given + even * self.most / self.range
+    fn full(&self) -> f64 {
+        self.given + self.most / self.slope
     }
 }
 
-/// Halvings are enough for any two numbers; interpolation ends it after about ten.
+/// Halvings are enough for any two numbers; straight lines end it after about five.
 const STEPS: usize = 200;
 /// Close enough, as a part of what is needed: far below a watt.
 const CLOSE: f64 = 1e-9;
@@ -34,31 +39,51 @@ const CLOSE: f64 = 1e-9;
 /// filling on what was given, as deficit round robin does for packets (Shreedhar and Varghese 1995).
 /// More than all offers is answered with the level at which each gives all. `None` without offers.
 ///
-/// Each pass is O(n), and there are about ten.
-pub(super) fn level(offers: &[Offer], needed: f64, even: f64) -> Option<f64> {
-    let first = offers.iter().map(|offer| offer.given).reduce(f64::min)?;
-    let last = offers.iter().map(|offer| offer.full(even)).reduce(f64::max)?;
-    let sum = |level: f64| offers.iter().map(|offer| offer.at(level, even)).sum::<f64>() - needed;
-    let (mut low, mut high) = ((first, -needed), (last, sum(last)));
-    if low.1 >= 0.0 {
+/// Each pass is O(n). What all give is a straight line between corners, so Newton's step is right at once
+/// between two of them; it begins at `near`, which the level of the last step is.
+pub(super) fn level(offers: &[Offer], needed: f64, near: f64) -> Option<f64> {
+    let (mut first, mut last, mut all) = (f64::INFINITY, f64::NEG_INFINITY, 0.0);
+    for offer in offers {
+        first = first.min(offer.given);
+        last = last.max(offer.full());
+        all += offer.most;
+    }
+    if offers.is_empty() {
+        return None;
+    }
+    if needed <= 0.0 {
         return Some(first);
     }
+    if needed >= all {
+        return Some(last);
+    }
+    let (mut low, mut high, mut middle) = (first, last, near);
     for step in 0..STEPS {
-        if high.1 <= 0.0 {
-            return Some(high.0);
+        if !(middle > low && middle < high) || step % 8 == 7 {
+            middle = low + (high - low) / 2.0;
+            if middle <= low || middle >= high {
+                break;
+            }
         }
-        // By turns: the straight line is right at once between two corners, halves always end.
-        let middle = match step % 3 {
-            2 => low.0 + (high.0 - low.0) / 2.0,
-            _ => low.0 - low.1 * (high.0 - low.0) / (high.1 - low.1),
-        };
-        let at = (middle, sum(middle));
-        if at.1.abs() <= CLOSE * needed || middle <= low.0 || middle >= high.0 {
+        let (mut sum, mut slope) = (0.0, 0.0);
+        for offer in offers {
+            let gives = offer.slope * (middle - offer.given);
+            sum += gives.min(offer.most).max(0.0);
+            slope += if gives > 0.0 && gives < offer.most { offer.slope } else { 0.0 };
+        }
+        let missing = needed - sum;
+        if missing.abs() <= CLOSE * needed {
             return Some(middle);
         }
-        if at.1 < 0.0 { low = at } else { high = at }
+        if missing > 0.0 {
+            low = middle
+        } else {
+            high = middle
+        }
+        // Flat, or beyond what is known to be too low or too high: the half.
+        middle += missing / slope;
     }
-    Some(high.0)
+    Some(high)
 }
 
 #[cfg(test)]
@@ -67,12 +92,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn offer(given: f64, range: f64) -> Offer {
-        Offer { given, range, most: range }
+        Offer::new(given, range, range, 1.0)
     }
 
     fn shares(offers: &[Offer], needed: f64) -> Vec<f64> {
-        let level = level(offers, needed, 1.0).unwrap();
-        offers.iter().map(|offer| offer.at(level, 1.0)).collect()
+        let level = level(offers, needed, 0.0).unwrap();
+        offers.iter().map(|offer| offer.at(level)).collect()
     }
 
     #[test]
@@ -89,7 +114,7 @@ mod tests {
                 assert!((got - expected).abs() < 1e-3, "{got} {expected}");
             }
         }
-        assert_eq!(level(&[], 5.0, 1.0), None);
+        assert_eq!(level(&[], 5.0, 0.0), None);
     }
 
     proptest! {
@@ -100,7 +125,7 @@ mod tests {
         ) {
             let offers: Vec<Offer> = offers
                 .into_iter()
-                .map(|(given, range, part)| Offer { given, range, most: part * range })
+                .map(|(given, range, part)| Offer::new(given, range, part * range, 1.0))
                 .collect();
             let all: f64 = offers.iter().map(|offer| offer.most).sum();
             let got = shares(&offers, part * all);

@@ -1,7 +1,8 @@
 //! One home as the aggregate knows it: what it reported, what it was told, whether it does so, what it
-//! gave so far and what its meter showed. It decides nothing.
+//! gave so far. It decides nothing. It is small, as every step reads all of them: what only reports and
+//! the end of an interval need is in its [`Tally`].
 
-use super::{Setup, account::Tally, lot::Lots, share::Share};
+use super::{Setup, account::Tally, lot::Group, share::Share};
 use std::{sync::Arc, time::Duration};
 use units::{Moment, NetWatts, Watts};
 
@@ -93,53 +94,65 @@ const STRIKES: u8 = 3;
 #[derive(Debug)]
 pub(super) struct Home {
     pub id: Arc<str>,
-    /// Drawn in the lots of this period and the next.
-    pub drawn: [u64; 2],
     pub report: Report,
     pub heard: Moment,
     pub order: Option<InForce>,
     /// Until then it is not blamed: it was told something else just now.
     excused: Moment,
-    strikes: u8,
-    astray: bool,
     /// Hours at all of its flexibility, downwards and upwards.
     pub given: [f64; 2],
-    pub tally: Tally,
+    /// An order is renewed when less than this is left of it.
+    pub renew: Duration,
+    strikes: u8,
+    astray: bool,
+    /// How the lots of now have it.
+    pub group: Group,
+    pub took: Took,
+}
+
+/// How a home took part in the interval that runs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Took {
+    /// It could have been told something, or would have been but for the lot.
+    pub called: bool,
+    pub control: bool,
+    pub resting: bool,
 }
 
 impl Home {
     pub fn new(
         id: Arc<str>,
-        drawn: [u64; 2],
+        (group, renew): (Group, Duration),
         report: Report,
         given: [f64; 2],
         now: Moment,
     ) -> Self {
         Self {
             id,
-            drawn,
             report,
             heard: now,
             order: None,
             excused: now,
+            given,
+            renew,
             strikes: 0,
             astray: false,
-            given,
-            tally: Tally::begun_late(now),
+            group,
+            took: Took::default(),
         }
     }
 
     /// Takes a report.
-    pub fn hear(&mut self, report: Report, now: Moment, setup: &Setup) {
+    pub fn hear(&mut self, report: Report, now: Moment, setup: &Setup, tally: &mut Tally) {
         let silence = now.since(self.heard);
         let mean = (self.report.power.get() + report.power.get()) / 2.0;
         if silence <= setup.stale {
-            self.tally.meter(mean, now);
+            tally.meter(mean, now);
             self.credit(mean, silence);
         } else {
-            self.tally.gap(now);
+            tally.gap(now);
         }
-        self.tally.opted_out |= report.opted_out;
+        tally.opted_out |= report.opted_out;
         self.report = report;
         self.heard = now;
         self.judge(now, setup);
@@ -176,19 +189,18 @@ impl Home {
         (range * setup.tolerance.get()).max(setup.least_tolerance.get())
     }
 
-    pub fn role(&self, now: Moment, setup: &Setup, lots: Lots) -> Role {
+    pub fn role(&self, now: Moment, setup: &Setup) -> Role {
         if now.since(self.heard) > setup.stale {
             Role::Silent
         } else if self.report.opted_out {
             Role::OptedOut
-        } else if lots.now.is_some_and(|limit| self.drawn[0] <= limit) {
-            Role::Control
-        } else if lots.next.is_some_and(|limit| self.drawn[1] <= limit) {
-            Role::Resting
-        } else if self.astray {
-            Role::Astray
         } else {
-            Role::Ready
+            match self.group {
+                Group::Control => Role::Control,
+                Group::Resting => Role::Resting,
+                Group::Told if self.astray => Role::Astray,
+                Group::Told => Role::Ready,
+            }
         }
     }
 
@@ -254,6 +266,15 @@ impl Home {
             if time.is_zero() { 1.0 } else { lasts.as_secs_f64() / time.as_secs_f64() }
         });
         self.range(way).max(0.0) * part.min(1.0)
+    }
+
+    /// Adds what it can give for each of these times, W.
+    pub fn sustains_each(&self, way: Way, times: &[Duration], now: Moment, to: &mut [f64]) {
+        let range = self.range(way).max(0.0);
+        let lasts = self.lasts(way, now).map(|lasts| lasts.as_secs_f64());
+        for (to, time) in to.iter_mut().zip(times) {
+            *to += lasts.map_or(range, |lasts| range * (lasts / time.as_secs_f64()).min(1.0));
+        }
     }
 
     /// How long it can give so much, W, at most `longest`.

@@ -32,6 +32,31 @@ pub(super) struct Lots {
     pub told: bool,
 }
 
+impl Lots {
+    /// Where a home belongs that drew these numbers in the lots of now and next.
+    pub fn group(&self, drawn: [u64; 2]) -> Group {
+        let [now, next] = drawn;
+        if self.now.is_some_and(|limit| now <= limit) {
+            Group::Control
+        } else if self.next.is_some_and(|limit| next <= limit) {
+            Group::Resting
+        } else {
+            Group::Told
+        }
+    }
+}
+
+/// What the lot says of a home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Group {
+    /// It can be told.
+    Told,
+    /// Left alone for comparison.
+    Control,
+    /// Left alone so that it can be compared with in the next period.
+    Resting,
+}
+
 /// The highest draw that is left alone, so that this part of those who drew, rounded up, and at least
 /// `least` of them are; but never more than half. `None` when nobody is.
 pub(super) fn limit(draws: &mut [u64], part: Ratio, least: usize) -> Option<u64> {

@@ -20,92 +20,26 @@ mod account;
 mod fill;
 mod home;
 mod lot;
+mod setup;
 mod share;
 mod split;
 mod telemetry;
 #[cfg(test)]
 mod tests;
 
-pub use account::{Closed, Part, Record};
+pub use account::{Closed, OfLot, Part, Record};
 pub use home::{BadReport, Hold, Report};
+pub use setup::Setup;
 pub use split::by_weight;
 pub use telemetry::{Counts, HORIZONS, Room, Telemetry};
 
-use crate::baseline::{METER_CLASS_1, MeterError};
+use account::{Sum, Tally};
 use home::{Home, Role, Way};
 use lot::Lots;
-use share::Share;
+use share::{Share, Shares};
 use std::{collections::HashMap, sync::Arc, time::Duration};
-use units::{Moment, NetWattHours, NetWatts, Ratio, UnixTime, Watts};
-
-/// How homes are told, judged and accounted for.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Setup {
-    /// A home not heard of for so long is silent.
-    pub stale: Duration,
-    /// Orders end after so long unless renewed.
-    pub valid: Duration,
-    /// A home has so long to do what it was told.
-    pub settle: Duration,
-    /// What a home can give is spread over so long before more is asked of it.
-    pub sustain: Duration,
-    /// A home that gave less than another by so many hours of all its flexibility gives all of it first.
-    pub even: Duration,
-    /// More arrears than that, for time away, are forgiven.
-    pub arrears: Duration,
-    /// A home off by more than this part of its range does not do as told.
-    pub tolerance: Ratio,
-    /// But never blamed for less than this.
-    pub least_tolerance: Watts,
-    /// Length of an interval of the account.
-    pub interval: Duration,
-    /// This part of the homes is left alone for comparison.
-    pub control: Ratio,
-    /// But at least so many, where that is no more than half.
-    pub least_control: usize,
-    /// Another lot is drawn after this time; a multiple of the interval.
-    pub lot: Duration,
-    /// Those drawn are left alone for so long before their lot begins: a room that gave up heat makes up
-    /// for it when it is let go, and would show too high a baseline.
-    pub rest: Duration,
-    /// The lot's secret.
-    pub seed: u64,
-    /// Homes are forgotten after so long in silence.
-    pub forget: Duration,
-    /// No more homes than these.
-    pub most: usize,
-    /// Limit of error of the homes' meters.
-    pub meter: MeterError,
-    /// How sure the delivery's interval is to be.
-    pub confidence: Ratio,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
-        let part = |part| Ratio::new(part).unwrap_or_default();
-        Self {
-            stale: Duration::from_secs(30),
-            valid: minutes(2),
-            settle: Duration::from_secs(20),
-            sustain: minutes(15),
-            even: minutes(60),
-            arrears: minutes(120),
-            tolerance: part(0.1),
-            least_tolerance: Watts::new(50.0).unwrap_or_default(),
-            interval: minutes(5),
-            control: part(0.05),
-            least_control: 30,
-            lot: minutes(7 * 24 * 60),
-            rest: minutes(12 * 60),
-            seed: 0,
-            forget: minutes(7 * 24 * 60),
-            most: 1_000_000,
-            meter: MeterError(part(METER_CLASS_1)),
-            confidence: part(0.95),
-        }
-    }
-}
+use telemetry::Seen;
+use units::{Moment, NetWattHours, NetWatts, UnixTime};
 
 /// What a home is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -136,7 +70,12 @@ pub struct Step {
 pub struct Aggregate {
     setup: Setup,
     homes: Vec<Home>,
+    /// Of each home, in the same order.
+    tallies: Vec<Tally>,
     places: HashMap<Arc<str>, usize>,
+    /// Room of the last step, to be used again.
+    roles: Vec<Role>,
+    shares: Shares,
     stepped: Option<Moment>,
     sequence: u64,
     lots: Lots,
@@ -145,6 +84,7 @@ pub struct Aggregate {
     /// What homes draw beyond what they are told, all together, smoothed, W.
     bias: f64,
     books: Books,
+    of_lot: Sum,
 }
 
 /// The interval that runs.
@@ -164,13 +104,17 @@ impl Aggregate {
         Self {
             setup,
             homes: Vec::new(),
+            tallies: Vec::new(),
             places: HashMap::new(),
+            roles: Vec::new(),
+            shares: Shares::default(),
             stepped: None,
             sequence: 0,
             lots: Lots::default(),
             levels: [0.0; 2],
             bias: 0.0,
             books: Books::default(),
+            of_lot: Sum::NOTHING,
         }
     }
 
@@ -182,7 +126,7 @@ impl Aggregate {
     /// What all homes draw now: as metered, and as expected of those that are silent.
     pub fn drawn(&self, now: Moment) -> NetWatts {
         let homes = self.homes.iter();
-        let drawn = homes.map(|home| home.drawn(home.role(now, &self.setup, self.lots), now)).sum();
+        let drawn = homes.map(|home| home.drawn(home.role(now, &self.setup), now)).sum();
         NetWatts::new(drawn).unwrap_or_default()
     }
 
@@ -193,8 +137,10 @@ impl Aggregate {
     /// A report that contradicts itself, or one home too many; nothing is taken then.
     pub fn hear(&mut self, now: Moment, id: &str, report: Report) -> Result<(), BadReport> {
         report.check()?;
-        if let Some(home) = self.places.get(id).and_then(|at| self.homes.get_mut(*at)) {
-            home.hear(report, now, &self.setup);
+        if let Some(at) = self.places.get(id)
+            && let Some((home, tally)) = self.homes.get_mut(*at).zip(self.tallies.get_mut(*at))
+        {
+            home.hear(report, now, &self.setup, tally);
             return Ok(());
         }
         if self.homes.len() >= self.setup.most {
@@ -204,7 +150,11 @@ impl Aggregate {
         let drawn = self.draws(self.lots.period.unwrap_or_default(), &id);
         let given = self.levels.map(|level| (level - hours(self.setup.even) / 2.0).max(0.0));
         self.places.insert(id.clone(), self.homes.len());
-        self.homes.push(Home::new(id, drawn, report, given, now));
+        // From half to three quarters of its time, by lot: not all homes are told at once.
+        let renew = self.setup.valid.mul_f64(0.25 + 0.25 * (drawn[0] as f64 / u64::MAX as f64));
+        let lot = (self.lots.group(drawn), renew);
+        self.homes.push(Home::new(id, lot, report, given, now));
+        self.tallies.push(Tally::begun_late(drawn, now));
         Ok(())
     }
 
@@ -216,18 +166,19 @@ impl Aggregate {
         // A thousand steps a second would fit between two starts of this program.
         self.sequence = (self.sequence + 1).max(utc.0.saturating_mul(1000));
         let closed = self.turn(now, utc);
-        let roles: Vec<Role> =
-            self.homes.iter().map(|home| home.role(now, &self.setup, self.lots)).collect();
+        let (called, mut roles) = (wanted.is_some(), std::mem::take(&mut self.roles));
+        let mut seen = telemetry::look(&mut self.homes, &mut roles, now, &self.setup, called);
         let wanted = wanted.map(NetWatts::get);
-        let mut telemetry = telemetry::look(&self.homes, &roles, now);
-        self.account(&roles, wanted, &telemetry, time);
+        self.account(wanted, &seen.telemetry, time);
         let orders = match wanted {
-            Some(wanted) => self.share(now, &roles, wanted, time, &mut telemetry),
+            Some(wanted) => self.share(now, &roles, wanted, time, &mut seen),
             None => {
                 self.bias = 0.0;
                 (0..self.homes.len()).filter_map(|at| self.release(at, now)).collect()
             }
         };
+        self.roles = roles;
+        let telemetry = seen.telemetry;
         Step { orders, telemetry, closed }
     }
 
@@ -241,8 +192,15 @@ impl Aggregate {
             self.lots.told |= books.asked;
             let untold = !self.lots.told;
             let asked = books.asked && books.whole;
-            let (delivered, records) =
-                account::close(&mut self.homes, &self.setup, now, asked, untold);
+            let (homes, tallies) = (&mut self.homes, &mut self.tallies);
+            let (given, records) = account::close(homes, tallies, &self.setup, now, asked, untold);
+            let given = given.map(|given| self.of_lot.add(given));
+            let delivered =
+                given.and_then(|given| given.delivered(self.setup.meter, self.setup.confidence));
+            let of_lot = OfLot {
+                drawn: self.lots.period.unwrap_or_default(),
+                given: self.of_lot.given(&self.tallies),
+            };
             let energy = |wh: f64| NetWattHours::new(wh).unwrap_or_default();
             closed = books.start.filter(|_| books.whole).map(|start| Closed {
                 start,
@@ -251,6 +209,7 @@ impl Aggregate {
                 drawn: energy(books.drawn),
                 asked: energy(books.less),
                 delivered,
+                of_lot,
                 records,
             });
             // The first one began before this program did.
@@ -273,34 +232,45 @@ impl Aggregate {
             let now = self.lots.next.filter(|_| follows);
             // What was kept for this lot is not touched any more.
             self.lots = Lots { period: Some(period), now, next: None, told: now.is_some() };
-            for at in 0..self.homes.len() {
+            self.of_lot = Sum::NOTHING;
+            for at in 0..self.tallies.len() {
                 let drawn = self.homes.get(at).map(|home| self.draws(period, &home.id));
-                if let Some((home, drawn)) = self.homes.get_mut(at).zip(drawn) {
-                    home.drawn = drawn;
-                    home.tally.turn();
+                if let Some((tally, drawn)) = self.tallies.get_mut(at).zip(drawn) {
+                    tally.drawn = drawn;
+                    tally.turn();
                 }
             }
+            self.group();
         }
         // Not before the first interval's end: the homes are not known before.
         if interval_ended {
             let (part, least) = (self.setup.control, self.setup.least_control);
-            let limit = |homes: &[Home], which: fn(&Home) -> u64| {
-                lot::limit(&mut homes.iter().map(which).collect::<Vec<_>>(), part, least)
+            let limit = |tallies: &[Tally], which: fn(&Tally) -> u64| {
+                lot::limit(&mut tallies.iter().map(which).collect::<Vec<_>>(), part, least)
             };
             // Within a period they only grow, as homes come: nobody leaves a group half-way.
-            self.lots.now = self.lots.now.max(limit(&self.homes, |home| home.drawn[0]));
+            self.lots.now = self.lots.now.max(limit(&self.tallies, |tally| tally.drawn[0]));
             if utc.after(self.setup.rest) >= period.after(self.setup.lot) {
                 if self.lots.next.is_none() {
-                    self.homes.iter_mut().for_each(|home| home.tally.keep());
+                    self.tallies.iter_mut().for_each(Tally::keep);
                 }
-                self.lots.next = self.lots.next.max(limit(&self.homes, |home| home.drawn[1]));
+                self.lots.next = self.lots.next.max(limit(&self.tallies, |tally| tally.drawn[1]));
             }
+            self.group();
+        }
+    }
+
+    fn group(&mut self) {
+        for (home, tally) in self.homes.iter_mut().zip(&self.tallies) {
+            home.group = self.lots.group(tally.drawn);
         }
     }
 
     fn forget(&mut self, now: Moment) {
         let longest = self.setup.forget;
         let before = self.homes.len();
+        let mut heard = self.homes.iter().map(|home| home.heard);
+        self.tallies.retain(|_| heard.next().is_some_and(|heard| now.since(heard) <= longest));
         self.homes.retain(|home| now.since(home.heard) <= longest);
         if self.homes.len() < before {
             let places = self.homes.iter().enumerate().map(|(at, home)| (home.id.clone(), at));
@@ -308,18 +278,12 @@ impl Aggregate {
         }
     }
 
-    fn account(&mut self, roles: &[Role], wanted: Option<f64>, all: &Telemetry, time: Duration) {
+    fn account(&mut self, wanted: Option<f64>, all: &Telemetry, time: Duration) {
         let energy = |watts: f64| watts * hours(time);
         self.books.drawn += energy(all.drawn.get());
         self.books.less += wanted.map_or(0.0, |wanted| energy(all.own.get() - wanted));
         self.books.asked |= wanted.is_some();
         self.books.wanted = self.books.wanted.zip(wanted).map(|(sum, watts)| sum + energy(watts));
-        for (home, role) in self.homes.iter_mut().zip(roles) {
-            let in_hand = matches!(role, Role::Ready | Role::Astray);
-            home.tally.called |= wanted.is_some() && in_hand;
-            home.tally.control |= *role == Role::Control;
-            home.tally.resting |= *role == Role::Resting;
-        }
     }
 
     fn share(
@@ -328,45 +292,32 @@ impl Aggregate {
         roles: &[Role],
         wanted: f64,
         time: Duration,
-        telemetry: &mut Telemetry,
+        seen: &mut Seen,
     ) -> Vec<Order> {
-        self.trim(now, roles, time);
-        let (mut others, mut own) = (0.0, 0.0);
-        for (home, role) in self.homes.iter().zip(roles) {
-            match role {
-                Role::Ready => own += home.report.own.get(),
-                role => others += home.drawn(*role, now),
-            }
+        if seen.compared > 0 {
+            // Follows what homes draw beyond what they are told, all together.
+            let part = 1.0 - (-time.as_secs_f64() / self.setup.settle.as_secs_f64()).exp();
+            self.bias += part * (seen.missed - self.bias);
         }
+        let (own, others) = (seen.own, seen.others);
         let needed = wanted - others - self.bias;
         let way = if needed < own { Way::Down } else { Way::Up };
         let shares = self.levelled(now, roles, way, (needed - own).abs());
-        let given: f64 = shares.iter().filter(|share| share.counted).map(|share| share.gives).sum();
-        let set = own + others + self.bias + sign(way) * given;
-        telemetry.wanted = NetWatts::new(wanted).ok();
-        telemetry.set = NetWatts::new(set).unwrap_or_default();
-        telemetry.shortfall = NetWatts::new(set - wanted).unwrap_or_default();
-        self.orders(now, roles, way, &shares)
-    }
-
-    /// Follows what homes draw beyond what they are told, all together; stands still while none can be
-    /// compared.
-    fn trim(&mut self, now: Moment, roles: &[Role], time: Duration) {
-        let ready = self.homes.iter().zip(roles).filter(|(_, role)| **role == Role::Ready);
-        let (count, missed) = ready
-            .filter_map(|(home, _)| home.misses(now))
-            .fold((0_usize, 0.0), |(count, sum), missed| (count + 1, sum + missed));
-        if count > 0 {
-            let part = 1.0 - (-time.as_secs_f64() / self.setup.settle.as_secs_f64()).exp();
-            self.bias += part * (missed - self.bias);
-        }
+        let set = own + others + self.bias + sign(way) * shares.given();
+        seen.telemetry.wanted = NetWatts::new(wanted).ok();
+        seen.telemetry.set = NetWatts::new(set).unwrap_or_default();
+        seen.telemetry.shortfall = NetWatts::new(set - wanted).unwrap_or_default();
+        let orders = self.orders(now, roles, way, shares.all());
+        self.shares = shares;
+        orders
     }
 
     /// What each home that offers something gives; those astray are told their part but not counted on.
-    fn levelled(&mut self, now: Moment, roles: &[Role], way: Way, needed: f64) -> Vec<Share> {
+    fn levelled(&mut self, now: Moment, roles: &[Role], way: Way, needed: f64) -> Shares {
         let even = hours(self.setup.even).max(f64::MIN_POSITIVE);
         let floor = self.levels[way as usize] - even - hours(self.setup.arrears);
-        let mut shares = Vec::with_capacity(self.homes.len());
+        let mut shares = std::mem::take(&mut self.shares);
+        shares.clear();
         for (at, (home, role)) in self.homes.iter_mut().zip(roles).enumerate() {
             if matches!(role, Role::Ready | Role::Astray)
                 && let Some(mut share) = home.offer(way, now, &self.setup)
@@ -377,41 +328,38 @@ impl Aggregate {
                 shares.push(share);
             }
         }
-        if let Some(level) = share::share(&mut shares, needed, even) {
+        if let Some(level) = shares.share(needed, even, self.levels[way as usize]) {
             self.levels[way as usize] = self.levels[way as usize].max(level);
         }
         shares
     }
 
     /// What is told: changes beyond a dead band, of the others the largest until what they leave open is
-    /// closed, and what must be renewed.
+    /// closed, and what must be renewed. Shares are in the order of homes.
     fn orders(&mut self, now: Moment, roles: &[Role], way: Way, shares: &[Share]) -> Vec<Order> {
-        let mut gives = vec![0.0; self.homes.len()];
-        for share in shares {
-            if let Some(gives) = gives.get_mut(share.home) {
-                *gives = share.gives;
-            }
-        }
-        let mut orders: Vec<Order> = (0..self.homes.len())
-            .zip(roles)
-            .zip(&gives)
-            .filter(|((_, role), gives)| **role != Role::Silent && **gives <= 0.0)
-            .filter_map(|((at, _), _)| self.release(at, now))
-            .collect();
+        let mut orders = Vec::new();
         let (mut small, mut open, mut scale): (Vec<(f64, usize)>, f64, f64) = Default::default();
-        for share in shares.iter().filter(|share| share.gives > 0.0) {
-            let Some(home) = self.homes.get(share.home) else { continue };
+        let mut shares = shares.iter().peekable();
+        for (at, role) in roles.iter().enumerate() {
+            let share = shares.next_if(|share| share.home == at);
+            let Some(share) = share.filter(|share| share.gives > 0.0) else {
+                if *role != Role::Silent {
+                    orders.extend(self.release(at, now));
+                }
+                continue;
+            };
+            let Some(home) = self.homes.get(at) else { continue };
             let power = home.report.own.get() + sign(way) * share.gives;
             scale += share.range;
-            let before = home.order.filter(|order| {
-                order.expires > now.after(self.renew(home)) && within(home, order.power)
-            });
+            let before = home
+                .order
+                .filter(|order| order.expires > now.after(home.renew) && within(home, order.power));
             match before.map(|before| power - before.power) {
                 Some(change) if change.abs() <= DEAD_BAND * share.range => {
                     open += if share.counted { change } else { 0.0 };
-                    small.push((change, share.home));
+                    small.push((change, at));
                 }
-                _ => orders.extend(self.tell(share.home, way, power, now)),
+                _ => orders.extend(self.tell(at, way, power, now)),
             }
         }
         if open.abs() > OPEN * scale {
@@ -431,33 +379,25 @@ impl Aggregate {
         orders
     }
 
-    /// An order is renewed when less than this is left of it: from half to three quarters of its time,
-    /// so that not all homes are told at once.
-    fn renew(&self, home: &Home) -> Duration {
-        self.setup.valid.mul_f64(0.25 + 0.25 * (home.drawn[0] as f64 / u64::MAX as f64))
-    }
-
     fn tell(&mut self, at: usize, way: Way, power: f64, now: Moment) -> Option<Order> {
         let home = self.homes.get_mut(at)?;
         let gives = (home.report.own.get() - power).abs();
         let valid = home.lasts_at(way, gives, now, self.setup.valid);
         home.tell(power, now.after(valid), now, &self.setup);
         let power = NetWatts::new(power).ok()?;
-        Some(Order { home: home.id.clone(), power: Some(power), valid, sequence: self.sequence })
+        let home = home.id.clone();
+        Some(Order { home, power: Some(power), valid, sequence: self.sequence })
     }
 
     /// Gives a home back to itself, if it is not its own already.
     fn release(&mut self, at: usize, now: Moment) -> Option<Order> {
         let home = self.homes.get_mut(at)?;
         let order = home.order.take()?;
+        let home = home.id.clone();
         let left = order.expires.since(now);
         let valid = self.setup.valid;
-        (left > Duration::ZERO).then(|| Order {
-            home: home.id.clone(),
-            power: None,
-            valid,
-            sequence: self.sequence,
-        })
+        let order = Order { home, power: None, valid, sequence: self.sequence };
+        (left > Duration::ZERO).then_some(order)
     }
 }
 

@@ -28,60 +28,140 @@ pub(super) struct Share {
 /// is shed stays so until the others have given as much, for half of `even` where half is needed.
 const STAYS: f64 = 0.75;
 
-/// Sets what each gives so that those counted on give `needed` W together, as nearly as steps allow:
-/// first what they can sustain, then what they can. Gives back the level of what was given, hours.
-pub(super) fn share(shares: &mut [Share], needed: f64, even: f64) -> Option<f64> {
-    let level = relax(shares, |_| true, needed, even);
-    if shares.iter().all(|share| share.step.is_none()) {
-        return level;
-    }
-    let mut wished = Vec::new();
-    for (at, share) in shares.iter_mut().enumerate() {
-        if let Some(step) = share.step {
-            let wish = share.gives;
-            share.gives = stepped(share, step);
-            wished.push((wish, at));
-        }
-    }
-    let counted = |shares: &[Share]| -> f64 {
-        shares.iter().filter(|share| share.counted).map(|share| share.gives).sum()
-    };
-    let most: f64 = shares.iter().filter(|share| share.counted).map(|share| share.range).sum();
-    let missing = turn(shares, &wished, needed.min(most) - counted(shares));
-    // Those without steps take what is left.
-    let smooth: f64 = shares
-        .iter()
-        .filter(|share| share.counted && share.step.is_none())
-        .map(|share| share.gives)
-        .sum();
-    relax(shares, |share| share.step.is_none(), (smooth + missing).max(0.0), even);
-    level
+/// What all homes that can give something do, in the room of the last step.
+#[derive(Debug, Default)]
+pub(super) struct Shares {
+    all: Vec<Share>,
+    offers: Vec<Offer>,
+    /// What those that run in steps should give, and their places.
+    wished: Vec<(f64, usize)>,
+    turns: Vec<(f64, usize, f64)>,
 }
 
-/// As if there were no steps.
-fn relax(shares: &mut [Share], of: impl Fn(&Share) -> bool, needed: f64, even: f64) -> Option<f64> {
-    let offer = |share: &Share, most: f64| Offer { given: share.given, range: share.range, most };
-    let offers = |shares: &[Share], most: &dyn Fn(&Share) -> f64| -> Vec<Offer> {
-        let counted = shares.iter().filter(|share| share.counted && of(share));
-        counted.map(|share| offer(share, most(share))).collect()
-    };
-    let sustained = offers(shares, &|share| share.sustained);
-    let all: f64 = sustained.iter().map(|offer| offer.most).sum();
-    let level = fill::level(&sustained, needed, even)?;
-    for share in shares.iter_mut().filter(|share| of(share)) {
-        share.gives = offer(share, share.sustained).at(level, even);
+impl Shares {
+    pub fn clear(&mut self) {
+        self.all.clear();
     }
-    if all < needed
-        && let Some(level) =
-            fill::level(&offers(shares, &|share| share.range - share.gives), needed - all, even)
-    {
-        for share in shares.iter_mut().filter(|share| of(share)) {
-            let more = offer(share, share.range - share.gives).at(level, even);
+
+    pub fn push(&mut self, share: Share) {
+        self.all.push(share);
+    }
+
+    pub fn all(&self) -> &[Share] {
+        &self.all
+    }
+
+    /// What those counted on give together, W.
+    pub fn given(&self) -> f64 {
+        self.all.iter().filter(|share| share.counted).map(|share| share.gives).sum()
+    }
+
+    /// Sets what each gives so that those counted on give `needed` W together, as nearly as steps allow:
+    /// first what they can sustain, then what they can. Gives back the level of what was given, hours,
+    /// which was `near` before.
+    pub fn share(&mut self, needed: f64, even: f64, near: f64) -> Option<f64> {
+        let level = self.relax(|_| true, needed, even, near);
+        self.wished.clear();
+        let (mut counted, mut most, mut smooth) = (0.0, 0.0, 0.0);
+        for (at, share) in self.all.iter_mut().enumerate() {
+            if let Some(step) = share.step {
+                let wish = share.gives;
+                share.gives = stepped(share, step);
+                self.wished.push((wish, at));
+            }
+            if share.counted {
+                counted += share.gives;
+                most += share.range;
+                smooth += if share.step.is_none() { share.gives } else { 0.0 };
+            }
+        }
+        if self.wished.is_empty() {
+            return level;
+        }
+        let missing = self.turn(needed.min(most) - counted);
+        // Those without steps take what is left.
+        let rest = (smooth + missing).max(0.0);
+        self.relax(|share| share.step.is_none(), rest, even, level.unwrap_or(near));
+        level
+    }
+
+    /// As if there were no steps.
+    fn relax(
+        &mut self,
+        of: impl Fn(&Share) -> bool,
+        needed: f64,
+        even: f64,
+        near: f64,
+    ) -> Option<f64> {
+        let offer = |share: &Share, most: f64| Offer::new(share.given, share.range, most, even);
+        let counted = |share: &&Share| share.counted && of(share);
+        self.offers.clear();
+        let sustained = self.all.iter().filter(counted);
+        self.offers.extend(sustained.map(|share| offer(share, share.sustained)));
+        let level = fill::level(&self.offers, needed, near)?;
+        let mut gives = 0.0;
+        for share in self.all.iter_mut().filter(|share| of(share)) {
+            share.gives = offer(share, share.sustained).at(level);
+            gives += if share.counted { share.gives } else { 0.0 };
+        }
+        if needed - gives <= SLIGHT_PART * needed {
+            return Some(level);
+        }
+        self.offers.clear();
+        let more = self.all.iter().filter(counted);
+        self.offers.extend(more.map(|share| offer(share, share.range - share.gives)));
+        let beyond = fill::level(&self.offers, needed - gives, level)?;
+        for share in self.all.iter_mut().filter(|share| of(share)) {
+            let more = offer(share, share.range - share.gives).at(beyond);
             share.gives = (share.gives + more).min(share.range);
         }
+        Some(level)
     }
-    Some(level)
+
+    /// Moves homes by a step, those farthest from what they should give first, until less is missing
+    /// than half a step would bring, or nobody can; gives back what is missing still.
+    fn turn(&mut self, mut missing: f64) -> f64 {
+        let sign = missing.signum();
+        loop {
+            let shares = &self.all;
+            let mut least = f64::INFINITY;
+            self.turns.clear();
+            self.turns.extend(self.wished.iter().filter_map(|(wish, at)| {
+                let share = shares.get(*at).filter(|share| share.counted)?;
+                let step = share.step.filter(|step| *step <= 2.0 * missing * sign)?;
+                let place = (share.gives / step).round();
+                let can = if sign > 0.0 { place < steps(share, step) } else { place > 0.0 };
+                least = least.min(step);
+                can.then_some((sign * (wish - share.gives) / step, *at, step))
+            }));
+            // No more of them than that can turn before too little is missing: the others need no order.
+            let most = (missing * sign / least).ceil() as usize;
+            let first = |a: &(f64, usize, f64), b: &(f64, usize, f64)| {
+                b.0.total_cmp(&a.0).then(a.1.cmp(&b.1))
+            };
+            if most < self.turns.len() {
+                self.turns.select_nth_unstable_by(most, first);
+                self.turns.truncate(most + 1);
+            }
+            self.turns.sort_unstable_by(first);
+            let before = missing;
+            for (_, at, step) in &self.turns {
+                let share = self.all.get_mut(*at);
+                if let Some(share) = share.filter(|_| *step <= 2.0 * missing * sign) {
+                    let gave = share.gives;
+                    share.gives = (gave + sign * step).clamp(0.0, share.range);
+                    missing -= share.gives - gave;
+                }
+            }
+            if missing == before {
+                return missing;
+            }
+        }
+    }
 }
+
+/// Less than this part of what is needed is as good as given.
+const SLIGHT_PART: f64 = 1e-8;
 
 /// The step nearest to what it should give, or where it is.
 fn stepped(share: &Share, step: f64) -> f64 {
@@ -97,36 +177,6 @@ const SLIGHT: f64 = 1e-3;
 
 fn steps(share: &Share, step: f64) -> f64 {
     (share.range / step * (1.0 + SLIGHT)).floor()
-}
-
-/// Moves homes by a step, those farthest from what they should give first, until less is missing than
-/// half a step would bring, or nobody can; gives back what is missing still.
-fn turn(shares: &mut [Share], wished: &[(f64, usize)], mut missing: f64) -> f64 {
-    let sign = missing.signum();
-    loop {
-        let mut order: Vec<(f64, usize, f64)> = wished
-            .iter()
-            .filter_map(|(wish, at)| {
-                let share = shares.get(*at).filter(|share| share.counted)?;
-                let step = share.step?;
-                let place = (share.gives / step).round();
-                let can = if sign > 0.0 { place < steps(share, step) } else { place > 0.0 };
-                can.then_some((sign * (wish - share.gives) / step, *at, step))
-            })
-            .collect();
-        order.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        let before = missing;
-        for (_, at, step) in order {
-            if let Some(share) = shares.get_mut(at).filter(|_| step <= 2.0 * missing * sign) {
-                let gave = share.gives;
-                share.gives = (gave + sign * step).clamp(0.0, share.range);
-                missing -= share.gives - gave;
-            }
-        }
-        if missing == before {
-            return missing;
-        }
-    }
 }
 
 #[cfg(test)]
@@ -145,6 +195,12 @@ mod tests {
             counted: true,
             gives: 0.0,
         }
+    }
+
+    fn share(homes: &mut [Share], needed: f64, even: f64) {
+        let mut shares = Shares { all: homes.to_vec(), ..Shares::default() };
+        shares.share(needed, even, 0.0);
+        homes.copy_from_slice(shares.all());
     }
 
     fn gives(shares: &[Share]) -> Vec<f64> {

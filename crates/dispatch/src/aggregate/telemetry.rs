@@ -1,6 +1,9 @@
 //! All homes as one: what they draw, could draw and for how long, and who takes part. It decides nothing.
 
-use super::home::{Home, Role, Way};
+use super::{
+    Setup,
+    home::{Home, Role, Way},
+};
 use std::time::Duration;
 use units::{Moment, NetWatts, Watts};
 
@@ -56,46 +59,77 @@ pub struct Telemetry {
     pub homes: Counts,
 }
 
-/// Adds up all homes.
-pub(super) fn look(homes: &[Home], roles: &[Role], now: Moment) -> Telemetry {
+/// What a look at all homes found.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub telemetry: Telemetry,
+    /// What those draw, W, that are not counted on, and what the others would draw left alone.
+    pub others: f64,
+    pub own: f64,
+    /// What those that are counted on draw beyond what they were told, W, and how many can be compared.
+    pub missed: f64,
+    pub compared: usize,
+}
+
+/// Adds up all homes, and notes how each takes part while they are `called`. The only pass over all of
+/// them but the one that offers and the one that tells.
+pub(super) fn look(
+    homes: &mut [Home],
+    roles: &mut Vec<Role>,
+    now: Moment,
+    setup: &Setup,
+    called: bool,
+) -> Seen {
     let (mut drawn, mut metered, mut own) = (0.0, 0.0, 0.0);
     let mut room = [[0.0; HORIZONS.len()]; 2];
-    let mut counts = Counts::default();
-    for (home, role) in homes.iter().zip(roles) {
-        let power = home.drawn(*role, now);
+    let mut seen = Seen::default();
+    let counts = &mut seen.telemetry.homes;
+    roles.clear();
+    for home in homes {
+        let role = home.role(now, setup);
+        roles.push(role);
+        let power = home.drawn(role, now);
         drawn += power;
         own += home.report.own.get();
-        if *role != Role::Silent {
+        if role != Role::Silent {
             metered += power;
         }
-        *match role {
-            Role::Ready => &mut counts.ready,
-            Role::Astray => &mut counts.astray,
-            Role::OptedOut => &mut counts.opted_out,
-            Role::Control => &mut counts.control,
-            Role::Resting => &mut counts.resting,
-            Role::Silent => &mut counts.silent,
-        } += 1;
-        if *role == Role::Ready {
-            for (room, way) in room.iter_mut().zip([Way::Down, Way::Up]) {
-                for (room, time) in room.iter_mut().zip(HORIZONS) {
-                    *room += home.sustains(way, time, now);
-                }
-            }
+        let (count, took) = match role {
+            Role::Ready => (&mut counts.ready, Some(&mut home.took.called)),
+            Role::Astray => (&mut counts.astray, Some(&mut home.took.called)),
+            Role::OptedOut => (&mut counts.opted_out, None),
+            Role::Control => (&mut counts.control, Some(&mut home.took.control)),
+            Role::Resting => (&mut counts.resting, Some(&mut home.took.resting)),
+            Role::Silent => (&mut counts.silent, None),
+        };
+        *count += 1;
+        if let Some(took) = took {
+            *took |= called || matches!(role, Role::Control | Role::Resting);
+        }
+        if role != Role::Ready {
+            seen.others += power;
+            continue;
+        }
+        seen.own += home.report.own.get();
+        for (room, way) in room.iter_mut().zip([Way::Down, Way::Up]) {
+            home.sustains_each(way, &HORIZONS, now, room);
+        }
+        if let Some(missed) = home.misses(now).filter(|_| called) {
+            seen.missed += missed;
+            seen.compared += 1;
         }
     }
     let net = |watts| NetWatts::new(watts).unwrap_or_default();
     let [down, up] =
         room.map(|room| room.map(|watts: f64| Watts::new(watts).unwrap_or(Watts::ZERO)));
-    Telemetry {
-        wanted: None,
+    seen.telemetry = Telemetry {
         drawn: net(drawn),
         metered: net(metered),
         own: net(own),
         set: net(own),
-        shortfall: NetWatts::ZERO,
         down,
         up,
-        homes: counts,
-    }
+        ..seen.telemetry
+    };
+    seen
 }

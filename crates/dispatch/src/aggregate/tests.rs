@@ -1,4 +1,5 @@
 use super::*;
+use units::Ratio;
 
 fn w(watts: f64) -> NetWatts {
     NetWatts::new(watts).unwrap()
@@ -267,4 +268,37 @@ fn those_drawn_next_rest_before_they_are_compared_with() {
     assert!(counts[12].0 == 10 && (6..=10).contains(&counts[12].1), "{:?}", counts[12]);
     assert_eq!((counts[23], counts[24], counts[35].1), (counts[12], (10, 0), 0));
     assert!(counts[36].1 >= 6);
+}
+
+#[test]
+fn who_gave_all_day_is_paid_for_it_the_day_after_too() {
+    let control = Ratio::new(0.5).unwrap();
+    let minute = Duration::from_secs(60);
+    let setup = Setup { control, stale: 3 * minute, valid: 5 * minute, ..Setup::default() };
+    let mut aggregate = Aggregate::new(setup);
+    // Half of the homes can give all of it, half nothing. An hour alone, then half of it is wanted.
+    let most = |at: usize| 1000.0 + 10.0 * (at % 50) as f64;
+    let mut power: Vec<f64> = (0..200).map(most).collect();
+    let (midnight, mut checked) = (20_000 * 86_400, 0);
+    for second in (0..26 * 3600).step_by(60) {
+        for (at, power) in power.iter().enumerate() {
+            let mut report = at_will(*power, most(at), most(at));
+            report.lowest = hold(if at < 100 { 0.0 } else { most(at) }, None);
+            aggregate.hear(Moment::from_secs(second), &format!("home-{at}"), report).unwrap();
+        }
+        let wanted = (second >= 3600).then(|| w((0..200).map(most).sum::<f64>() - 20_000.0));
+        let step = aggregate.step(Moment::from_secs(second), UnixTime(midnight + second), wanted);
+        for order in &step.orders {
+            let at: usize = order.home.strip_prefix("home-").unwrap().parse().unwrap();
+            power[at] = order.power.map_or(most(at), NetWatts::get);
+        }
+        let Some(closed) = step.closed.filter(|_| second > 86_400 + 3600) else { continue };
+        for record in closed.records.iter().filter(|record| record.part == Part::Steered) {
+            let at: usize = record.home.strip_prefix("home-").unwrap().parse().unwrap();
+            let (said, gave) = (record.delivered_wh.unwrap(), most(at) - power[at]);
+            assert!((said as f64 - gave / 12.0).abs() < 5.0, "{at} gave {gave} W, said {said} Wh");
+            checked += 1;
+        }
+    }
+    assert!(checked > 500, "{checked}");
 }

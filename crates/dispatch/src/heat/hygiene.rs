@@ -171,7 +171,7 @@ mod tests {
             hygiene.plan(now, low, tank, power, hour, &mut ahead);
             (0..24).filter(|&hour| ahead[hour].low > low).collect::<Vec<_>>()
         };
-        assert_eq!(hours(3), []);
+        assert_eq!(hours(3), [0; 0]);
         // 3.5 kWh take up to three hours with the half hour at 60 °C.
         assert!(hours(6).contains(&14), "{:?}", hours(6));
     }

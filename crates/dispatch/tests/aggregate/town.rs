@@ -119,9 +119,9 @@ impl Town {
             }
             linked.next -= dt;
             if linked.next <= 0.0 {
-                linked.next += linked.every;
+                linked.next += linked.every.max(dt);
                 linked.next = linked.next.max(0.0);
-                let delay = if linked.opted_out { 0.0 } else { linked.delay };
+                let delay = if linked.opted_out || dt > 8.0 { 0.0 } else { linked.delay };
                 linked.waiting = Some((second + delay, linked.report()));
             }
             if linked.silent <= 0.0

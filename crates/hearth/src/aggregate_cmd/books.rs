@@ -1,19 +1,26 @@
-//! Records of aggregation as CSV, two files a day: each interval, and each home in it. It never
-//! changes a row that was written.
+//! Records of aggregation as CSV, two files a day: each interval, and each home in it; and the signed
+//! record of intervals that vouches for their rows. It never changes a row that was written.
 
 use dispatch::aggregate::{Closed, Part};
+use ledger::evidence::{self, Label, Log, Quality, Rows, rows_in};
 use serde::Serialize;
 use std::{
-    fs::{File, OpenOptions, create_dir_all},
+    error::Error,
+    fs::{OpenOptions, create_dir_all},
     hash::{BuildHasher, Hasher},
-    io,
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
-use units::{Sats, UnixTime};
+use units::{NetWattHours, Ratio, Sats, UnixTime, WattHours};
+
+type Failed = Box<dyn Error + Send + Sync>;
 
 /// A folder of records.
 pub struct Books {
     folder: PathBuf,
+    log: Log,
+    confidence: Ratio,
 }
 
 #[derive(Serialize)]
@@ -31,6 +38,9 @@ struct Interval {
     control: usize,
     paid_sats: u64,
     left_sats: u64,
+    lot_unix: u64,
+    lot_delivered_wh: f64,
+    lot_error_wh: f64,
 }
 
 #[derive(Serialize)]
@@ -45,10 +55,22 @@ struct Home<'a> {
 }
 
 impl Books {
-    /// Makes the folder.
-    pub fn open(folder: &Path) -> io::Result<Self> {
+    /// Makes the folder, for intervals of this length of the homes below `base`; signs what a crash left.
+    pub fn open(folder: &Path, base: &str, every: Duration, sure: Ratio) -> Result<Self, Failed> {
         create_dir_all(folder)?;
-        Ok(Self { folder: folder.to_owned() })
+        let log = Log::open(&folder.join("evidence"), &base.parse()?, &"homes".parse()?)?;
+        for entry in folder.read_dir()? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "csv") {
+                cut(&path)?;
+            }
+        }
+        let mut books = Self { folder: folder.to_owned(), log, confidence: sure };
+        for (start, rows) in rows_in(folder)?.split_off(&books.log.until()) {
+            let why = "the program ended before these rows were signed".parse()?;
+            books.log.append(&void(start, every, why, rows.event()?))?;
+        }
+        Ok(books)
     }
 
     /// The lot's secret: made up once and kept, so that a restart draws the same homes.
@@ -68,54 +90,152 @@ impl Books {
         }
     }
 
-    /// Writes an interval and all homes in it; `left` of the payment was earned by nobody.
-    pub fn write(&self, closed: &Closed, left: Sats) -> io::Result<()> {
-        let day = date(closed.start);
-        let delivered = closed.delivered.as_ref();
-        let count = |part| closed.records.iter().filter(|record| record.part == part).count();
-        let mut intervals = self.file(&format!("intervals-{day}.csv"))?;
-        intervals.serialize(Interval {
-            start_unix: closed.start.0,
-            length_s: closed.length.as_secs(),
-            wanted_wh: closed.wanted.map(units::NetWattHours::get),
-            drawn_wh: closed.drawn.get(),
-            asked_wh: closed.asked.get(),
-            delivered_wh: delivered.ok().map(|d| d.energy.get().round() as i64),
-            least_wh: delivered.ok().map(|d| d.low.get()),
-            most_wh: delivered.ok().map(|d| d.high.get()),
-            void: delivered.err().map(ToString::to_string),
-            steered: count(Part::Steered),
-            control: count(Part::Control),
-            paid_sats: closed.records.iter().map(|record| record.paid.0).sum(),
-            left_sats: left.0,
-        })?;
-        intervals.flush()?;
-        let mut homes = self.file(&format!("homes-{day}.csv"))?;
-        for record in &closed.records {
-            homes.serialize(Home {
-                start_unix: closed.start.0,
-                home: &record.home,
-                part: match record.part {
-                    Part::Steered => "steered",
-                    Part::Control => "control",
-                    Part::Resting => "resting",
-                    Part::OptedOut => "opted_out",
-                    Part::Void => "void",
-                },
-                metered_wh: record.metered_wh,
-                baseline_wh: record.baseline_wh,
-                delivered_wh: record.delivered_wh,
-                paid_sats: record.paid.0,
-            })?;
+    /// Writes an interval and all homes in it, then signs that; `left` of the payment was earned by nobody.
+    pub fn write(&mut self, closed: &Closed, left: Sats) -> Result<(), Failed> {
+        if closed.start < self.log.until() {
+            tracing::warn!(start = closed.start.0, "not recorded: the clock was set back");
+            return Ok(());
         }
-        homes.flush()
+        let (day, mut rows) = (date(closed.start), Rows::default());
+        // In the order of their names.
+        let homes = closed.records.iter().map(|record| home(closed, record));
+        self.add(&format!("homes-{day}.csv"), homes, &mut rows)?;
+        let interval = std::iter::once(interval(closed, left));
+        self.add(&format!("intervals-{day}.csv"), interval, &mut rows)?;
+        self.log.append(&self.signed(closed, rows.event()?)?)?;
+        Ok(())
     }
 
-    fn file(&self, name: &str) -> io::Result<csv::Writer<File>> {
-        let file = OpenOptions::new().append(true).create(true).open(self.folder.join(name))?;
-        let empty = file.metadata()?.len() == 0;
-        Ok(csv::WriterBuilder::new().has_headers(empty).from_writer(file))
+    /// Adds rows to a file, on the disk when this returns; a new one begins with a header.
+    fn add<T: Serialize>(
+        &self,
+        name: &str,
+        rows: impl Iterator<Item = T>,
+        to: &mut Rows,
+    ) -> Result<(), Failed> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        for row in rows {
+            writer.serialize(row)?;
+        }
+        let text = writer.into_inner()?;
+        let Some(end) = text.iter().position(|byte| *byte == b'\n') else { return Ok(()) };
+        let (header, rows) = text.split_at(end + 1);
+        let path = self.folder.join(name);
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
+        if file.metadata()?.len() == 0 {
+            file.write_all(header)?;
+        } else {
+            let mut before = vec![0; header.len()];
+            let read = file.read_exact(&mut before);
+            if read.is_err() || before != header {
+                let name = path.display();
+                return Err(format!("{name} was begun with other columns: move it away").into());
+            }
+        }
+        file.write_all(rows)?;
+        file.sync_data()?;
+        to.add(header, rows);
+        Ok(())
     }
+
+    /// What is signed: the energy of those steered. Their baseline is in the rows.
+    fn signed(&self, closed: &Closed, event: Label) -> Result<evidence::Interval, Failed> {
+        let Ok(delivered) = &closed.delivered else {
+            let why = match closed.records.is_empty() {
+                true => "nothing was wanted of the homes",
+                false => "too few homes were left alone to compare with",
+            };
+            return Ok(void(closed.start, closed.length, why.parse()?, event));
+        };
+        let steered = closed.records.iter().filter(|record| record.part == Part::Steered);
+        let metered = NetWattHours::new(steered.filter_map(|r| r.metered_wh).sum::<i64>() as f64)?;
+        Ok(evidence::Interval {
+            quality: Quality::Metered,
+            why: None,
+            imported: Some(metered.above_zero()),
+            exported: Some((NetWattHours::ZERO - metered).above_zero()),
+            delivered: Some(evidence::Delivered {
+                energy: delivered.energy,
+                low: delivered.low,
+                high: delivered.high,
+                confidence: self.confidence,
+            }),
+            ..void(closed.start, closed.length, "metered".parse()?, event)
+        })
+    }
+}
+
+fn void(start: UnixTime, seconds: Duration, why: Label, event: Label) -> evidence::Interval {
+    evidence::Interval {
+        start,
+        seconds,
+        quality: Quality::Void,
+        why: Some(why),
+        imported: None::<WattHours>,
+        exported: None,
+        heat_reused: None,
+        work: None,
+        grid: None,
+        certificates: Vec::new(),
+        baseline: None,
+        delivered: None,
+        event: Some(event),
+    }
+}
+
+fn interval(closed: &Closed, left: Sats) -> Interval {
+    let delivered = closed.delivered.as_ref();
+    let count = |part| closed.records.iter().filter(|record| record.part == part).count();
+    let given = closed.of_lot.given;
+    Interval {
+        start_unix: closed.start.0,
+        length_s: closed.length.as_secs(),
+        wanted_wh: closed.wanted.map(NetWattHours::get),
+        drawn_wh: closed.drawn.get(),
+        asked_wh: closed.asked.get(),
+        delivered_wh: delivered.ok().map(|d| d.energy.get().round() as i64),
+        least_wh: delivered.ok().map(|d| d.low.get()),
+        most_wh: delivered.ok().map(|d| d.high.get()),
+        void: delivered.err().map(ToString::to_string),
+        steered: count(Part::Steered),
+        control: count(Part::Control),
+        paid_sats: closed.records.iter().map(|record| record.paid.0).sum(),
+        left_sats: left.0,
+        lot_unix: closed.of_lot.drawn.0,
+        lot_delivered_wh: given.energy.get(),
+        lot_error_wh: given.error().get(),
+    }
+}
+
+fn home<'a>(closed: &Closed, record: &'a dispatch::aggregate::Record) -> Home<'a> {
+    Home {
+        start_unix: closed.start.0,
+        home: &record.home,
+        part: match record.part {
+            Part::Steered => "steered",
+            Part::Control => "control",
+            Part::Resting => "resting",
+            Part::OptedOut => "opted_out",
+            Part::Void => "void",
+        },
+        metered_wh: record.metered_wh,
+        baseline_wh: record.baseline_wh,
+        delivered_wh: record.delivered_wh,
+        paid_sats: record.paid.0,
+    }
+}
+
+/// Cuts off a line that a crash left without its end: nobody signed it.
+fn cut(path: &Path) -> io::Result<()> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    let length = file.metadata()?.len();
+    // Longer than any row.
+    let from = length.saturating_sub(4096);
+    let mut end = Vec::new();
+    file.seek(SeekFrom::Start(from))?;
+    file.read_to_end(&mut end)?;
+    let whole = end.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at as u64 + 1);
+    if from + whole < length { file.set_len(from + whole) } else { Ok(()) }
 }
 
 /// `2026-11-28`, in UTC: days to civil date after Hinnant.

@@ -40,9 +40,9 @@ pub struct Args {
 pub async fn run(args: Args) -> Outcome {
     let told = told::load(&args.config)?;
     let stop = shutdown::listen()?;
-    let books = Books::open(&told.folder)
-        .map_err(|error| format!("{}: {error}; choose another folder", told.folder.display()))?;
     let mut setup = told.setup;
+    let books = Books::open(&told.folder, &told.homes.base, setup.interval, setup.confidence)
+        .map_err(|error| format!("{}: {error}; choose another folder", told.folder.display()))?;
     setup.seed = books.seed()?;
     let hub = Hub::new(tokio::time::Instant::now());
     let (heard, mut reports) = mpsc::channel(MOST_REPORTS);
@@ -123,7 +123,10 @@ impl All {
         Ok((step.telemetry, step.orders))
     }
 
-    fn close(&mut self, closed: &mut Closed) -> std::io::Result<()> {
+    fn close(
+        &mut self,
+        closed: &mut Closed,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let sats = closed.payable().kilowatt_hours() * self.pays;
         let left = closed.pay(Sats(sats.round() as u64));
         self.books.write(closed, left)

@@ -91,7 +91,7 @@ pub struct Interval {
     pub baseline: Option<Baseline>,
     /// What was given up.
     pub delivered: Option<Delivered>,
-    /// The call that was answered.
+    /// The call that was answered, or the hash of [rows](super::Rows) that say more.
     pub event: Option<Label>,
 }
 
