@@ -255,7 +255,10 @@ impl Pool {
             };
             let heating = zone.step(now, &wanted, &heater);
             let trouble = match heating.why {
-                crate::heat::Reason::TooHot => Some("its outlet is too hot, or not known"),
+                // Less power near the limit is the rule in a hygienic cycle.
+                crate::heat::Reason::TooHot if !heater.hashes_at(heating.power) => {
+                    Some("its outlet is too hot, or not known")
+                }
                 crate::heat::Reason::Blind => Some("its temperature is not known"),
                 _ => None,
             };
