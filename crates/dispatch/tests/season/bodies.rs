@@ -145,10 +145,10 @@ impl Season {
             bands_k: &[2.0, 4.0, 8.0, 12.0, 16.0, 20.0],
             high: Some(60.0),
             open: 0..24,
-            // What profile M asks of the tap that fills a sink; all of the day's 11.7 kWh may be a
-            // twelfth of a kelvin colder.
+            // What profile M asks of the tap that fills a sink; all of the day's 11.7 kWh may be a sixth
+            // of a kelvin colder.
             comfort: 55.0,
-            cold_per_day: 1.0,
+            cold_per_day: 2.0,
             equal: true,
             hot: 66.0,
             range: 15.0..=62.0,

@@ -6,8 +6,10 @@ use super::{Kind, Outcome, Season};
 const EQUAL: std::ops::RangeInclusive<f64> = 0.95..=1.0;
 /// Seasons that are tried to find them.
 const TRIES: usize = 12;
-/// Where only equal comfort counts.
-const MORE_TRIES: usize = 20;
+/// Where only equal comfort counts, more set-points about the last one, so many kelvin from each other: a
+/// control that decides by steps makes a lumpy curve.
+const MORE_TRIES: usize = 16;
+const APART_K: f64 = 0.07;
 
 impl Season {
     /// The cheapest of these that is no colder than this many degree-hours and misses no hygienic
@@ -33,14 +35,14 @@ impl Season {
         let (mut low, mut high) = (None::<(f64, f64)>, None::<(f64, f64)>);
         let mut warm_enough = None::<Outcome>;
         let (mut set, mut step) = (self.comfort, self.step_k);
-        for _ in 0..if self.equal { MORE_TRIES } else { TRIES } {
+        for _ in 0..TRIES {
             let outcome = self.run(kind, set);
             let off = ((outcome.cold + 1e-3) / aim).ln();
             if outcome.cold <= wanted && warm_enough.is_none_or(|best| outcome.cold > best.cold) {
                 warm_enough = Some(outcome);
             }
             if EQUAL.contains(&(outcome.cold / wanted)) {
-                break;
+                return Some(outcome);
             }
             // An end that stays counts half (Illinois), so that both move.
             if off > 0.0 {
@@ -60,9 +62,12 @@ impl Season {
             };
             step *= 1.5;
             if !self.range.contains(&set) {
-                break;
+                return warm_enough;
             }
         }
-        warm_enough
+        let about = (1..=MORE_TRIES / 2).flat_map(|times| [times as f64, -(times as f64)]);
+        let mut more =
+            about.filter(|_| self.equal).map(|times| self.run(kind, set + times * APART_K));
+        more.find(|outcome| EQUAL.contains(&(outcome.cold / wanted))).or(warm_enough)
     }
 }
