@@ -19,21 +19,22 @@ const SEEDS: [&str; 5] = [
     "hearth/home/limit/set 1200",
 ];
 
-static SITE: LazyLock<Site> = LazyLock::new(|| {
+static SITE: LazyLock<Site> = LazyLock::new(|| Site {
+    name: "site".into(),
+    address: Address { host: "localhost".into(), port: 1883, login: None },
+    discovery: "homeassistant".into(),
+    base: "hearth/home".into(),
+});
+
+static ENTITIES: LazyLock<Vec<Entity>> = LazyLock::new(|| {
     let device = || Device { id: "d".into(), name: "D".into(), model: None, via: None };
     let entity = |id: &str, kind| Entity { id: id.into(), name: id.into(), device: device(), kind };
     let celsius = |degrees| Celsius::new(degrees).expect("a temperature");
-    Site {
-        name: "site".into(),
-        address: Address { host: "localhost".into(), port: 1883, login: None },
-        discovery: "homeassistant".into(),
-        base: "hearth/home".into(),
-        entities: vec![
-            entity("room", Kind::Climate { min: celsius(5.0), max: celsius(25.0) }),
-            entity("limit", Kind::Number { min: 0.0, max: 3600.0, step: 1.0, unit: "W".into() }),
-            entity("mining", Kind::Switch),
-        ],
-    }
+    vec![
+        entity("room", Kind::Climate { min: celsius(5.0), max: celsius(25.0) }),
+        entity("limit", Kind::Number { min: 0.0, max: 3600.0, step: 1.0, unit: "W".into() }),
+        entity("mining", Kind::Switch),
+    ]
 });
 
 fuzz_target!(init: hearth_fuzz::seed(&SEEDS), |message: &[u8]| {
@@ -46,7 +47,7 @@ fuzz_target!(init: hearth_fuzz::seed(&SEEDS), |message: &[u8]| {
     let cut = message.iter().position(|byte| *byte == b' ').unwrap_or(message.len());
     let (topic, text) = message.split_at(cut);
     let Ok(topic) = std::str::from_utf8(topic) else { return };
-    match SITE.command(topic, text).map(|command| command.want) {
+    match SITE.command(&ENTITIES, topic, text).map(|command| command.want) {
         Ok(Want::Target(target)) => assert!((5.0..=25.0).contains(&target.get())),
         Ok(Want::Number(number)) => assert!((0.0..=3600.0).contains(&number)),
         Ok(Want::Mode(_) | Want::Switch(_)) | Err(_) => {}

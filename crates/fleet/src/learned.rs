@@ -13,6 +13,7 @@ use crate::{
     settings::Settings,
     work::{Tally, Window, WorkScale},
 };
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 use units::{Hashrate, Watts};
 
@@ -45,6 +46,17 @@ pub struct Learned {
     /// By the logarithm of power.
     cells: BTreeMap<i32, Cell>,
     steady: Option<Steady>,
+}
+
+/// What was proved near one power, to be kept while hearth is off.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Proved {
+    /// Mean power, watts.
+    pub watts: f64,
+    /// Verified hashrate, TH/s.
+    pub ths: f64,
+    /// Shares that it rests on, as they count now.
+    pub shares: f64,
 }
 
 /// Measurements near one power: sums weighted by shares, as they count at `at`.
@@ -112,6 +124,31 @@ impl Learned {
         enough
     }
 
+    /// What is to be kept of it.
+    pub fn keep(&self, now: Moment) -> Vec<Proved> {
+        let proved = |cell: &Cell| {
+            let (watts, rate, _) = cell.known(now);
+            Proved { watts, ths: rate / 1e12, shares: cell.shares * cell.left(now) }
+        };
+        self.cells.values().map(proved).collect()
+    }
+
+    /// What was kept so long ago. What makes no sense is left out.
+    pub fn recall(kept: &[Proved], ago: Duration, now: Moment) -> Self {
+        let mut learned = Self::default();
+        let left = left(ago);
+        let sane = |proved: &&Proved| {
+            let Proved { watts, ths, shares } = **proved;
+            [watts, ths, shares].iter().all(|own| own.is_finite() && *own > 0.0)
+        };
+        for &Proved { watts, ths, shares } in kept.iter().filter(sane) {
+            let shares = shares * left;
+            learned.put(now, watts, shares, ths * 1e12);
+        }
+        learned.forget(now);
+        learned
+    }
+
     /// How many powers it was measured at.
     pub fn measured(&self) -> usize {
         self.cells.len()
@@ -154,6 +191,11 @@ impl Learned {
         if !(watts > 0.0 && rate > 0.0) {
             return;
         }
+        self.put(at, watts, shares, rate);
+        self.forget(at);
+    }
+
+    fn put(&mut self, at: Moment, watts: f64, shares: f64, rate: f64) {
         let key = (watts.ln() / CELL).round() as i32;
         let none = Cell { at, shares: 0.0, watts: 0.0, rate: 0.0 };
         let cell = self.cells.entry(key).or_insert(none);
@@ -164,15 +206,23 @@ impl Learned {
             watts: cell.watts * left + shares * watts,
             rate: cell.rate * left + shares * rate,
         };
-        // What hardly counts any more is no memory of this machine.
-        self.cells.retain(|_, cell| cell.shares * cell.left(at) >= 0.1 * SHARES as f64);
     }
+
+    /// What hardly counts any more is no memory of this machine.
+    fn forget(&mut self, now: Moment) {
+        self.cells.retain(|_, cell| cell.shares * cell.left(now) >= 0.1 * SHARES as f64);
+    }
+}
+
+/// What is left of a measurement's weight after so long.
+fn left(ago: Duration) -> f64 {
+    (-ago.as_secs_f64() / HALF_LIFE.as_secs_f64()).exp2()
 }
 
 impl Cell {
     /// What is left of its weight.
     fn left(&self, now: Moment) -> f64 {
-        (-now.since(self.at).as_secs_f64() / HALF_LIFE.as_secs_f64()).exp2()
+        left(now.since(self.at))
     }
 
     /// Watts, hashes a second, and the standard error of these, relative.
@@ -309,6 +359,54 @@ mod tests {
         bench.run(6 * 3600, |_| watts, 0.9 * rate, watts);
         assert!((fresh / rate - 1.0).abs() < 0.005, "{fresh} {rate}");
         assert!((bench.rate(watts) / rate - 0.9).abs() < 0.01, "{} {rate}", bench.rate(watts));
+    }
+
+    #[test]
+    fn what_was_kept_counts_as_much_less_as_it_is_old() {
+        let mut bench = Bench::new();
+        for mhz in [590.0, 340.0] {
+            let (watts, rate) = truth(mhz);
+            bench.run(3600 * 3, |_| watts, rate, watts);
+        }
+        let now = Moment::from_secs(bench.now);
+        let kept = bench.learned.keep(now);
+        let text = serde_json::to_string(&kept).unwrap();
+        let read: Vec<Proved> = serde_json::from_str(&text).unwrap();
+        // Another run: its clock begins anew.
+        let start = Moment::from_secs(3);
+        let curve = |days: u64| {
+            let ago = Duration::from_secs(days * 24 * 3600);
+            Learned::recall(&read, ago, start).curve(Some(&nameplate()), start)
+        };
+        let before = bench.learned.curve(Some(&nameplate()), now).unwrap();
+        let at = |curve: &Curve, watts: f64| {
+            curve.rate_at(Watts::new(watts).unwrap()).terahashes_per_second()
+        };
+        let same = curve(0).unwrap();
+        for watts in [1000.0, 2000.0, 2794.0] {
+            assert!((at(&same, watts) / at(&before, watts) - 1.0).abs() < 1e-9);
+        }
+        let weight = |days: u64| {
+            let ago = Duration::from_secs(days * 24 * 3600);
+            Learned::recall(&read, ago, start).keep(start)[0].shares
+        };
+        assert!((weight(45) / weight(0) - 0.5).abs() < 1e-9);
+        assert_eq!(curve(3650), None);
+    }
+
+    #[test]
+    fn a_kept_line_that_makes_no_sense_is_left_out() {
+        let good = Proved { watts: 15.0, ths: 1.0, shares: 4000.0 };
+        let bad = [
+            Proved { watts: f64::NAN, ..good },
+            Proved { watts: -1.0, ..good },
+            Proved { ths: f64::INFINITY, ..good },
+            Proved { shares: 0.0, ..good },
+        ];
+        let now = Moment::from_secs(1);
+        assert_eq!(Learned::recall(&bad, Duration::ZERO, now).measured(), 0);
+        let all: Vec<_> = bad.into_iter().chain([good]).collect();
+        assert_eq!(Learned::recall(&all, Duration::ZERO, now).keep(now).len(), 1);
     }
 
     #[test]

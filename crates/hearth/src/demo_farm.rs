@@ -63,8 +63,6 @@ const SHIFT: u16 = 8000;
 const BREAKER: &str = "breaker";
 /// What the breaker carries of the sum of all nameplates.
 const CARRIES: f64 = 0.9;
-/// Machines may draw a little more than they are told: so much room is left for that.
-const MARGIN: f64 = 1.07;
 /// Addresses asked at once.
 const SOCKETS: usize = 16;
 

@@ -132,6 +132,11 @@ impl Fleet {
         *hold(&self.circuits) = circuits;
     }
 
+    /// What feeds the machines, as it was last set.
+    pub fn circuits(&self) -> Circuits {
+        hold(&self.circuits).clone()
+    }
+
     /// What each circuit carries if every machine draws all that it can.
     pub fn loads(&self) -> Vec<(Arc<str>, Watts)> {
         let circuits = hold(&self.circuits);

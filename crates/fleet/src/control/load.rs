@@ -143,11 +143,16 @@ pub(super) fn full(device: &Device) -> Option<Watts> {
 }
 
 /// The most that it can draw while it hashes as it is set.
-fn set_to(device: &Device) -> Option<Watts> {
+pub(super) fn set_to(device: &Device) -> Option<Watts> {
     let settings = device.settings.as_ref().map(|settings| &settings.value);
     let limit = settings.and_then(|settings| settings.power_limit);
     let profile = settings.and_then(|settings| profile(device, settings.profile.as_deref()?));
     limit.or(profile).or_else(|| full(device)).map(|watts| times(watts, MARGIN))
+}
+
+/// The power limit at which a machine draws no more than this.
+pub(super) fn limit_within(most: Watts) -> Watts {
+    times(most, MARGIN.recip())
 }
 
 fn standby(device: &Device) -> Option<Watts> {

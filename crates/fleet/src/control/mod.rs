@@ -6,6 +6,7 @@ pub mod bulk;
 pub mod fleet;
 pub mod load;
 pub mod registry;
+pub mod share;
 pub mod staged;
 pub mod staging;
 pub mod supervise;

@@ -11,7 +11,7 @@ use crate::{
     discovery::{Connected, Found},
     driver::State,
     identity::{DeviceId, Firmware, Identity},
-    learned::Learned,
+    learned::{Learned, Proved},
     limits::Limits,
     power::{Source, Sources},
     readings::{Moment, Reading},
@@ -21,6 +21,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
     sync::Arc,
+    time::Duration,
 };
 use units::{Ratio, Work};
 
@@ -62,6 +63,8 @@ pub struct Registry {
     /// How many that are known by their session alone.
     lone: usize,
     sessions: HashMap<u64, Session>,
+    /// What was learned before the start of machines that have not been seen since.
+    recalled: HashMap<DeviceId, Learned>,
     /// When the sessions were asked that were taken last.
     worked: Moment,
 }
@@ -214,6 +217,22 @@ impl Registry {
         Ok(Some(Seen::New(id)))
     }
 
+    /// What was learned of each machine, to be kept while hearth is off; of those as well that have not
+    /// been seen since the start.
+    pub fn keep(&self, now: Moment) -> BTreeMap<DeviceId, Vec<Proved>> {
+        let known = self.tracks.iter().map(|(id, track)| (id, &track.learned));
+        let all = known.chain(&self.recalled).map(|(id, own)| (id.clone(), own.keep(now)));
+        all.filter(|(_, kept)| !kept.is_empty()).collect()
+    }
+
+    /// Takes what was learned of machines before the start, so long ago. What was learned since counts
+    /// as it is.
+    pub fn recall(&mut self, kept: &BTreeMap<DeviceId, Vec<Proved>>, ago: Duration, now: Moment) {
+        for (id, kept) in kept.iter().take(MAX_DEVICES) {
+            self.recalled.insert(id.clone(), Learned::recall(kept, ago, now));
+        }
+    }
+
     /// A machine answered or did not. A silent one keeps its old readings, which age.
     pub fn read(&mut self, id: &DeviceId, answer: Option<&State>, now: Moment) -> Presence {
         let (Some(device), Some(track)) = (self.devices.get_mut(id), self.tracks.get_mut(id))
@@ -227,6 +246,12 @@ impl Registry {
                 device.settings = Some(Reading::new(state.settings.clone(), now));
                 device.presence = Presence::Online;
                 let tally = Tally { at: self.worked, ..track.tally };
+                if track.learned.measured() == 0
+                    && let Some(before) = self.recalled.remove(id)
+                {
+                    track.learned = before;
+                    device.learned = track.learned.curve(device.curve.as_ref(), now);
+                }
                 learn(device, &mut track.learned, tally, now);
             }
             None => {

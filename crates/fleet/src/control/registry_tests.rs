@@ -220,4 +220,21 @@ fn a_machine_that_runs_steadily_gets_its_own_curve_and_one_that_only_claims_none
     assert!((at(15.0) - 1.0).abs() < 0.02, "{}", at(15.0));
     assert_eq!(registry.get(&claims).unwrap().learned, None);
     assert_eq!(earns(&claims).points().len(), 1);
+
+    // After a restart it is known again as soon as it answers, and not lost where it does not.
+    let kept = registry.keep(Moment::from_secs(3600));
+    assert_eq!(kept.keys().collect::<Vec<_>>(), [&id]);
+    let mut again = Registry::default();
+    let start = Moment::from_secs(2);
+    again.recall(&kept, Duration::from_secs(60), start);
+    assert_eq!(again.keep(start).keys().collect::<Vec<_>>(), [&id]);
+    again.found(&machine(1, 9), limits()).unwrap();
+    let device = again.get_mut(&id).unwrap();
+    device.curve = crate::curve::Curve::new(vec![(Watts::new(17.0).unwrap(), rate)]).ok();
+    assert_eq!(again.get(&id).unwrap().learned, None);
+    again.read(&id, Some(&state), start);
+    let known = again.get(&id).unwrap().learned.clone().unwrap();
+    let told = known.rate_at(Watts::new(15.0).unwrap()).terahashes_per_second();
+    assert!((told - 1.0).abs() < 0.02, "{told}");
+    assert_eq!(again.keep(start).keys().collect::<Vec<_>>(), [&id]);
 }

@@ -40,6 +40,8 @@ pub struct Fleet {
     pub whatsminer_v3: bool,
     /// For what machines are tuned all the time.
     pub tune: Option<Goal>,
+    /// Whether circuits' watts are shared out among machines.
+    pub share_watts: bool,
     /// The broker of meters and switches, host and port.
     pub broker: Option<(String, u16)>,
     pub circuits: Vec<Fed>,
@@ -114,6 +116,7 @@ impl Default for Fleet {
             mdns: true,
             whatsminer_v3: false,
             tune: None,
+            share_watts: false,
             broker: None,
             circuits: Vec::new(),
             devices: Vec::new(),
@@ -158,6 +161,7 @@ pub(super) fn read(mut section: Section<'_, '_>) -> Fleet {
         mdns: section.or("mdns", default.mdns, value::flag),
         whatsminer_v3: section.or("whatsminer_v3", default.whatsminer_v3, value::flag),
         tune: section.or("tune", default.tune, goal),
+        share_watts: section.or("share_watts", default.share_watts, value::flag),
         broker,
         circuits,
         devices,

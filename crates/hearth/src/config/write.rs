@@ -192,6 +192,8 @@ fn fleet() -> String {
 #whatsminer_v3 = false
 # For what all machines are tuned: "efficiency", "hashrate", "watts=800", "heat=1500".
 #tune = "off"
+# true: the watts of circuits that cannot feed all of their machines go where they bring most hashes.
+#share_watts = false
 
 # The broker of meters and switches.
 #[fleet.mqtt]

@@ -7,12 +7,15 @@ use dispatch::load::{Class, Level, Load, LoadState, Times};
 use fleet::{
     Control, Device, DeviceId,
     command::Command,
-    control::{Fleet, Who},
+    control::{
+        Fleet, Who,
+        share::{Leave, share},
+    },
     device::Presence,
     levels::{self, Level as Told},
 };
 use grid::{Signal, Signals};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use units::{HashPrice, Hashrate, Moment, Reading, Usd, Watts};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -28,13 +31,20 @@ const MIN_ON: Duration = Duration::from_secs(300);
 const MIN_OFF: Duration = Duration::from_secs(120);
 /// A Bitaxe needs no rest.
 const SMALL: f64 = 200.0;
+/// A share under a circuit that changes by less than this stays, relative.
+const STAYS: f64 = 0.03;
+
+/// The level that each machine may be told at most under its circuits.
+pub type Most = BTreeMap<DeviceId, Told>;
 
 /// A load and how it is told.
 #[derive(Debug, Clone)]
 pub struct Held {
     pub load: Load,
-    /// What it could draw if its owner let it.
+    /// What it could draw if its owner and its circuits let it.
     pub full: Watts,
+    /// Its circuits have no room for it beside machines that earn more.
+    pub no_room: bool,
     pub how: How,
 }
 
@@ -69,17 +79,67 @@ pub fn standing(
     owner: &Owner,
     now: Moment,
 ) -> Standing {
-    let id = &held.load.id;
-    let mut contacts = told.enable.iter().filter(|one| one.machines.iter().any(|own| own == id));
     if let How::Machine(id, _) | How::Work(id, _) = &held.how
         && (machines.busy)(id)
     {
         return Standing::Busy;
     }
-    match owner.off.contains(id) || !contacts.all(|one| closed(signals, &one.contact, now)) {
-        true => Standing::Off,
-        false => Standing::Free,
+    match may_run(told, &held.load.id, signals, owner, now) && !held.no_room {
+        true => Standing::Free,
+        false => Standing::Off,
     }
+}
+
+/// Whether neither the owner nor an open contact keeps a load off.
+fn may_run(told: &Energy, id: &Arc<str>, signals: &Signals, owner: &Owner, now: Moment) -> bool {
+    let mut contacts = told.enable.iter().filter(|one| one.machines.iter().any(|own| own == id));
+    !owner.off.contains(id) && contacts.all(|one| closed(signals, &one.contact, now))
+}
+
+/// The levels that circuits have room for: watts go where they earn most hashes, and machines whose heat
+/// is wanted are not switched off for others. Where nothing can be shared out, commands still wait for
+/// room.
+pub fn most(
+    told: &Energy,
+    machines: &Machines,
+    signals: &Signals,
+    owner: &Owner,
+    now: Moment,
+    before: &Most,
+) -> Most {
+    let fleet = &machines.fleet;
+    let circuits = fleet.circuits();
+    if circuits.all().next().is_none() {
+        return Most::new();
+    }
+    let devices: Vec<Device> = fleet.registry().devices().cloned().collect();
+    let leave = |device: &Device| {
+        let id: Arc<str> = device.id.to_string().into();
+        if (machines.busy)(&device.id) || !may_run(told, &id, signals, owner, now) {
+            return Leave::Alone;
+        }
+        match told.zones.iter().any(|zone| zone.machines.contains(&id)) {
+            true => Leave::KeepOn,
+            false => Leave::Any,
+        }
+    };
+    let mut shared = match share(&devices, &circuits, leave, fleet.clock.now()) {
+        Ok(shared) => shared.levels,
+        Err(error) => {
+            tracing::warn!("{error}");
+            return before.clone();
+        }
+    };
+    for (id, level) in &mut shared {
+        if let Some(was) = before.get(id)
+            && was.command != Command::Pause
+            && level.command != Command::Pause
+            && (was.power.get() - level.power.get()).abs() <= STAYS * was.power.get()
+        {
+            *level = was.clone();
+        }
+    }
+    shared
 }
 
 /// Whether a load that must not run is known not to.
@@ -102,6 +162,7 @@ pub fn all(
     told: &Energy,
     fleet: &Fleet,
     owner: &Owner,
+    most: &Most,
     price: Option<HashPrice>,
 ) -> Vec<(Held, usize)> {
     let now = fleet.clock.now();
@@ -109,7 +170,7 @@ pub fn all(
     let mut held: Vec<(Held, usize)> = devices
         .iter()
         .filter_map(|device| {
-            let held = machine(told, fleet, owner, device, price)?;
+            let held = machine(told, fleet, owner, most, device, price)?;
             let level = runs_at(device, &held.load, now);
             Some((held, level))
         })
@@ -130,7 +191,8 @@ pub fn all(
             start_cost: Usd::default(),
             zone: None,
         };
-        held.push((Held { load, full: compute.power, how: How::Compute(at) }, 0));
+        let how = How::Compute(at);
+        held.push((Held { load, full: compute.power, no_room: false, how }, 0));
     }
     held
 }
@@ -139,6 +201,7 @@ fn machine(
     told: &Energy,
     fleet: &Fleet,
     owner: &Owner,
+    most: &Most,
     device: &Device,
     price: Option<HashPrice>,
 ) -> Option<Held> {
@@ -153,6 +216,7 @@ fn machine(
     };
     let id = device.id.to_string();
     let full;
+    let mut no_room = false;
     let (levels, how) = if device.control == Control::StratumOnly {
         let curve = device.earns()?;
         full = curve.ceiling();
@@ -170,6 +234,13 @@ fn machine(
             let fits = told.iter().filter(|level| level.power <= *most).count();
             // What is off may be on at its lowest level: less than that is nothing.
             told.truncate(fits.max(2));
+        }
+        if let Some(most) = most.get(&device.id) {
+            no_room = most.command == Command::Pause;
+            if !no_room && told.last().is_some_and(|top| top.power > most.power) {
+                told.retain(|level| level.power < most.power);
+                told.push(most.clone());
+            }
         }
         let level = |told: &Told| Level { power: told.power, value: worth(told.rate) };
         (told.iter().map(level).collect(), How::Machine(device.id.clone(), told))
@@ -196,7 +267,7 @@ fn machine(
         levels,
         times,
     };
-    Some(Held { load, full, how })
+    Some(Held { load, full, no_room, how })
 }
 
 /// The level that a machine was last seen at.

@@ -71,6 +71,8 @@ pub struct Loop {
     /// All loads as they stood when the list was made, and what their owner had said.
     standing: Vec<(Held, Standing)>,
     most: BTreeMap<Arc<str>, Watts>,
+    /// Under circuits.
+    shares: loads::Most,
     /// When the list was made, of how many machines, and when it is due again.
     loaded: Option<(Moment, usize, Duration)>,
     running: Shared<Vec<Option<bool>>>,
@@ -116,6 +118,7 @@ impl Loop {
             stopped: Vec::new(),
             standing: Vec::new(),
             most: BTreeMap::new(),
+            shares: loads::Most::new(),
             loaded: None,
             running: Arc::new(Mutex::new(vec![None; told.compute.len()])),
             counted: Arc::default(),
@@ -309,7 +312,8 @@ impl Loop {
         if fresh && !self.standing.is_empty() && same() {
             return;
         }
-        let all = loads::all(told, &machines.fleet, owner, hash);
+        self.shares = loads::most(told, machines, signals, owner, now, &self.shares);
+        let all = loads::all(told, &machines.fleet, owner, &self.shares, hash);
         let due = if all.len() < count { RELOAD_SOON } else { RELOAD };
         let before = std::mem::take(&mut self.stopped);
         let told_off = |held: &Held| {

@@ -6,8 +6,10 @@ use super::{
     find::{Finder, is_strange},
     http,
     links::Links,
+    memory::Memory,
     meter::ServerMeter,
     metered::Metered,
+    share,
     tuning::Tunings,
     view::{View, estimate},
 };
@@ -42,6 +44,8 @@ const STRANGERS: usize = 1024;
 const MEET: Duration = Duration::from_secs(60);
 /// Ups that may start in a second on one circuit.
 const STARTS: usize = 10;
+/// What was learned is written this often, and when the program ends.
+const KEEP: Duration = Duration::from_secs(600);
 /// For machines that are being tuned to be put back when the program ends.
 const HOME: Duration = Duration::from_secs(30);
 
@@ -50,6 +54,7 @@ pub struct Running {
     pub fleet: Arc<Fleet>,
     pub meter: Arc<ServerMeter>,
     pub tunings: Arc<Tunings>,
+    memory: Memory,
     token: Arc<str>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -81,6 +86,8 @@ impl Running {
             open: Arc::new(move |device| opener.open(device)),
         });
         links.of(&fleet);
+        let memory = Memory::new(config.data_dir.clone());
+        memory.recall(&fleet);
         for device in declared.switched() {
             let (id, workers) = (device.id.clone(), device.workers.clone());
             let mut registry = fleet.registry();
@@ -108,6 +115,7 @@ impl Running {
         let every = told.read_every;
         let fed = told.circuits.clone();
         let (supervised, named, tended) = (fleet.clone(), finder.clone(), tunings.clone());
+        let (remembered, kept) = (fleet.clone(), memory.clone());
         let mut tasks = vec![
             keep("the supervision of machines", move || supervise::run(supervised.clone(), pace)),
             keep("the watch over machines", move || watch.clone().run()),
@@ -116,8 +124,16 @@ impl Running {
             }),
             keep("the search for machines", move || named.clone().named()),
             keep("the care for tunings", move || tended.clone().tend()),
+            keep("the memory of machines", move || remember(remembered.clone(), kept.clone())),
             tokio::spawn(finder.clone().strangers(strangers)),
         ];
+        // Where power is decided on, watts under circuits are part of that.
+        if told.share_watts && !(config.energy.enabled && config.energy.steer) {
+            let (fleet, tunings) = (fleet.clone(), tunings.clone());
+            tasks.push(keep("the sharing of watts", move || {
+                share::run(fleet.clone(), tunings.clone())
+            }));
+        }
         if told.mdns {
             let finder = finder.clone();
             tasks.push(keep("the ear for machines", move || finder.clone().announced()));
@@ -125,7 +141,7 @@ impl Running {
         if !told.scan.is_empty() {
             tasks.push(keep("the scan for machines", move || finder.clone().ranges()));
         }
-        Ok(Self { fleet, meter, tunings, token, tasks })
+        Ok(Self { fleet, meter, tunings, memory, token, tasks })
     }
 
     /// Who has it may change things over HTTP.
@@ -141,6 +157,23 @@ impl Running {
     /// Returns what is being tuned to its last good setting, then ends.
     pub async fn stop(self) {
         self.tunings.stop_all(HOME).await;
+        write(&self.memory, &self.fleet).await;
+    }
+}
+
+/// Writes what was learned of machines now and then.
+async fn remember(fleet: Arc<Fleet>, memory: Memory) {
+    loop {
+        tokio::time::sleep(KEEP).await;
+        write(&memory, &fleet).await;
+    }
+}
+
+async fn write(memory: &Memory, fleet: &Arc<Fleet>) {
+    let (memory, fleet) = (memory.clone(), fleet.clone());
+    let written = tokio::task::spawn_blocking(move || memory.keep(&fleet)).await;
+    if let Ok(Err(error)) = written {
+        tracing::warn!(%error, "what was learned of the machines could not be written");
     }
 }
 
