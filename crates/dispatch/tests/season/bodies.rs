@@ -142,7 +142,8 @@ impl Season {
             body,
             heater,
             pis: &[(400.0, 2.0), (100.0, 8.0), (50.0, 12.0), (25.0, 24.0)],
-            bands_k: &[2.0, 4.0, 8.0, 12.0, 16.0, 20.0],
+            // Narrower ones cost more than half as much again.
+            bands_k: &[8.0, 12.0, 16.0, 20.0],
             high: Some(60.0),
             open: 0..24,
             // What profile M asks of the tap that fills a sink; all of the day's 11.7 kWh may be a sixth
@@ -152,7 +153,7 @@ impl Season {
             equal: true,
             hot: 66.0,
             range: 15.0..=62.0,
-            step_k: 2.0,
+            step_k: 4.0,
             drawn,
             window_m2: 0.0,
             ..Self::common(days, seed, WeatherSpec::winter())

@@ -106,9 +106,12 @@ fn compare(season: &Season) {
     let able = thermostats.into_iter().flatten();
     let dumb = able.min_by(|a, b| a.1.cost.total_cmp(&b.1.cost)).expect("no thermostat is able");
     let pis = season.pis.iter().map(|&(gain, reset_h)| Kind::Pi { gain, reset_h });
-    let pi = season.cheapest(pis, dumb.1.cold).expect("no PI is as comfortable");
+    // Where all can be tuned to the same, nobody is to be warmer than the one before.
+    let no_colder = |than: &Outcome| if season.equal { wanted } else { than.cold };
+    let pi = season.cheapest(pis, no_colder(&dumb.1)).expect("no PI is as comfortable");
     print(season, pi.0, &pi.1);
-    let predictive = season.cheapest([Kind::Predictive], pi.1.cold).expect("nor is predictive");
+    let predictive =
+        season.cheapest([Kind::Predictive], no_colder(&pi.1)).expect("nor is predictive");
     print(season, predictive.0, &predictive.1);
     for (kind, outcome) in [pi, predictive] {
         assert!(outcome.starts <= 6 * season.days, "{kind:?}: {outcome:?}");

@@ -6,8 +6,9 @@ use super::{Kind, Outcome, Season};
 const EQUAL: std::ops::RangeInclusive<f64> = 0.95..=1.0;
 /// Seasons that are tried to find them.
 const TRIES: usize = 12;
-/// Where only equal comfort counts, more set-points about the last one, so many kelvin from each other: a
-/// control that decides by steps makes a lumpy curve.
+/// Where only equal comfort counts, after as many the search ends, and more set-points about the last one
+/// are tried, so many kelvin from each other: a control that decides by steps makes a lumpy curve.
+const FEWER_TRIES: usize = 9;
 const MORE_TRIES: usize = 16;
 const APART_K: f64 = 0.07;
 
@@ -35,7 +36,7 @@ impl Season {
         let (mut low, mut high) = (None::<(f64, f64)>, None::<(f64, f64)>);
         let mut warm_enough = None::<Outcome>;
         let (mut set, mut step) = (self.comfort, self.step_k);
-        for _ in 0..TRIES {
+        for _ in 0..if self.equal { FEWER_TRIES } else { TRIES } {
             let outcome = self.run(kind, set);
             let off = ((outcome.cold + 1e-3) / aim).ln();
             if outcome.cold <= wanted && warm_enough.is_none_or(|best| outcome.cold > best.cold) {
