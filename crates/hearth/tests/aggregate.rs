@@ -10,8 +10,7 @@ use grid::{
 };
 use std::{
     io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -19,33 +18,12 @@ use tokio::{sync::watch, time::Instant};
 use twin::energy::{Dwelling, Warms};
 use units::{NetWatts, Watts};
 
+#[path = "common/broker.rs"]
+mod broker;
+
+use broker::{Ends, mosquitto};
+
 const HOMES: usize = 60;
-
-/// A process that ends with its test.
-struct Ends(Child);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
-
-fn mosquitto(folder: &Path) -> (Ends, Address) {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let config = folder.join("mosquitto.conf");
-    let lines = format!("listener {port} 127.0.0.1\nallow_anonymous true\nlog_type none\n");
-    std::fs::write(&config, lines).unwrap();
-    let child = Command::new("mosquitto")
-        .env("PATH", std::env::var("PATH").unwrap_or_default() + ":/usr/sbin")
-        .arg("-c")
-        .arg(&config)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("mosquitto is missing: apt-get install mosquitto");
-    (Ends(child), Address { host: "127.0.0.1".into(), port, login: None })
-}
 
 /// A home with its own links; the owner may opt out.
 struct Home {

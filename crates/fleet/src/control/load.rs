@@ -20,6 +20,8 @@ const START: f64 = 1.1;
 const STANDBY: (f64, f64) = (0.05, 10.0);
 /// Until a power reading shows that it arrived: time to fall asleep, and time to ramp up.
 const FALL: Duration = Duration::from_secs(10);
+/// To turn down without stopping takes 5 s under LuxOS, and up to a minute elsewhere (fleet.md, ramp times).
+const EASE: Duration = Duration::from_secs(60);
 const RAMP: Duration = Duration::from_secs(120);
 
 /// The most that a machine can draw as it is set; `None` if nobody has said.
@@ -65,7 +67,9 @@ pub fn eased(step: Step, command: &Command, granted: Watts) -> Step {
             ..step
         },
         Command::Resume | Command::Reboot => step,
-        _ if step.target <= granted => Step { peak: smaller(step.peak, granted), ..step },
+        _ if step.target <= granted => {
+            Step { peak: smaller(step.peak, granted), settle: EASE, ..step }
+        }
         _ => step,
     }
 }

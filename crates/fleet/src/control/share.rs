@@ -143,7 +143,11 @@ impl Asked {
         let rate = device.earns().map_or(Hashrate::ZERO, |curve| curve.rate_at(most));
         let curve = Curve::new(vec![(most, rate)]).ok()?;
         let claim = claim(curve, Watts::ZERO, true, Some(most));
-        Some(Self { claim, levels: Vec::new(), off: None, start: 0.0 })
+        // Whoever has it in hand may start it anew.
+        let anew =
+            load::step(device, &Command::Resume, now).ok().flatten().filter(|_| can(Verb::Resume));
+        let start = anew.map_or(0.0, |step| step.peak.get() - most.get().max(step.target.get()));
+        Some(Self { claim, levels: Vec::new(), off: None, start: start.max(0.0) })
     }
 
     fn level(&self, share: Share) -> Option<Level> {

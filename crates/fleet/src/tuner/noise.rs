@@ -1,7 +1,7 @@
 //! Noise as a limit of power. A fan that its firmware steers turns as fast as the heat wants: at equal
 //! temperatures the flow of air goes with the power, and the speed with the flow (first fan law). Its noise
-//! rises by 50 lg(n2/n1) decibels with its speed (fan sound law; Bies and Hansen, Engineering Noise Control,
-//! chapter on sources). So the leaflet's noise at the leaflet's power says how much power is how quiet. Pure.
+//! rises by 50 lg(n2/n1) decibels with its speed (basic fan laws, such as <http://www.cpemma.co.uk/fanlaws.html>).
+//! So the leaflet's noise at the leaflet's power says how much power is how quiet. Pure.
 
 use super::{Goal, Unsuited};
 use crate::device::Device;

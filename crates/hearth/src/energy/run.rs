@@ -32,8 +32,10 @@ use units::{Difficulty, EnergyPrice, HashPrice, Moment, NetWatts, Sats, UnixTime
 const EVERY: Duration = Duration::from_secs(1);
 /// The list of loads is made anew this often, and whenever their number changed.
 const RELOAD: Duration = Duration::from_secs(60);
-/// As long as some machines have not said what they can be told.
+/// As long as some machines have not said what they can be told, or share circuits.
 const RELOAD_SOON: Duration = Duration::from_secs(10);
+/// Of so many machines the list is not made so often for their circuits' sake.
+const MANY: usize = 1000;
 /// A load that must not run and still seems to is told so again.
 const REPEAT: Duration = Duration::from_secs(30);
 /// A computing load is asked this often whether it runs.
@@ -107,7 +109,7 @@ impl Loop {
             zones: told.zones.iter().map(|zone| zone.body.clone()).collect(),
             ..Setup::default()
         };
-        let hands = Hands { told: told.clone(), machines: parts.machines.clone() };
+        let hands = Hands::new(told.clone(), parts.machines.clone());
         let meterage = parts.record.as_ref().zip(told.evidence.as_ref()).map(|(sender, told)| {
             Meterage::new(told.clone(), sender.clone(), !parts.told.zones.is_empty())
         });
@@ -314,7 +316,9 @@ impl Loop {
         }
         self.shares = loads::most(told, machines, signals, owner, now, &self.shares);
         let all = loads::all(told, &machines.fleet, owner, &self.shares, hash);
-        let due = if all.len() < count { RELOAD_SOON } else { RELOAD };
+        // Under a circuit that binds, one machine's change is the others' room.
+        let binds = !self.shares.is_empty() && count < MANY;
+        let due = if all.len() < count || binds { RELOAD_SOON } else { RELOAD };
         let before = std::mem::take(&mut self.stopped);
         let told_off = |held: &Held| {
             let same = |(one, _): &&(Held, _)| one.load.id == held.load.id;
@@ -340,6 +344,13 @@ impl Loop {
         }
         let loads: Vec<dispatch::load::Load> = held.iter().map(|held| held.load.clone()).collect();
         self.site.set_loads(now, &loads, |at| levels.get(at).copied().unwrap_or(0));
+        if told.steer {
+            // What may draw less than it is set to cannot wait for a decision: to those it is as low as its
+            // highest level already.
+            for held in held.iter().filter(|held| loads::is_above(held, &machines.fleet)) {
+                self.hands.tell(held, held.load.levels.len().saturating_sub(1));
+            }
+        }
         self.held = held;
         self.most = owner.most.clone();
         self.loaded = Some((now, count, due));

@@ -8,7 +8,7 @@ use fleet::{
         Fleet,
         share::{Leave, is_at, share},
     },
-    levels,
+    levels::{self, Level},
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::task::JoinSet;
@@ -36,26 +36,34 @@ pub async fn run(fleet: Arc<Fleet>, tunings: Arc<Tunings>) {
         };
         match share(&all, &fleet.circuits(), leave, fleet.clock.now()) {
             Ok(shared) => {
-                // One after the other for one machine, all machines at once: downs make room for ups.
-                let mut telling = JoinSet::new();
-                for device in &all {
-                    let Some(level) = shared.levels.get(&device.id) else { continue };
+                let changes = all.iter().filter_map(|device| {
+                    let level = shared.levels.get(&device.id)?;
                     let same = told.get(&device.id).is_some_and(|(power, was)| {
                         *power == level.power && *was == settings(device)
                     });
-                    if same || is_at(device, level) {
-                        continue;
+                    (!same && !is_at(device, level)).then_some((device, level))
+                });
+                let less = |(device, level): &(&Device, &Level)| {
+                    let set = device.settings.as_ref().and_then(|read| read.value.power_limit);
+                    level.command == Command::Pause || set.is_some_and(|set| level.power < set)
+                };
+                // Whoever is turned down makes room for the others.
+                let (downs, ups): (Vec<_>, Vec<_>) = changes.partition(less);
+                for changes in [downs, ups] {
+                    // One after the other for one machine, all machines at once.
+                    let mut telling = JoinSet::new();
+                    for (device, level) in changes {
+                        let (id, power) = (device.id.clone(), level.power);
+                        let (fleet, orders) = (fleet.clone(), levels::orders(device, level));
+                        telling.spawn(async move {
+                            tell(&fleet, &id, orders).await;
+                            let now = fleet.registry().get(&id).and_then(settings);
+                            (id, (power, now))
+                        });
                     }
-                    let (id, power) = (device.id.clone(), level.power);
-                    let (fleet, orders) = (fleet.clone(), levels::orders(device, level));
-                    telling.spawn(async move {
-                        tell(&fleet, &id, orders).await;
-                        let now = fleet.registry().get(&id).and_then(settings);
-                        (id, (power, now))
-                    });
-                }
-                while let Some(done) = telling.join_next().await {
-                    told.extend(done);
+                    while let Some(done) = telling.join_next().await {
+                        told.extend(done);
+                    }
                 }
             }
             Err(error) => tracing::warn!("no watts are shared out: {error}"),
