@@ -1,7 +1,7 @@
 //! Hot water that stays free of legionella: all of a tank is at 60 °C for a while at regular intervals.
 //! It says when that is due; somebody else heats.
 
-use super::Ahead;
+use super::{Ahead, Cycle};
 use std::time::Duration;
 use units::{Celsius, HeatCapacity, Moment, Watts};
 
@@ -16,8 +16,8 @@ pub struct Hygiene {
     pub every: Duration,
     hot_since: Option<Moment>,
     done: Option<Moment>,
-    /// Heating to it has begun, and goes on until it is done.
-    begun: bool,
+    /// Heating to it has begun, and goes on until it is done: since when, and how long it may take.
+    begun: Option<(Moment, Duration)>,
 }
 
 impl Hygiene {
@@ -30,7 +30,7 @@ impl Hygiene {
             every,
             hot_since: None,
             done: None,
-            begun: false,
+            begun: None,
         }
     }
 
@@ -49,7 +49,7 @@ impl Hygiene {
         }
         let since = *self.hot_since.get_or_insert(now);
         if now.since(since) >= self.hold {
-            (self.done, self.begun) = (Some(now), false);
+            (self.done, self.begun) = (Some(now), None);
         }
     }
 
@@ -58,17 +58,23 @@ impl Hygiene {
         self.done.map_or(Duration::ZERO, |done| self.every.saturating_sub(now.since(done)))
     }
 
-    /// Whether heating to it must begin now or has begun and is not done: with this power it takes as
-    /// long as is left, half as much again for what is drawn meanwhile.
-    pub fn must_heat(
+    /// The cycle, once heating to it must begin or has begun and is not done. With this power, the lowest
+    /// of the machines, because near 60 °C their outlet may allow no more, it takes as long as is left,
+    /// half as much again for what is drawn meanwhile. Late when two thirds of that have passed: the rest
+    /// is the backup heater's.
+    pub fn cycle(
         &mut self,
         now: Moment,
         mean: Celsius,
         tank: HeatCapacity,
         power: Watts,
-    ) -> bool {
-        self.begun |= self.left(now) <= self.takes(mean, tank, power);
-        self.begun
+    ) -> Option<Cycle> {
+        let takes = self.takes(mean, tank, power);
+        if self.begun.is_none() && self.left(now) <= takes {
+            self.begun = Some((now, takes));
+        }
+        let (begun, takes) = self.begun?;
+        Some(Cycle { to: self.set_point(), late: 3 * now.since(begun) >= 2 * takes })
     }
 
     /// Raises the limits of a predictive control, in steps of this length, for the cheapest hours in
@@ -106,12 +112,12 @@ impl Hygiene {
         }
     }
 
-    /// Time to heat the tank to it and hold it.
+    /// Time to heat the tank to it and hold it, and once more in case.
     fn takes(&self, mean: Celsius, tank: HeatCapacity, power: Watts) -> Duration {
         let lift = (self.hot.get() - mean.get()).max(0.0);
         let hours = 1.5 * tank.get() * lift / power.get().max(1.0);
         let heats = Duration::try_from_secs_f64(3600.0 * hours).unwrap_or(Duration::MAX);
-        heats.saturating_add(self.hold)
+        heats.saturating_add(2 * self.hold)
     }
 }
 
@@ -185,17 +191,33 @@ mod tests {
         let tank = HeatCapacity::of_water(300.0).unwrap();
         let (cold, power) = (c(10.0).unwrap(), Watts::new(1500.0).unwrap());
         let begins = (0..7 * 24)
-            .find(|&hour| hygiene.must_heat(Moment::from_secs(3600 * hour), cold, tank, power))
+            .find(|&hour| {
+                hygiene.cycle(Moment::from_secs(3600 * hour), cold, tank, power).is_some()
+            })
             .unwrap();
         // 17.4 kWh at 1.5 kW take 11.6 h; it began at least half as much again before.
         assert!((145..=151).contains(&begins), "{begins}");
         // Almost hot it still goes on, until half an hour at 60 °C is done.
         let (almost, later) =
             (c(59.5).unwrap(), |minute: u64| Moment::from_secs(3600 * begins + 60 * minute));
-        assert!(hygiene.must_heat(later(1), almost, tank, power));
+        let cycle = hygiene.cycle(later(1), almost, tank, power).unwrap();
+        assert!(!cycle.late && cycle.to == c(63.0).unwrap());
         for minute in 2..=32 {
             hygiene.observe(later(minute), c(60.0));
         }
-        assert!(!hygiene.must_heat(later(33), almost, tank, power));
+        assert_eq!(hygiene.cycle(later(33), almost, tank, power), None);
+    }
+
+    #[test]
+    fn a_cycle_is_late_when_two_thirds_of_its_time_have_passed_and_not_because_the_first_is_due() {
+        let mut hygiene = Hygiene::new(WEEK);
+        let (tank, power) = (HeatCapacity::of_water(300.0).unwrap(), Watts::new(1000.0).unwrap());
+        let mut late = |minute: u64| {
+            let now = Moment::from_secs(60 * minute);
+            hygiene.observe(now, c(55.0));
+            hygiene.cycle(now, c(50.0).unwrap(), tank, power).unwrap().late
+        };
+        // 3.5 kWh at 1 kW and half as much again are 5.2 h, and twice half an hour at 60 °C: of 6.2 h.
+        assert_eq!((0..600).find(|&minute| late(minute)), Some(250));
     }
 }

@@ -29,4 +29,4 @@ pub use pool::Pool;
 pub use predict::{Ahead, Comfort, HeatPlan, Planned, Predictive};
 pub use safety::{Medium, Safety, Verdict};
 pub use thermostat::Thermostat;
-pub use zone::{Control, Heating, Reason, Wanted, Zone};
+pub use zone::{Control, Cycle, Heating, Reason, Wanted, Zone};

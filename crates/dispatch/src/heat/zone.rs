@@ -23,14 +23,24 @@ pub struct Wanted<'a> {
     pub is: Option<Reading<Celsius>>,
     /// Exhaust air or fluid of the machines.
     pub outlet: Option<Reading<Celsius>>,
-    /// Set-point of all controls but the predictive, whose limits are in `ahead`.
+    /// Set-point of all controls but the predictive, whose limits are in `ahead`. Colder than this is
+    /// too cold, also during a hygienic cycle.
     pub set_point: Celsius,
-    /// A hygienic cycle: full power up to the set-point, then the lowest until it is done.
-    pub hygiene: bool,
+    /// While a hygienic cycle is under way.
+    pub hygiene: Option<Cycle>,
     /// What the machines draw.
     pub drawn: Watts,
     /// Begins now; may be empty.
     pub ahead: &'a [Ahead],
+}
+
+/// A hygienic cycle that is under way.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cycle {
+    /// Full power up to this, then the lowest until it is done; what the outlet allows of either.
+    pub to: Celsius,
+    /// The machines have had their time and it is not done: the backup heater lifts the rest.
+    pub late: bool,
 }
 
 /// What a zone gets.
@@ -131,7 +141,8 @@ impl Zone {
         let asked = self.ask(now, dt, is, wanted, heater);
         let (power, why) = self.limited(now, asked, verdict, heater);
         self.held = power != asked;
-        Heating { power, backup: self.backup, why }
+        let late = wanted.hygiene.is_some_and(|cycle| cycle.late);
+        Heating { power, backup: self.backup || late, why }
     }
 
     fn ask(
@@ -143,8 +154,8 @@ impl Zone {
         heater: &Heater,
     ) -> Watts {
         let set_point = wanted.set_point;
-        if wanted.hygiene {
-            return if is < set_point { heater.highest() } else { heater.lowest() };
+        if let Some(cycle) = wanted.hygiene {
+            return if is < cycle.to { heater.highest() } else { heater.lowest() };
         }
         if let Some(thermostat) = &mut self.at_once {
             return thermostat.step(is, set_point, heater);
@@ -229,7 +240,7 @@ mod tests {
                 is: room.map(|t| Reading::new(c(t), now)),
                 outlet: outlet.map(|t| Reading::new(c(t), now)),
                 set_point: c(20.0),
-                hygiene: false,
+                hygiene: None,
                 drawn: Watts::ZERO,
                 ahead: &[],
             };
@@ -293,13 +304,37 @@ mod tests {
             let wanted = Wanted {
                 is: Some(Reading::new(c(is), now)),
                 outlet: Some(Reading::new(c(40.0), now)),
-                set_point: c(63.0),
-                hygiene: true,
+                set_point: c(50.0),
+                hygiene: Some(Cycle { to: c(63.0), late: false }),
                 drawn: Watts::ZERO,
                 ahead: &[],
             };
             assert_eq!(zone.step(now, &wanted, &heater).power, power, "{is}");
         }
+    }
+
+    #[test]
+    fn a_hygienic_cycle_starts_the_backup_heater_only_once_the_machines_have_had_their_time() {
+        let heater = heater();
+        let mut zone = zone();
+        let mut backup = |minute: u64, is, late| {
+            let now = Moment::from_secs(60 * minute);
+            let wanted = Wanted {
+                is: Some(Reading::new(c(is), now)),
+                outlet: Some(Reading::new(c(40.0), now)),
+                set_point: c(50.0),
+                hygiene: Some(Cycle { to: c(63.0), late }),
+                drawn: Watts::ZERO,
+                ahead: &[],
+            };
+            zone.step(now, &wanted, &heater).backup
+        };
+        // 13 K below what the cycle heats to, and as warm as anybody wants.
+        assert!((0..300).all(|minute| !backup(minute, 50.0, false)));
+        assert!(backup(300, 59.0, true));
+        assert!(!backup(301, 60.5, false));
+        // A tank that is too cold for its owner gets it meanwhile, too.
+        assert!((302..340).any(|minute| backup(minute, 48.0, false)));
     }
 
     #[test]

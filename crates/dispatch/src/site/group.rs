@@ -226,15 +226,15 @@ impl Pool {
             {
                 set_point = curve.supply(body.set_point, outdoor);
             }
-            let mut cycle = false;
+            let mut cycle = None;
             let mut ahead = inputs.ahead.get(&body.name).cloned().unwrap_or_default();
             if let Some((hygiene, capacity)) = &mut body.hygiene {
                 hygiene.observe(now, known);
                 let mean = known.unwrap_or(body.set_point);
-                if hygiene.must_heat(now, mean, *capacity, heater.highest()) {
-                    (set_point, cycle) = (hygiene.set_point(), true);
-                } else if let Control::Predictive(predictive, _) = zone.control() {
-                    let (power, step) = (heater.highest(), predictive.plans_every());
+                let power = heater.lowest();
+                cycle = hygiene.cycle(now, mean, *capacity, power);
+                if let (None, Control::Predictive(predictive, _)) = (cycle, zone.control()) {
+                    let step = predictive.plans_every();
                     hygiene.plan(now, mean, *capacity, power, step, &mut ahead);
                 }
             }
@@ -255,14 +255,17 @@ impl Pool {
             };
             let heating = zone.step(now, &wanted, &heater);
             let trouble = match heating.why {
-                crate::heat::Reason::TooHot => Some("its outlet is too hot, or not known"),
+                // Less power near the limit is the rule in a hygienic cycle.
+                crate::heat::Reason::TooHot if !heater.hashes_at(heating.power) => {
+                    Some("its outlet is too hot, or not known")
+                }
                 crate::heat::Reason::Blind => Some("its temperature is not known"),
                 _ => None,
             };
             zones.push(ZoneState {
                 name: body.name.clone(),
                 is: known,
-                set_point,
+                set_point: cycle.map_or(set_point, |cycle| cycle.to),
                 asks: heating.power,
                 backup: heating.backup,
                 trouble: trouble.map(Into::into),

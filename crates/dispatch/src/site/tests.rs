@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    heat::{Control, Medium, Pi, Safety, Times},
+    heat::{Control, Hygiene, Medium, Pi, Safety, Times},
     load::tests::{load, watts as w},
 };
 
@@ -274,6 +274,21 @@ fn a_cold_room_is_heated_although_hashing_does_not_pay() {
     world.temperature = 25.0;
     world.run(3600, 0.5, None);
     assert_eq!(world.drawn(), 0.0);
+}
+
+#[test]
+fn a_hygienic_cycle_heats_a_tank_without_its_backup_heater_and_shows_what_it_heats_to() {
+    let (mut setup, loads) = heated();
+    let capacity = units::HeatCapacity::of_water(300.0).unwrap();
+    setup.zones[0].set_point = c(50.0);
+    setup.zones[0].hygiene = Some((Hygiene::new(Duration::from_secs(7 * 86_400)), capacity));
+    let mut world = World::new(setup, loads);
+    world.temperature = 50.0;
+    // Longer than a body may be too cold.
+    let decision = world.run(3600, 0.5, None);
+    assert_eq!(decision.zones[0].set_point, c(63.0));
+    assert_eq!(world.levels[..2], [2, 2]);
+    assert!(!decision.zones[0].backup, "{:?}", decision.zones[0]);
 }
 
 #[test]

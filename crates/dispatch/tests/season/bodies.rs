@@ -2,10 +2,11 @@
 //! It knows no control.
 
 use super::{c, watts};
-use hearth_dispatch::heat::{Body, Front, Heater};
+use hearth_dispatch::heat::{Body, Front, Heater, Medium};
 use std::{ops::RangeInclusive, time::Duration};
 use twin::energy::{
-    House, HouseSpec, Pool, PoolSpec, Prices, Sky, Tank, TankSpec, Taps, Weather, WeatherSpec,
+    Circuit, CircuitSpec, House, HouseSpec, Pool, PoolSpec, Prices, Sky, Tank, TankSpec, Taps,
+    Weather, WeatherSpec,
 };
 use units::{Celsius, Efficiency, EnergyPrice, HashPrice, HeatCapacity, HeatLoss};
 
@@ -24,8 +25,11 @@ pub struct Season {
     pub pis: &'static [(f64, f64)],
     /// Hystereses that the thermostat is tried with.
     pub bands_k: &'static [f64],
-    /// Plan: how far above the set-point it may heat.
+    /// Plan: how far above the set-point it may heat, and how far it may fall below it while nobody
+    /// minds.
     pub above_k: f64,
+    /// Plan: how warm it may become, °C, whatever the set-point; `None` for what `above_k` says.
+    pub high: Option<f64>,
     pub weather: WeatherSpec,
     /// By ten minutes.
     pub skies: Vec<Sky>,
@@ -36,8 +40,11 @@ pub struct Season {
     pub comfort: f64,
     /// Warmer than this is too hot, °C; counted, but no part of comfort.
     pub hot: f64,
-    /// Degree-hours too cold a day that the thermostat is tuned to.
+    /// Degree-hours too cold a day that the thermostat is tuned to; of a tank, kelvins too cold at the
+    /// tap, each times the kilowatt-hours drawn.
     pub cold_per_day: f64,
+    /// Only what is as comfortable within a twentieth counts, not what is warmer.
+    pub equal: bool,
     /// Range of set-points to look for it.
     pub range: RangeInclusive<f64>,
     /// First step of that search, K.
@@ -52,7 +59,7 @@ pub struct Season {
 #[derive(Clone)]
 pub enum Twin {
     Room(House),
-    Tank(Tank, Taps),
+    Tank(Tank, Taps, Circuit),
     Pool(Pool),
 }
 
@@ -61,14 +68,22 @@ impl Twin {
     pub fn sensor(&self) -> Celsius {
         match self {
             Self::Room(house) => house.room(),
-            Self::Tank(tank, _) => tank.mean(),
+            Self::Tank(tank, ..) => tank.mean(),
             Self::Pool(pool) => pool.water(),
+        }
+    }
+
+    /// What leaves the machines: water on its way to the tank, elsewhere air that is never too hot.
+    pub fn outlet(&self) -> (Medium, Celsius) {
+        match self {
+            Self::Tank(_, _, circuit) => (Medium::Fluid, circuit.outlet()),
+            Self::Room(_) | Self::Pool(_) => (Medium::Air, c(40.0)),
         }
     }
 
     /// What people feel.
     pub fn felt(&self) -> Celsius {
-        if let Self::Tank(tank, _) = self { tank.top() } else { self.sensor() }
+        if let Self::Tank(tank, ..) = self { tank.top() } else { self.sensor() }
     }
 }
 
@@ -106,7 +121,8 @@ impl Season {
         }
     }
 
-    /// 300 litres for a household of load profile M, twice; weekly at 60 °C.
+    /// 300 litres for a household of load profile M, twice; weekly at 60 °C. Heated by hydronic machines
+    /// of 3.6 kW.
     pub fn tank(days: usize, seed: u64) -> Self {
         let spec = TankSpec::class_c().unwrap();
         let body = Body::mixed(HeatCapacity::of_water(spec.litres).unwrap(), spec.loss);
@@ -118,20 +134,27 @@ impl Season {
             let tapped = history.drawn(1800 * half_hour as u64, PLAN_STEP);
             drawn[half_hour % 48] -= tapped.get() * 2.0 / HISTORY_DAYS as f64;
         }
+        let heater = heater(0.6);
+        let circuit = Circuit::new(CircuitSpec::hydronic(heater.highest()).unwrap());
         Self {
             name: "tank",
-            twin: Twin::Tank(Tank::new(spec, c(55.0)), Taps::new(2.0, seed)),
+            twin: Twin::Tank(Tank::new(spec, c(60.0)), Taps::new(2.0, seed), circuit),
             body,
-            heater: heater(0.4),
+            heater,
             pis: &[(400.0, 2.0), (100.0, 8.0), (50.0, 12.0), (25.0, 24.0)],
-            bands_k: &[2.0, 4.0, 8.0, 12.0, 16.0, 20.0],
-            above_k: 15.0,
+            // Narrower ones cost more than half as much again.
+            bands_k: &[8.0, 12.0, 16.0, 20.0],
+            high: Some(60.0),
             open: 0..24,
-            comfort: 50.0,
-            cold_per_day: 0.5,
+            // What profile M asks of the tap that fills a sink; all of the day's 11.7 kWh may be a sixth
+            // of a kelvin colder.
+            comfort: 55.0,
+            cold_per_day: 2.0,
+            // In two weeks one evening more or less is more than a twentieth.
+            equal: days > 100,
             hot: 66.0,
-            range: 35.0..=62.0,
-            step_k: 2.0,
+            range: 15.0..=62.0,
+            step_k: 4.0,
             drawn,
             window_m2: 0.0,
             ..Self::common(days, seed, WeatherSpec::winter())
@@ -183,12 +206,14 @@ impl Season {
             pis: &[],
             bands_k: &[],
             above_k: 0.0,
+            high: None,
             weather,
             skies: Weather::new(weather, seed).series(ten_minutes, (days + 3) * 144),
             prices: Prices::made_up(mean, 0.4, (days + 3) * 24, seed + 1),
             open: 0..24,
             comfort: 0.0,
             cold_per_day: 0.0,
+            equal: false,
             hot: 0.0,
             range: 0.0..=0.0,
             step_k: 0.0,

@@ -10,10 +10,11 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what fails here fails the test")]
 
 mod bodies;
+mod hygiene;
 mod run;
 mod tune;
 
-use bodies::Season;
+use bodies::{Season, Twin};
 use hearth_dispatch::heat::Heater;
 use run::{Kind, Outcome};
 use twin::energy::Prices;
@@ -42,8 +43,20 @@ fn predictive_heat_beats_pi_and_pi_beats_a_dumb_thermostat_in_a_room_from_octobe
 
 #[test]
 #[ignore = "minutes; `cargo test -p hearth-dispatch --release --test season -- --ignored --nocapture`"]
-fn predictive_heat_beats_pi_and_pi_beats_a_dumb_thermostat_in_a_tank_from_october_to_april() {
-    (1..=3).for_each(|seed| compare(&Season::tank(212, seed)));
+fn predictive_heat_beats_pi_and_pi_beats_a_dumb_thermostat_in_a_tank_from_october_to_april_1() {
+    compare(&Season::tank(212, 1));
+}
+
+#[test]
+#[ignore = "minutes; `cargo test -p hearth-dispatch --release --test season -- --ignored --nocapture`"]
+fn predictive_heat_beats_pi_and_pi_beats_a_dumb_thermostat_in_a_tank_from_october_to_april_2() {
+    compare(&Season::tank(212, 2));
+}
+
+#[test]
+#[ignore = "minutes; `cargo test -p hearth-dispatch --release --test season -- --ignored --nocapture`"]
+fn predictive_heat_beats_pi_and_pi_beats_a_dumb_thermostat_in_a_tank_from_october_to_april_3() {
+    compare(&Season::tank(212, 3));
 }
 
 #[test]
@@ -93,12 +106,21 @@ fn compare(season: &Season) {
     let able = thermostats.into_iter().flatten();
     let dumb = able.min_by(|a, b| a.1.cost.total_cmp(&b.1.cost)).expect("no thermostat is able");
     let pis = season.pis.iter().map(|&(gain, reset_h)| Kind::Pi { gain, reset_h });
-    let pi = season.cheapest(pis, dumb.1.cold).expect("no PI is as comfortable");
+    // Where all can be tuned to the same, nobody is to be warmer than the one before.
+    let no_colder = |than: &Outcome| if season.equal { wanted } else { than.cold };
+    let pi = season.cheapest(pis, no_colder(&dumb.1)).expect("no PI is as comfortable");
     print(season, pi.0, &pi.1);
-    let predictive = season.cheapest([Kind::Predictive], pi.1.cold).expect("nor is predictive");
+    let predictive =
+        season.cheapest([Kind::Predictive], no_colder(&pi.1)).expect("nor is predictive");
     print(season, predictive.0, &predictive.1);
     for (kind, outcome) in [pi, predictive] {
         assert!(outcome.starts <= 6 * season.days, "{kind:?}: {outcome:?}");
+    }
+    if matches!(season.twin, Twin::Tank(..)) {
+        // Hygienic cycles take the outlet to its limit, and none to the cut.
+        for (kind, outcome) in [dumb, pi, predictive] {
+            assert!(outcome.limited > 0 && outcome.outlet < 68.0, "{kind:?}: {outcome:?}");
+        }
     }
     let [dumb, pi, predictive] = [dumb, pi, predictive].map(|(_, outcome)| outcome.cost);
     println!(
@@ -111,14 +133,17 @@ fn compare(season: &Season) {
 
 fn print(season: &Season, kind: Kind, outcome: &Outcome) {
     println!(
-        "  {kind:?}: set {:.2} °C, {:.1} K h below {:.0} °C, {:.1} K h above {:.0} °C, mean {:.2} °C, \
-         {:.0} kWh, paid ${:.2}, earned ${:.2}, net ${:.2} ({:.4} $/kWh), {:.1} starts/day",
+        "  {kind:?}: set {:.2} °C, {:.1} {} below {:.0} °C, {:.1} K h above {:.0} °C, mean {:.2} °C, \
+         outlet up to {:.1} °C, limited for {} minutes, {:.0} kWh, paid ${:.2}, earned ${:.2}, net ${:.2} ({:.4} $/kWh), {:.1} starts/day",
         outcome.set,
         outcome.cold,
+        if season.name == "tank" { "K kWh" } else { "K h" },
         season.comfort,
         outcome.hot,
         season.hot,
         outcome.mean,
+        outcome.outlet,
+        outcome.limited,
         outcome.kwh,
         outcome.paid,
         outcome.paid - outcome.cost,

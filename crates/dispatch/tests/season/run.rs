@@ -5,7 +5,7 @@ use super::{
     c,
 };
 use hearth_dispatch::heat::{
-    Ahead, Comfort, Control, Guard, Hygiene, Medium, Pi, Predictive, Safety, Thermostat, Times,
+    Ahead, Comfort, Control, Guard, Hygiene, Pi, Predictive, Reason, Safety, Thermostat, Times,
     Wanted, Zone,
 };
 use std::time::Duration;
@@ -42,13 +42,16 @@ pub struct Outcome {
     pub kwh: f64,
     pub paid: f64,
     pub cost: f64,
-    /// Degree-hours too cold, and too hot.
+    /// Degree-hours too cold, or K kWh of a tank, and degree-hours too hot.
     pub cold: f64,
     pub hot: f64,
     pub mean: f64,
     pub starts: usize,
     /// Minutes in which a hygienic cycle was overdue.
     pub overdue: usize,
+    /// Hottest outlet, °C, and minutes in which it limited power.
+    pub outlet: f64,
+    pub limited: usize,
 }
 
 impl Season {
@@ -80,7 +83,7 @@ impl Season {
             },
             _ => Times::default(),
         };
-        Zone::new(control, Guard::new(times), Safety::new(Medium::Air))
+        Zone::new(control, Guard::new(times), Safety::new(self.twin.outlet().0))
     }
 
     pub fn run(&self, kind: Kind, set: f64) -> Outcome {
@@ -96,32 +99,36 @@ impl Season {
         let mut outcome = Outcome { set, ..Outcome::default() };
         let (mut drawn, mut booting, mut was_on) = (Watts::ZERO, 0, false);
         let mut ahead = Vec::new();
-        let mut cycle = false;
+        let mut cycle = None;
         for minute in 0..self.days * 1440 {
             let now = begin.after(MINUTE * minute as u32);
-            if let Twin::Tank(tank, _) = &twin {
+            if let Twin::Tank(tank, ..) = &twin {
                 hygiene.observe(now, Some(tank.bottom()));
                 let capacity = self.body.capacity;
-                cycle = hygiene.must_heat(now, tank.mean(), capacity, self.heater.lowest());
+                cycle = hygiene.cycle(now, tank.mean(), capacity, self.heater.lowest());
                 outcome.overdue += usize::from(hygiene.left(now).is_zero());
             }
             if kind == Kind::Predictive && minute % 30 == 0 {
                 ahead = self.ahead(minute, set, &mut noise);
-                if let Twin::Tank(tank, _) = &twin {
+                if let Twin::Tank(tank, ..) = &twin {
                     let (mean, capacity) = (tank.mean(), self.body.capacity);
                     let power = self.heater.lowest();
                     hygiene.plan(now, mean, capacity, power, PLAN_STEP, &mut ahead);
                 }
             }
+            let outlet = twin.outlet().1;
+            outcome.outlet = outcome.outlet.max(outlet.get());
             let wanted = Wanted {
                 is: Some(Reading::new(twin.sensor(), now)),
-                outlet: Some(Reading::new(c(40.0), now)),
-                set_point: if cycle { hygiene.set_point() } else { c(set) },
+                outlet: Some(Reading::new(outlet, now)),
+                set_point: c(set),
                 hygiene: cycle,
                 drawn,
                 ahead: &ahead,
             };
-            drawn = zone.step(now, &wanted, &self.heater).power;
+            let heating = zone.step(now, &wanted, &self.heater);
+            outcome.limited += usize::from(heating.why == Reason::TooHot);
+            drawn = heating.power;
             let on = self.heater.hashes_at(drawn);
             if on && !was_on {
                 outcome.starts += 1;
@@ -135,29 +142,30 @@ impl Season {
             outcome.kwh += kwh;
             outcome.paid += paid;
             outcome.cost += paid - earned / 60.0;
-            self.pass(&mut twin, minute, drawn);
+            outcome.cold += self.pass(&mut twin, minute, drawn);
             outcome.mean += twin.felt().get() / (self.days * 1440) as f64;
             outcome.hot += (twin.felt().get() - self.hot).max(0.0) / 60.0;
-            if self.open.contains(&(minute / 60 % 24)) {
-                outcome.cold += (self.comfort - twin.felt().get()).max(0.0) / 60.0;
-            }
         }
         outcome
     }
 
-    fn pass(&self, twin: &mut Twin, minute: usize, heat: Watts) {
+    /// Passes a minute; returns how much too cold it was.
+    fn pass(&self, twin: &mut Twin, minute: usize, heat: Watts) -> f64 {
         let sky = self.skies[minute / 10];
+        let is_open = self.open.contains(&(minute / 60 % 24));
+        // What weighs each kelvin.
+        let mut weight = if is_open { 1.0 / 60.0 } else { 0.0 };
         match twin {
             Twin::Room(house) => house.step(MINUTE, sky.air, sky.sun_w_m2, heat),
-            Twin::Tank(tank, taps) => {
+            Twin::Tank(tank, taps, circuit) => {
+                let given = circuit.step(MINUTE, heat, tank.bottom());
                 let tapped = taps.drawn(60 * minute as u64, MINUTE);
-                let _: WattHours = tank.step(MINUTE, heat, tapped);
+                let _: WattHours = tank.step(MINUTE, given, tapped);
+                weight = tapped.kilowatt_hours();
             }
-            Twin::Pool(pool) => {
-                let covered = !self.open.contains(&(minute / 60 % 24));
-                pool.step(MINUTE, sky.air, sky.sun_w_m2, covered, heat);
-            }
+            Twin::Pool(pool) => pool.step(MINUTE, sky.air, sky.sun_w_m2, !is_open, heat),
         }
+        weight * (self.comfort - twin.felt().get()).max(0.0)
     }
 
     /// What is known of the hours ahead: day-ahead prices, which come at 13 for the day after; air
@@ -182,7 +190,7 @@ impl Season {
                     ambient: c(if in_house { 20.0 } else { air }),
                     gain: NetWatts::new(gain).unwrap(),
                     low: c(low),
-                    high: c(set + self.above_k),
+                    high: c(self.high.unwrap_or(set + self.above_k)),
                     price: self.prices.at(then / 60).unwrap(),
                 }
             })

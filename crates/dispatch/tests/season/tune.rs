@@ -6,17 +6,24 @@ use super::{Kind, Outcome, Season};
 const EQUAL: std::ops::RangeInclusive<f64> = 0.95..=1.0;
 /// Seasons that are tried to find them.
 const TRIES: usize = 12;
+/// Where only equal comfort counts, after as many the search ends, and more set-points about the last one
+/// are tried, so many kelvin from each other: a control that decides by steps makes a lumpy curve.
+const FEWER_TRIES: usize = 9;
+const MORE_TRIES: usize = 16;
+const APART_K: f64 = 0.07;
 
 impl Season {
     /// The cheapest of these that is no colder than this many degree-hours and misses no hygienic
-    /// cycle. `None` if none is.
+    /// cycle, nor warmer where the season asks for that. `None` if none is.
     pub fn cheapest(
         &self,
         kinds: impl IntoIterator<Item = Kind>,
         wanted: f64,
     ) -> Option<(Kind, Outcome)> {
         let tuned = kinds.into_iter().filter_map(|kind| Some((kind, self.tuned(kind, wanted)?)));
-        let able = tuned.filter(|(_, outcome)| outcome.overdue == 0);
+        let able = tuned.filter(|(_, outcome)| {
+            outcome.overdue == 0 && (!self.equal || EQUAL.contains(&(outcome.cold / wanted)))
+        });
         able.min_by(|a, b| a.1.cost.total_cmp(&b.1.cost))
     }
 
@@ -29,14 +36,14 @@ impl Season {
         let (mut low, mut high) = (None::<(f64, f64)>, None::<(f64, f64)>);
         let mut warm_enough = None::<Outcome>;
         let (mut set, mut step) = (self.comfort, self.step_k);
-        for _ in 0..TRIES {
+        for _ in 0..if self.equal { FEWER_TRIES } else { TRIES } {
             let outcome = self.run(kind, set);
             let off = ((outcome.cold + 1e-3) / aim).ln();
             if outcome.cold <= wanted && warm_enough.is_none_or(|best| outcome.cold > best.cold) {
                 warm_enough = Some(outcome);
             }
             if EQUAL.contains(&(outcome.cold / wanted)) {
-                break;
+                return Some(outcome);
             }
             // An end that stays counts half (Illinois), so that both move.
             if off > 0.0 {
@@ -56,9 +63,12 @@ impl Season {
             };
             step *= 1.5;
             if !self.range.contains(&set) {
-                break;
+                return warm_enough;
             }
         }
-        warm_enough
+        let about = (1..=MORE_TRIES / 2).flat_map(|times| [times as f64, -(times as f64)]);
+        let mut more =
+            about.filter(|_| self.equal).map(|times| self.run(kind, set + times * APART_K));
+        more.find(|outcome| EQUAL.contains(&(outcome.cold / wanted))).or(warm_enough)
     }
 }

@@ -6,11 +6,12 @@
 //!
 //! ```text
 //!  Weather ──▶ House, Pool, Pv ─┐
-//!  Taps ─────▶ Tank             ├──▶ World ──net power──▶ Meter (Modbus TCP, SunSpec 203)
+//!  Taps, Circuit ─▶ Tank        ├──▶ World ──net power──▶ Meter (Modbus TCP, SunSpec 203)
 //!  Miners, Battery, Genset ─────┘
 //! ```
 
 mod battery;
+mod circuit;
 mod dwelling;
 mod frequency;
 mod genset;
@@ -30,6 +31,7 @@ mod weather;
 mod world;
 
 pub use battery::{Battery, BatterySpec};
+pub use circuit::{Circuit, CircuitSpec};
 pub use dwelling::{Dwelling, Says, Warms};
 pub use frequency::{Grid, GridSpec};
 pub use genset::{Engine, Genset, GensetSpec, Trip};

@@ -116,6 +116,9 @@ impl Tank {
 
     /// Warm water rises: layers that stand upside down mix.
     fn rise(&mut self) {
+        if self.layers.is_sorted_by(|above, below| above >= below) {
+            return;
+        }
         let mut mixed: Vec<(f64, usize)> = Vec::with_capacity(self.layers.len());
         for &layer in &self.layers {
             let mut block = (layer, 1);
