@@ -316,7 +316,9 @@ impl Pool {
             let place = |one: Move| Move { load: group.places[one.load], level: one.level };
             shared.moves.extend(step.moves.into_iter().map(place));
         }
-        self.note_told();
+        for one in &shared.moves {
+            self.told[one.load] = self.levels[one.load].get(one.level).copied().unwrap_or(0.0);
+        }
         shared.set = super::watts(set);
         shared.shortfall = NetWatts::new(short).unwrap_or_default();
         shared
