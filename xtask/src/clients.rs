@@ -13,23 +13,24 @@ const PYASIC: &str = "pyasic==0.79.0";
 /// Both libraries, one after the other; each prints what it could do.
 pub fn check() -> Outcome {
     let python = python("clients", PYASIC)?;
+    // The whole workspace, as for the tests: a part of it has features, and so a build, of its own.
     step(
         "building the farm",
-        &mut cargo(&["build", "--quiet", "--package", "hearth"]),
+        &mut cargo(&["build", "--quiet", "--workspace", "--bins"]),
         "hearth does not build: see above",
     )?;
     let script = repository().join("crates/twin/tests/clients/pyasic_check.py");
     let mut pyasic = Command::new(python);
-    pyasic.arg(script).arg(cargo(&[]).get_program()).current_dir(repository());
+    pyasic.arg(script).arg(target().join("debug/hearth")).current_dir(repository());
     step(
         "pyasic",
-        pyasic.args(["run", "--quiet", "--package", "hearth", "--", "twin", "farm"]),
+        pyasic.args(["twin", "farm"]),
         "pyasic did not find, read or steer every machine: the lines with FAIL say which",
     )?;
     let test = ["--test", "unmodified", "--", "--ignored", "--nocapture"];
     step(
         "asic-rs",
-        cargo(&["test", "--quiet", "--package", "hearth-asic"]).args(test),
+        cargo(&["test", "--quiet", "--workspace"]).args(test),
         "asic-rs did not find, read or steer every machine: the lines with FAIL say which",
     )
 }
