@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use units::{NetWattHours, Ratio, Sats, UnixTime, WattHours};
+use units::{NetWattHours, Ratio, Sats, UnixTime};
 
 type Failed = Box<dyn Error + Send + Sync>;
 
@@ -68,7 +68,9 @@ impl Books {
         let mut books = Self { folder: folder.to_owned(), log, confidence: sure };
         for (start, rows) in rows_in(folder)?.split_off(&books.log.until()) {
             let why = "the program ended before these rows were signed".parse()?;
-            books.log.append(&void(start, every, why, rows.event()?))?;
+            let event = Some(rows.event()?);
+            let void = evidence::Interval::void(start, every, why);
+            books.log.append(&evidence::Interval { event, ..void })?;
         }
         Ok(books)
     }
@@ -140,12 +142,16 @@ impl Books {
 
     /// What is signed: the energy of those steered. Their baseline is in the rows.
     fn signed(&self, closed: &Closed, event: Label) -> Result<evidence::Interval, Failed> {
+        let void = |why| evidence::Interval {
+            event: Some(event),
+            ..evidence::Interval::void(closed.start, closed.length, why)
+        };
         let Ok(delivered) = &closed.delivered else {
             let why = match closed.records.is_empty() {
                 true => "nothing was wanted of the homes",
                 false => "too few homes were left alone to compare with",
             };
-            return Ok(void(closed.start, closed.length, why.parse()?, event));
+            return Ok(void(why.parse()?));
         };
         let steered = closed.records.iter().filter(|record| record.part == Part::Steered);
         let metered = NetWattHours::new(steered.filter_map(|r| r.metered_wh).sum::<i64>() as f64)?;
@@ -160,26 +166,8 @@ impl Books {
                 high: delivered.high,
                 confidence: self.confidence,
             }),
-            ..void(closed.start, closed.length, "metered".parse()?, event)
+            ..void("metered".parse()?)
         })
-    }
-}
-
-fn void(start: UnixTime, seconds: Duration, why: Label, event: Label) -> evidence::Interval {
-    evidence::Interval {
-        start,
-        seconds,
-        quality: Quality::Void,
-        why: Some(why),
-        imported: None::<WattHours>,
-        exported: None,
-        heat_reused: None,
-        work: None,
-        grid: None,
-        certificates: Vec::new(),
-        baseline: None,
-        delivered: None,
-        event: Some(event),
     }
 }
 

@@ -287,7 +287,7 @@ fn runs_at(device: &Device, load: &Load, now: fleet::Moment) -> usize {
 
 /// Whether a machine is set to more than the highest level that it may have.
 pub fn is_above(held: &Held, fleet: &Fleet) -> bool {
-    let (How::Machine(id, levels), Some(top)) = (&held.how, held.load.levels.last()) else {
+    let (How::Machine(id, _), Some(top)) = (&held.how, held.load.levels.last()) else {
         return false;
     };
     let registry = fleet.registry();
@@ -295,8 +295,7 @@ pub fn is_above(held: &Held, fleet: &Fleet) -> bool {
         return false;
     };
     let set = read.value.power_limit.filter(|_| read.value.mining != Some(false));
-    let wide = set.is_some_and(|set| set.get() > top.power.get() * (1.0 + STAYS));
-    wide && levels.len() == held.load.levels.len()
+    set.is_some_and(|set| set.get() > top.power.get() * (1.0 + STAYS))
 }
 
 /// How each load is doing now, on the loop's clock.

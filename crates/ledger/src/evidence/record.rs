@@ -260,6 +260,25 @@ impl Record {
 }
 
 impl Interval {
+    /// One of which nothing is said but why.
+    pub fn void(start: UnixTime, seconds: Duration, why: Label) -> Self {
+        Self {
+            start,
+            seconds,
+            quality: Quality::Void,
+            why: Some(why),
+            imported: None,
+            exported: None,
+            heat_reused: None,
+            work: None,
+            grid: None,
+            certificates: Vec::new(),
+            baseline: None,
+            delivered: None,
+            event: None,
+        }
+    }
+
     /// Whether it can be recorded.
     pub(crate) fn check(&self) -> Result<(), Unfit> {
         let whole = self.seconds.subsec_nanos() == 0;

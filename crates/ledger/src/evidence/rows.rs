@@ -163,26 +163,14 @@ impl fmt::Display for BadRows {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Interval, Log, Quality, files_in, verify};
+    use super::super::{Interval, Log, files_in, verify};
     use super::*;
     use std::{fs, time::Duration};
 
     fn interval(start: u64, event: Label) -> Interval {
-        Interval {
-            start: UnixTime(start),
-            seconds: Duration::from_secs(300),
-            quality: Quality::Void,
-            why: "a test".parse().ok(),
-            imported: None,
-            exported: None,
-            heat_reused: None,
-            work: None,
-            grid: None,
-            certificates: Vec::new(),
-            baseline: None,
-            delivered: None,
-            event: Some(event),
-        }
+        let (start, length) = (UnixTime(start), Duration::from_secs(300));
+        let why = "a test".parse().unwrap();
+        Interval { event: Some(event), ..Interval::void(start, length, why) }
     }
 
     /// Three intervals, two homes each.
