@@ -2,8 +2,9 @@
 //! to stream the bytes it touches. Targets: below 1, 5 and 50 ms. `cargo bench -p hearth-dispatch --bench
 //! realtime`. The fleet is made up: four levels each, every load of its own worth, in no order.
 //!
-//! Wall time, and beside it the time on the processor, which others on the same machine do not lengthen
-//! (Linux only).
+//! Wall time, and beside it the time that the deciding thread was on a processor, which others on the same machine
+//! do not lengthen (Linux only): where it shares a pass over the loads, the other threads run meanwhile. A number
+//! as argument: only so many loads, and five times as many jumps.
 //!
 //! - *follows*: the target wanders by 0.1 % a second, readings come every second, the meter is a second late.
 //! - *jumps*: once a minute the target jumps between 50 and 90 % of full power; the steps at which it does.
@@ -27,14 +28,21 @@ const MINUTE: u64 = 60;
 
 fn main() -> Made<()> {
     println!(
-        "| loads | case | steps | moves a step, median | median, ms | p99, ms | on the processor: median, ms | p99, ms | target, ms | one pass over the loads' states, ms |"
+        "| loads | case | steps | moves a step, median | median, ms | p99, ms | deciding thread: median, ms | p99, ms | target, ms | one pass over the loads' states, ms |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
+    let only: Option<usize> = std::env::args().skip(1).find_map(|word| word.parse().ok());
     for (loads, target, steps) in [(10_000, 1, 3_000), (100_000, 5, 1_200), (1_000_000, 50, 600)] {
+        if only.is_some_and(|only| only != loads) {
+            continue;
+        }
         let mut fleet = Fleet::new(loads)?;
         fleet.run(200, 0)?;
         let stream = fleet.stream();
-        for (case, every, steps) in [("follows", 0, steps), ("jumps", MINUTE, 20 * MINUTE)] {
+        for (case, every, steps) in [
+            ("follows", 0, steps),
+            ("jumps", MINUTE, if only.is_some() { 100 } else { 20 } * MINUTE),
+        ] {
             let runs = fleet.run(steps, every)?;
             let mut moves: Vec<f64> = runs.iter().map(|run| run.moves as f64).collect();
             let mut wall: Vec<f64> = runs.iter().map(|run| run.wall * 1e3).collect();
@@ -63,11 +71,11 @@ fn middle(of: &mut [f64]) -> (f64, f64) {
     (of[of.len() / 2], of[(of.len() * 99).div_ceil(100) - 1])
 }
 
-/// Seconds that this process has been on a processor.
+/// Seconds that this thread has been on a processor.
 fn on_processor() -> f64 {
     // The count is brought up to date when the scheduler is called.
     std::thread::yield_now();
-    let text = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanoseconds = text.split_whitespace().next().and_then(|text| text.parse::<f64>().ok());
     nanoseconds.unwrap_or(f64::NAN) / 1e9
 }

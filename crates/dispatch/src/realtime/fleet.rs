@@ -2,9 +2,10 @@
 //! sum is ever made anew by going through the loads. It knows no merit, no meter and no target.
 
 use super::{
-    FAST, Move,
+    FAST,
+    line::Parts,
     ramps::{Ramps, TICKS},
-    tier::{Offer, Parts, Segment, Steps, Went},
+    tier::{Offer, Segment},
     unit::{Kind, Learned, TOLERANCE, Unit, ticks_over},
 };
 use crate::load::{Load, LoadState};
@@ -15,15 +16,42 @@ use units::Moment;
 const FRESH: Duration = Duration::from_secs(15);
 /// What a load draws is taken from its reading for so long.
 const BELIEVED: Duration = Duration::from_secs(30);
-/// A load that does not answer, or may not run, is asked again after this time.
-const RETRY: u32 = 5 * TICKS;
 /// A start must pay for itself within the least time that the load runs, or within this if it has none.
 const PAID_BACK: f64 = 900.0;
 
 #[derive(Debug, Clone, Copy)]
-struct Corner {
-    level: u32,
-    watts: f32,
+pub(super) struct Corner {
+    pub level: u32,
+    pub watts: f32,
+}
+
+/// The rank of a step that no bucket holds.
+pub(super) const UNRANKED: u16 = u16::MAX;
+/// The next step of a load whose steps do not come in the order of their ranks.
+pub(super) const UNORDERED: u16 = u16::MAX - 1;
+
+/// Ranks of a load's next steps: it has no wanted ones beyond if these are not wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Next {
+    pub up: u16,
+    pub down: u16,
+}
+
+impl Next {
+    /// Of a load's steps, the first place being none, from a corner.
+    fn of(ranks: &[u16], told: u16) -> Self {
+        match ranks.get(1..).is_some_and(|steps| steps.is_sorted()) {
+            true => Self::at(ranks, told),
+            false => Self { up: UNORDERED, down: UNORDERED },
+        }
+    }
+
+    /// Of a load whose steps come in the order of their ranks.
+    pub(super) fn at(ranks: &[u16], told: u16) -> Self {
+        let rank = |at: usize| ranks.get(at).copied().unwrap_or(UNRANKED);
+        let down = if told == 0 { UNRANKED } else { rank(usize::from(told)) };
+        Self { up: rank(usize::from(told) + 1), down }
+    }
 }
 
 /// What the loads of one tier come to.
@@ -49,14 +77,25 @@ impl Sum {
         self.ramps.left(tick).1
     }
 
-    fn add(&mut self, unit: &Unit) {
+    pub(super) fn add(&mut self, unit: &Unit) {
         self.set.add(unit.target);
         self.ramps.add(unit.slope, unit.end);
     }
 
-    fn remove(&mut self, unit: &Unit) {
+    pub(super) fn remove(&mut self, unit: &Unit) {
         self.set.remove(unit.target);
         self.ramps.remove(unit.slope, unit.end);
+    }
+
+    /// An empty one, whose changes can be taken over.
+    pub(super) fn beside(&self) -> Self {
+        Self { set: Parts::default(), ramps: self.ramps.beside() }
+    }
+
+    /// Takes over what was changed beside it.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.set.merge(other.set);
+        self.ramps.merge(&other.ramps);
     }
 }
 
@@ -65,11 +104,16 @@ impl Sum {
 pub(super) struct Fleet {
     /// When ticks began.
     epoch: Option<Moment>,
-    units: Vec<Unit>,
-    kinds: Vec<Kind>,
-    corners: Vec<Corner>,
+    pub units: Vec<Unit>,
+    pub kinds: Vec<Kind>,
+    pub corners: Vec<Corner>,
+    /// Of each corner's step up to it: the place of its bucket in the merit order.
+    pub ranks: Vec<u16>,
+    pub next: Vec<Next>,
     /// Where a load's corners begin; one more than there are loads.
-    firsts: Vec<u32>,
+    pub firsts: Vec<u32>,
+    /// The most by which a step of a load changes it by more than the step's nominal power, as a part of it.
+    pub beyond: f32,
     pub slow: Sum,
     pub fast: Sum,
     idle: f64,
@@ -169,7 +213,6 @@ impl Fleet {
                 fast: load.times.ramp_up <= FAST && load.times.ramp_down <= FAST,
                 defies: false,
                 proven: false,
-                moved: false,
             };
             if let Some((old, told)) = old {
                 // On its way it goes on from where it is; what it is known to draw beyond its nominal
@@ -190,6 +233,7 @@ impl Fleet {
                     ..unit
                 };
             }
+            self.beyond = self.beyond.max(beyond(&unit, corners, unit.target));
             let sum = if unit.fast { &mut self.fast } else { &mut self.slow };
             sum.add(&unit);
             let idle = corners.first().map_or(0.0, |corner| f64::from(corner.watts));
@@ -198,6 +242,18 @@ impl Fleet {
             self.full += corners.last().map_or(0.0, |corner| f64::from(corner.watts));
             self.units.push(unit);
         }
+    }
+
+    /// Takes over the places of steps in the merit order.
+    pub(super) fn rank(&mut self, ranks: impl Iterator<Item = (Segment, u16)>) {
+        self.ranks.resize(self.corners.len(), UNRANKED);
+        for (segment, rank) in ranks {
+            let place = self.firsts[segment.unit as usize] + u32::from(segment.corner);
+            self.ranks[place as usize] = rank;
+        }
+        let ranks = self.firsts.windows(2).map(|ends| ends[0] as usize..ends[1] as usize);
+        let next = ranks.zip(&self.units).map(|(at, unit)| Next::of(&self.ranks[at], unit.told));
+        self.next = next.collect();
     }
 
     /// Steps from corner to corner of one load, and whether it is a fast one.
@@ -320,7 +376,7 @@ impl Fleet {
             if read <= before.since && before.since > 0 {
                 continue;
             }
-            let corners = self.corners(at);
+            let corners = &self.corners[self.firsts[at] as usize..self.firsts[at + 1] as usize];
             let told = corners.get(usize::from(before.told)).map_or(0.0, |corner| corner.watts);
             let full = corners.last().map_or(0.0, |corner| corner.watts);
             let unit = &mut self.units[at];
@@ -329,6 +385,7 @@ impl Fleet {
                 Learned::Nothing => continue,
                 Learned::Target(target) => {
                     there += f64::from(target) - f64::from(before.target);
+                    self.beyond = self.beyond.max(beyond(unit, corners, target));
                     (unit.target, unit.slope) = (target, 0.0);
                 }
                 Learned::Arrival(end, slope) => {
@@ -344,120 +401,24 @@ impl Fleet {
         (there, early)
     }
 
-    fn corners(&self, at: usize) -> &[Corner] {
+    pub(super) fn corners(&self, at: usize) -> &[Corner] {
         let ends = self.firsts.get(at).zip(self.firsts.get(at + 1));
         ends.map_or(&[], |(from, to)| &self.corners[*from as usize..*to as usize])
     }
 }
 
-/// Makes single moves of one moment and keeps their list.
-pub(super) struct Moves<'a> {
-    fleet: &'a mut Fleet,
-    states: &'a [LoadState],
-    now: u32,
-    /// The present moment in whole ticks, none of which is yet to come.
-    from: u32,
-    moved: Vec<u32>,
-}
-
-impl<'a> Moves<'a> {
-    pub(super) fn new(fleet: &'a mut Fleet, states: &'a [LoadState], now: Moment) -> Self {
-        let ticks = fleet.ticks(now);
-        let (now, from) = (ticks as u32, ticks.ceil() as u32);
-        Self { fleet, states, now, from, moved: Vec::new() }
+/// By how much more than its nominal power a step of a load may change it if it is to draw so much, as a part of
+/// it: in proportion, but at rest, where what it draws beyond is what the first step lacks.
+fn beyond(unit: &Unit, corners: &[Corner], target: f32) -> f32 {
+    let told = usize::from(unit.told);
+    let nominal = corners.get(told).map_or(0.0, |corner| corner.watts);
+    match corners {
+        [rest, first, ..] if told == 0 => {
+            (target - nominal).abs() / (first.watts - rest.watts).max(1e-3)
+        }
+        _ if nominal > 0.0 && told > 0 => ((target - nominal).abs() / nominal).min(TOLERANCE),
+        _ => 0.0,
     }
-
-    pub(super) fn fleet(&self) -> &Fleet {
-        self.fleet
-    }
-
-    /// Which loads moved, and to which level.
-    pub(super) fn done(self) -> Vec<Move> {
-        let mut told = Vec::with_capacity(self.moved.len());
-        for some in self.moved.chunks(64) {
-            let near = |at: &u32| {
-                self.fleet.firsts[*at as usize] + u32::from(self.fleet.units[*at as usize].told)
-            };
-            let places: [u32; 64] = std::array::from_fn(|at| some.get(at).map_or(0, near));
-            for (at, place) in some.iter().zip(places) {
-                self.fleet.units[*at as usize].moved = false;
-                let level = self.fleet.corners.get(place as usize).map_or(0, |corner| corner.level);
-                told.push(Move { load: *at as usize, level: level as usize });
-            }
-        }
-        told
-    }
-}
-
-impl Steps for Moves<'_> {
-    fn fetch(&self, segments: impl Iterator<Item = Segment>) {
-        let mut any = 0;
-        for segment in segments {
-            let at = segment.unit as usize;
-            let state = self.states.get(at).is_some_and(|state| state.answers);
-            any ^= self.fleet.units[at].told ^ u16::from(state);
-        }
-        std::hint::black_box(any);
-    }
-
-    fn later(&self, segment: Segment, up: bool) -> Option<Went> {
-        let at = segment.unit as usize;
-        let (Some(unit), Some(state)) = (self.fleet.units.get(at), self.states.get(at)) else {
-            return Some(Went::Later(self.now + RETRY));
-        };
-        if !state.answers || (up && !state.enabled) {
-            return Some(Went::Later(self.now + RETRY));
-        }
-        let (from, to) = ends(segment, up);
-        let free = unit.free(up, to);
-        if self.now < free {
-            return Some(Went::Later(free));
-        }
-        (unit.told != from).then_some(Went::OutOfTurn)
-    }
-
-    fn go(&mut self, segment: Segment, up: bool) -> Went {
-        if let Some(why) = self.later(segment, up) {
-            return why;
-        }
-        let at = segment.unit as usize;
-        let unit = &mut self.fleet.units[at];
-        let before = *unit;
-        let kind = self.fleet.kinds[unit.kind as usize];
-        let (from, to) = ends(segment, up);
-        let (low, high) = (segment.low, segment.low + segment.watts);
-        let (was, is) = if up { (low, high) } else { (high, low) };
-        unit.told = to;
-        if !unit.defies {
-            // What it draws beyond its nominal power stays in proportion; at rest there is none.
-            let beyond = if from > 0 && was > 0.0 { (before.target - was) / was } else { 0.0 };
-            unit.target = is * (1.0 + beyond.clamp(-TOLERANCE, TOLERANCE));
-            unit.looks = 0;
-        }
-        let here = before.at(self.now);
-        let ramp = if unit.target >= here { kind.up } else { kind.down };
-        (unit.since, unit.end) = (self.now, self.now.saturating_add(ramp));
-        unit.slope = if ramp == 0 { 0.0 } else { (unit.target - here) / ramp as f32 };
-        if from == 0 {
-            unit.until = self.from.saturating_add(kind.min_on).max(1);
-        } else if to == 0 {
-            unit.until = self.from.saturating_add(kind.min_off).max(1);
-        }
-        if !before.moved {
-            unit.moved = true;
-            self.moved.push(segment.unit);
-        }
-        let after = *unit;
-        let sum = if after.fast { &mut self.fleet.fast } else { &mut self.fleet.slow };
-        sum.remove(&before);
-        sum.add(&after);
-        Went::By(f64::from(after.target) - f64::from(before.target))
-    }
-}
-
-fn ends(segment: Segment, up: bool) -> (u16, u16) {
-    let (low, high) = (segment.corner - 1, segment.corner);
-    if up { (low, high) } else { (high, low) }
 }
 
 /// A time in ticks.

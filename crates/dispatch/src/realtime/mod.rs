@@ -13,12 +13,15 @@
 //! ```
 
 mod fleet;
+mod line;
+mod moves;
 mod ramps;
 mod tier;
 mod unit;
 
 use crate::load::{Load, LoadState};
-use fleet::{Fleet, Moves, ticks_of};
+use fleet::{Fleet, ticks_of};
+use moves::Moves;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tier::{Tier, Want};
 use units::{EnergyPrice, Moment, NetWatts, Reading, Watts};
@@ -166,8 +169,9 @@ impl Controller {
             tier.sort_by_key(|(turn, _)| *turn);
         }
         self.ids = loads.iter().map(|load| load.id.clone()).collect();
-        self.fast = Tier::build(fast.into_iter().map(|(_, offer)| offer));
-        self.slow = Tier::build(slow.into_iter().map(|(_, offer)| offer));
+        self.fast = Tier::build(true, fast.into_iter().map(|(_, offer)| offer));
+        self.slow = Tier::build(false, slow.into_iter().map(|(_, offer)| offer));
+        self.fleet.rank(self.fast.ranks().chain(self.slow.ranks()));
         let mut merits: Vec<_> = self.fast.merits().map(|(m, w)| (m, w, true)).collect();
         merits.extend(self.slow.merits().map(|(m, w)| (m, w, false)));
         merits.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -223,9 +227,9 @@ impl Controller {
         let before = self.fleet.at(ticks);
         // What fast loads could not do when it was last asked of them is left to slow ones.
         let slow_share = self.slow_share(wanted);
-        self.fast.wake(tick);
-        self.slow.wake(tick);
         let mut moves = Moves::new(&mut self.fleet, states, now);
+        self.fast.wake(tick, &moves);
+        self.slow.wake(tick, &moves);
         // Better places in the merit order are worth having, and can wait: only a little of what runs is
         // on its way for their sake.
         let band = self.tuning.band.usd_per_kwh();

@@ -56,12 +56,34 @@ impl Ramps {
         if at >= self.ends.len() {
             self.ends.resize(at + 1, End::default());
         }
-        self.ends[at].slope += slope;
-        self.ends[at].steep += steep;
+        let end = &mut self.ends[at];
+        end.slope += slope;
+        end.steep += steep;
         self.all.slope += slope;
         self.all.steep += steep;
         self.moment += i128::from(slope) * at as i128;
         self.steep_moment += i128::from(steep) * at as i128;
+    }
+
+    /// An empty sum that counts from the same tick.
+    pub(super) fn beside(&self) -> Self {
+        Self { first: self.first, ..Self::default() }
+    }
+
+    /// Adds what was put in, and takes out what was taken out, beside it.
+    pub(super) fn merge(&mut self, other: &Self) {
+        debug_assert_eq!(self.first, other.first);
+        if other.ends.len() > self.ends.len() {
+            self.ends.resize(other.ends.len(), End::default());
+        }
+        for (end, more) in self.ends.iter_mut().zip(&other.ends) {
+            end.slope += more.slope;
+            end.steep += more.steep;
+        }
+        self.all.slope += other.all.slope;
+        self.all.steep += other.all.steep;
+        self.moment += other.moment;
+        self.steep_moment += other.steep_moment;
     }
 
     /// Forgets those that ended before this tick; nothing earlier may be asked from now on.

@@ -1,6 +1,7 @@
 //! Segments of many loads in merit order: the next watts to take and the next to give up, in constant
-//! time each. Loads of equal merit take turns; one that cannot move now is put aside until it can. It knows
-//! no meter and no target.
+//! time each. Loads of equal merit take turns; one that cannot move now is put aside until it can. Where many
+//! are wanted, buckets that are wanted whole move together, by one pass over the loads. It knows no meter and no
+//! target.
 //!
 //! ```text
 //!  best  ┌ on ▣▣▣▣   off ▢▢ ┐   take:  the first ▢ of the best bucket that fits
@@ -8,7 +9,12 @@
 //!  worst └ on        off ▢▢▢┘   aside: ▢ may not start before 12:04, ▣ does not answer
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+use super::{
+    fleet::UNRANKED,
+    line::{Line, Parts},
+    moves::Rest,
+};
+use std::{collections::BTreeMap, ops::Range};
 
 /// A step of one load from one corner of its hull to the next.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,15 +56,51 @@ pub(super) enum Went {
 
 /// What can make steps.
 pub(super) trait Steps {
-    /// Has what these segments' loads are kept by brought near, all at once.
-    fn fetch(&self, segments: impl Iterator<Item = Segment>);
-
     /// Why a step cannot be made now; `None` if it can.
     fn later(&self, segment: Segment, up: bool) -> Option<Went>;
 
     /// Makes a step if it can be made now.
     fn go(&mut self, segment: Segment, up: bool) -> Went;
+
+    /// Whether a load runs at the segment's upper end or above.
+    fn on(&self, segment: Segment) -> bool;
+
+    /// The part of its watts by which a step may change its load more.
+    fn beyond(&self) -> f64;
+
+    /// From so many segments on a pass over all loads costs less than they do one by one.
+    fn many(&self) -> usize;
+
+    /// Has each load make all of its wanted steps. Gives the watts by which loads changed, without signs, and
+    /// the loads that could not make all of them.
+    fn pass(&mut self, pass: &Pass<'_>) -> (f64, Rest);
 }
+
+/// Which steps are wanted in any case.
+#[derive(Debug)]
+pub(super) struct Pass<'a> {
+    pub fast: bool,
+    pub up: bool,
+    /// Those of these ranks,
+    pub ranks: Range<u16>,
+    /// but not of these buckets, by their places in the tier.
+    not: Option<&'a [bool]>,
+}
+
+impl Pass<'_> {
+    /// Whether none of its ranks are left out.
+    pub(super) fn all(&self) -> bool {
+        self.not.is_none()
+    }
+
+    pub(super) fn wants(&self, rank: u16) -> bool {
+        let place = usize::from(rank & !SLOW);
+        self.ranks.contains(&rank) && self.not.is_none_or(|not| not.get(place) != Some(&true))
+    }
+}
+
+/// Marks ranks of slow loads.
+const SLOW: u16 = 1 << 15;
 
 /// How many watts are to be gained or lost by whole segments.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -86,39 +128,20 @@ struct Bucket {
     merit: f64,
     start: f64,
     locks: bool,
-    on: VecDeque<Segment>,
-    off: VecDeque<Segment>,
+    on: Line,
+    off: Line,
     /// Of all segments, and of those that are on, also those put aside.
     watts: f64,
     on_watts: Parts,
 }
 
-/// Watts in whole parts, so that what comes and goes adds up to nothing.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Parts(i64);
-
-impl Parts {
-    pub(super) fn add(&mut self, watts: f32) {
-        self.0 += Self::of(watts);
-    }
-
-    pub(super) fn remove(&mut self, watts: f32) {
-        self.0 -= Self::of(watts);
-    }
-
-    pub(super) fn get(self) -> f64 {
-        self.0 as f64 / 1024.0
-    }
-
-    fn of(watts: f32) -> i64 {
-        (f64::from(watts) * 1024.0) as i64
-    }
-}
-
 /// Segments by merit, best first.
 #[derive(Debug, Default)]
 pub(super) struct Tier {
+    fast: bool,
     buckets: Vec<Bucket>,
+    /// Which buckets lock.
+    locks: Vec<bool>,
     /// Segments that cannot move before a tick: the bucket, whether it is on, and which.
     aside: BTreeMap<u32, Vec<(u32, bool, Segment)>>,
     /// Watts put aside: of those that are on, and of those that are off.
@@ -132,8 +155,8 @@ const RESOLUTION: f64 = 1.0 / 256.0;
 const PATIENCE: usize = 1024;
 /// So many more such segments are passed for each that moves: steps of one load may lie in one bucket.
 const REWARD: usize = 4;
-/// Loads lie in memory in any order: waiting for so many at once costs little more than for one.
-const AHEAD: usize = 32;
+/// So many times a pass is made for what one has left over, because steps may come to more than their watts.
+const PASSES: usize = 2;
 
 fn key(merit: f64) -> i64 {
     let scaled = merit.abs().max(1e-6).ln() / RESOLUTION;
@@ -144,7 +167,7 @@ fn key(merit: f64) -> i64 {
 
 impl Tier {
     /// From each load's segments.
-    pub(super) fn build(offers: impl Iterator<Item = Offer>) -> Self {
+    pub(super) fn build(fast: bool, offers: impl Iterator<Item = Offer>) -> Self {
         let mut by_key = BTreeMap::<(i64, i64, bool), Bucket>::new();
         for Offer { segment, merit, start, locks, on } in offers {
             let bucket = by_key.entry((key(merit), -key(start), locks)).or_default();
@@ -157,13 +180,33 @@ impl Tier {
                 bucket.off.push_back(segment);
             }
         }
-        Self { buckets: by_key.into_values().rev().collect(), ..Self::default() }
+        let buckets: Vec<Bucket> = by_key.into_values().rev().collect();
+        let locks = buckets.iter().map(|bucket| bucket.locks).collect();
+        Self { fast, buckets, locks, ..Self::default() }
+    }
+
+    /// The rank of each segment: by the place of its bucket, best first.
+    pub(super) fn ranks(&self) -> impl Iterator<Item = (Segment, u16)> {
+        let ranked = self.buckets.len() <= usize::from(SLOW - 1);
+        let rank = move |at: usize| if ranked { self.first_rank() + at as u16 } else { UNRANKED };
+        let buckets = self.buckets.iter().enumerate();
+        buckets.flat_map(move |(at, bucket)| {
+            let segments = bucket.on.waiting.iter().chain(&bucket.off.waiting);
+            segments.map(move |segment| (*segment, rank(at)))
+        })
+    }
+
+    fn first_rank(&self) -> u16 {
+        if self.fast { 0 } else { SLOW }
     }
 
     /// Loads in the order in which it is their turn, within each bucket.
     pub(super) fn turns(&self) -> impl Iterator<Item = u32> {
         let aside = self.aside.values().flatten().map(|(_, _, segment)| segment.unit);
-        let segments = self.buckets.iter().flat_map(|bucket| bucket.on.iter().chain(&bucket.off));
+        let segments = self
+            .buckets
+            .iter()
+            .flat_map(|bucket| bucket.on.waiting.iter().chain(&bucket.off.waiting));
         aside.chain(segments.map(|segment| segment.unit))
     }
 
@@ -190,25 +233,30 @@ impl Tier {
         (self.stuck.0.get(), self.stuck.1.get())
     }
 
-    /// Segments whose time has come are the next in their buckets.
-    pub(super) fn wake(&mut self, now: u32) {
+    /// Segments whose time has come are the next in their buckets, where they belong by now.
+    pub(super) fn wake(&mut self, now: u32, steps: &impl Steps) {
         while let Some(due) = self.aside.first_entry().filter(|due| *due.key() <= now) {
-            for (bucket, on, segment) in due.remove() {
+            let due = due.remove();
+            // Loads lie anywhere in memory: all are asked before anything is done about one.
+            let is_on: Vec<bool> = due.iter().map(|(_, _, segment)| steps.on(*segment)).collect();
+            for ((bucket, on, segment), is_on) in due.into_iter().zip(is_on) {
                 let bucket = &mut self.buckets[bucket as usize];
-                if on {
-                    self.stuck.0.remove(segment.watts);
-                    bucket.on.push_front(segment);
-                } else {
-                    self.stuck.1.remove(segment.watts);
-                    bucket.off.push_front(segment);
+                let stuck = if on { &mut self.stuck.0 } else { &mut self.stuck.1 };
+                stuck.remove(segment.watts);
+                match (on, is_on) {
+                    (false, true) => bucket.on_watts.add(segment.watts),
+                    (true, false) => bucket.on_watts.remove(segment.watts),
+                    _ => {}
                 }
+                let line = if is_on { &mut bucket.on } else { &mut bucket.off };
+                line.push_front(segment);
             }
         }
     }
 
     /// Takes segments, best first. Gives the watts gained.
     pub(super) fn raise(&mut self, want: Want, steps: &mut impl Steps) -> f64 {
-        let (mut gained, mut patience) = (0.0, PATIENCE);
+        let (mut gained, mut patience) = (self.pass(want, true, steps), PATIENCE);
         for at in 0..self.buckets.len() {
             if gained >= want.watts || patience == 0 {
                 break;
@@ -220,7 +268,7 @@ impl Tier {
 
     /// Gives segments up, worst first. Gives the watts lost.
     pub(super) fn lower(&mut self, want: Want, steps: &mut impl Steps) -> f64 {
-        let (mut lost, mut patience) = (0.0, PATIENCE);
+        let (mut lost, mut patience) = (self.pass(want, false, steps), PATIENCE);
         for at in (0..self.buckets.len()).rev() {
             if lost >= want.watts || patience == 0 {
                 break;
@@ -228,6 +276,84 @@ impl Tier {
             self.shift(at, want, false, (&mut lost, &mut patience), steps);
         }
         lost
+    }
+
+    /// Moves all segments of the best (worst) buckets that are wanted whole, if they are many. Gives the
+    /// watts gained (lost).
+    fn pass(&mut self, want: Want, up: bool, steps: &mut impl Steps) -> f64 {
+        let (mut done, most) = (0.0, steps.many());
+        for _ in 0..PASSES {
+            let sure = (want.watts.min(want.most) - done) / (1.0 + steps.beyond());
+            let (mut watts, mut count, mut whole) = (0.0, 0, 0);
+            let (all, skip) = (self.buckets.len(), |bucket: &Bucket| want.lightly && bucket.locks);
+            let place = |at: usize| if up { at } else { all - 1 - at };
+            while whole < all {
+                let bucket = &self.buckets[place(whole)];
+                let here = if up { &bucket.off } else { &bucket.on };
+                if !skip(bucket) {
+                    watts += here.watts.get();
+                    if watts > sure {
+                        break;
+                    }
+                    count += here.waiting.len();
+                }
+                whole += 1;
+            }
+            if count <= most || all > usize::from(SLOW - 1) {
+                break;
+            }
+            let places = if up { 0..whole } else { all - whole..all };
+            let rank = |place: usize| self.first_rank() + place as u16;
+            let (changed, not) = steps.pass(&Pass {
+                fast: self.fast,
+                up,
+                ranks: rank(places.start)..rank(places.end),
+                not: want.lightly.then_some(&self.locks),
+            });
+            done += changed;
+            for at in places {
+                if !skip(&self.buckets[at]) {
+                    self.passed(at, up, &not);
+                }
+            }
+        }
+        done
+    }
+
+    /// Segments of a bucket change places after a pass.
+    fn passed(&mut self, at: usize, up: bool, rest: &Rest) {
+        let bucket = &mut self.buckets[at];
+        let (here, there) = match up {
+            true => (&mut bucket.off, &mut bucket.on),
+            false => (&mut bucket.on, &mut bucket.off),
+        };
+        let mut moved = std::mem::take(here);
+        moved.waiting.retain(|segment| {
+            let Some(left) = rest.of(segment.unit as usize) else { return true };
+            if (left.told >= segment.corner) == up {
+                return true;
+            }
+            moved.watts.remove(segment.watts);
+            if let Some(tick) = left.until {
+                let stuck = if up { &mut self.stuck.1 } else { &mut self.stuck.0 };
+                stuck.add(segment.watts);
+                self.aside.entry(tick.get()).or_default().push((at as u32, !up, *segment));
+            } else {
+                here.push_back(*segment);
+            }
+            false
+        });
+        let watts = moved.watts;
+        if there.waiting.is_empty() {
+            *there = moved;
+        } else {
+            there.waiting.append(&mut moved.waiting);
+            there.watts.merge(watts);
+        }
+        match up {
+            true => bucket.on_watts.merge(watts),
+            false => bucket.on_watts.without(watts),
+        }
     }
 
     fn shift(
@@ -246,16 +372,10 @@ impl Tier {
             true => (&mut bucket.off, &mut bucket.on),
             false => (&mut bucket.on, &mut bucket.off),
         };
-        let (mut left, mut passed) = (here.len(), 0_usize);
+        let mut left = here.waiting.len();
         while left > 0 && *patience > 0 && *done < want.watts {
-            if passed.is_multiple_of(AHEAD)
-                && here.front().is_some_and(|one| f64::from(one.watts) < want.watts - *done)
-            {
-                steps.fetch(here.iter().take(AHEAD).copied());
-            }
-            passed += 1;
             left -= 1;
-            let Some(segment) = here.pop_front() else { return };
+            let Some(segment) = here.pop() else { return };
             let went = match want.fits(f64::from(segment.watts), *done) {
                 true => steps.go(segment, up),
                 false => Went::OutOfTurn,
@@ -292,11 +412,11 @@ impl Tier {
         while watts > 0.0 && patience > 0 && best + 1 < last {
             let (top, bottom) = (&self.buckets[best], &self.buckets[last - 1]);
             let least = bottom.merit + band;
-            if bottom.on.is_empty() {
+            if bottom.on.waiting.is_empty() {
                 last -= 1;
             } else if top.merit <= least {
                 return;
-            } else if top.off.is_empty()
+            } else if top.off.waiting.is_empty()
                 || top.merit - top.start <= least
                 || !self.ready(best, true, &mut patience, steps)
             {
@@ -325,21 +445,21 @@ impl Tier {
     fn ready(&mut self, at: usize, up: bool, patience: &mut usize, steps: &impl Steps) -> bool {
         let bucket = &mut self.buckets[at];
         let here = if up { &mut bucket.off } else { &mut bucket.on };
-        for _ in 0..here.len().min(*patience) {
+        for _ in 0..here.waiting.len().min(*patience) {
             *patience -= 1;
-            let Some(segment) = here.front().copied() else { return false };
+            let Some(segment) = here.waiting.front().copied() else { return false };
             match steps.later(segment, up) {
                 None => {
                     *patience += 1;
                     return true;
                 }
                 Some(Went::Later(tick)) => {
-                    here.pop_front();
+                    here.pop();
                     let stuck = if up { &mut self.stuck.1 } else { &mut self.stuck.0 };
                     stuck.add(segment.watts);
                     self.aside.entry(tick).or_default().push((at as u32, !up, segment));
                 }
-                Some(_) => here.rotate_left(1),
+                Some(_) => here.waiting.rotate_left(1),
             }
         }
         false

@@ -69,8 +69,6 @@ pub(super) struct Unit {
     pub defies: bool,
     /// Its own reading has shown that it obeys.
     pub proven: bool,
-    /// It was told something in this very step.
-    pub moved: bool,
 }
 
 const _: () = assert!(size_of::<Unit>() == 32);
@@ -106,6 +104,27 @@ impl Unit {
         let switched = if (up && self.told == 0) || (!up && to == 0) { self.until } else { 0 };
         let doubted = if self.defies { self.end.saturating_add(AGAIN) } else { 0 };
         switched.max(doubted)
+    }
+
+    /// Tells it another corner, in the tick that has begun, `from` which on whole ticks count: it goes on from
+    /// where it is. `was` and `is` are the nominal watts of the corners.
+    pub(super) fn go(&mut self, (now, from): (u32, u32), kind: Kind, to: u16, was: f32, is: f32) {
+        let here = self.at(now);
+        if !self.defies {
+            // What it draws beyond its nominal power stays in proportion; at rest there is none.
+            let beyond = if self.told > 0 && was > 0.0 { (self.target - was) / was } else { 0.0 };
+            self.target = is * (1.0 + beyond.clamp(-TOLERANCE, TOLERANCE));
+            self.looks = 0;
+        }
+        let ramp = if self.target >= here { kind.up } else { kind.down };
+        (self.since, self.end) = (now, now.saturating_add(ramp));
+        self.slope = if ramp == 0 { 0.0 } else { (self.target - here) / ramp as f32 };
+        if self.told == 0 {
+            self.until = from.saturating_add(kind.min_on).max(1);
+        } else if to == 0 {
+            self.until = from.saturating_add(kind.min_off).max(1);
+        }
+        self.told = to;
     }
 
     /// Compares it with its own reading, made at a tick and of these watts.
