@@ -5,7 +5,7 @@ use super::{
     FAST, Move,
     ramps::{Ramps, TICKS},
     tier::{Offer, Parts, Segment, Steps, Went},
-    unit::{Kind, Learned, TOLERANCE, Unit, ticks_over},
+    unit::{Kind, Learned, Moved, TOLERANCE, Unit, ticks_over},
 };
 use crate::load::{Load, LoadState};
 use std::{collections::HashMap, time::Duration};
@@ -75,6 +75,7 @@ pub(super) struct Fleet {
     idle: f64,
     slow_idle: f64,
     full: f64,
+    slow_full: f64,
 }
 
 /// Loads as they were before a new list came.
@@ -107,6 +108,16 @@ impl Fleet {
     /// The part of slow loads in that.
     pub(super) fn slow_idle(&self) -> f64 {
         self.slow_idle
+    }
+
+    /// What fast loads draw at their lowest.
+    pub(super) fn fast_idle(&self) -> f64 {
+        self.idle - self.slow_idle
+    }
+
+    /// What fast loads draw at their highest.
+    pub(super) fn fast_full(&self) -> f64 {
+        self.full - self.slow_full
     }
 
     /// Sum of what the loads draw at their highest.
@@ -169,7 +180,7 @@ impl Fleet {
                 fast: load.times.ramp_up <= FAST && load.times.ramp_down <= FAST,
                 defies: false,
                 proven: false,
-                moved: false,
+                moved: Moved::Nothing,
             };
             if let Some((old, told)) = old {
                 // On its way it goes on from where it is; what it is known to draw beyond its nominal
@@ -195,7 +206,9 @@ impl Fleet {
             let idle = corners.first().map_or(0.0, |corner| f64::from(corner.watts));
             self.idle += idle;
             self.slow_idle += if unit.fast { 0.0 } else { idle };
-            self.full += corners.last().map_or(0.0, |corner| f64::from(corner.watts));
+            let full = corners.last().map_or(0.0, |corner| f64::from(corner.watts));
+            self.full += full;
+            self.slow_full += if unit.fast { 0.0 } else { full };
             self.units.push(unit);
         }
     }
@@ -323,8 +336,9 @@ impl Fleet {
             let corners = self.corners(at);
             let told = corners.get(usize::from(before.told)).map_or(0.0, |corner| corner.watts);
             let full = corners.last().map_or(0.0, |corner| corner.watts);
+            let kind = self.kinds[before.kind as usize];
             let unit = &mut self.units[at];
-            let learned = unit.look(read, reading.value.get() as f32, told, full);
+            let learned = unit.look(read, reading.value.get() as f32, (told, full), &kind);
             match learned {
                 Learned::Nothing => continue,
                 Learned::Target(target) => {
@@ -380,7 +394,7 @@ impl<'a> Moves<'a> {
             };
             let places: [u32; 64] = std::array::from_fn(|at| some.get(at).map_or(0, near));
             for (at, place) in some.iter().zip(places) {
-                self.fleet.units[*at as usize].moved = false;
+                self.fleet.units[*at as usize].moved = Moved::Nothing;
                 let level = self.fleet.corners.get(place as usize).map_or(0, |corner| corner.level);
                 told.push(Move { load: *at as usize, level: level as usize });
             }
@@ -438,15 +452,16 @@ impl Steps for Moves<'_> {
         let ramp = if unit.target >= here { kind.up } else { kind.down };
         (unit.since, unit.end) = (self.now, self.now.saturating_add(ramp));
         unit.slope = if ramp == 0 { 0.0 } else { (unit.target - here) / ramp as f32 };
-        if from == 0 {
-            unit.until = self.from.saturating_add(kind.min_on).max(1);
-        } else if to == 0 {
-            unit.until = self.from.saturating_add(kind.min_off).max(1);
-        }
-        if !before.moved {
-            unit.moved = true;
+        if before.moved == Moved::Nothing {
             self.moved.push(segment.unit);
         }
+        let least = if from == 0 { kind.min_on } else { kind.min_off };
+        (unit.until, unit.moved) = match before.moved {
+            moved if from > 0 && to > 0 => (unit.until, moved.max(Moved::Level)),
+            // Back within one step: it was free to be switched, and still is.
+            Moved::Switched => (0, Moved::Level),
+            _ => (self.from.saturating_add(least).max(1), Moved::Switched),
+        };
         let after = *unit;
         let sum = if after.fast { &mut self.fleet.fast } else { &mut self.fleet.slow };
         sum.remove(&before);

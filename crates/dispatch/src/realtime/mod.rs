@@ -226,6 +226,8 @@ impl Controller {
         self.fast.wake(tick);
         self.slow.wake(tick);
         let mut moves = Moves::new(&mut self.fleet, states, now);
+        // Should nothing more reach the loads, what they were told stays between floor and ceiling.
+        let most = if aim.within && wanted > floor { wanted } else { ceiling };
         // Better places in the merit order are worth having, and can wait: only a little of what runs is
         // on its way for their sake.
         let band = self.tuning.band.usd_per_kwh();
@@ -234,26 +236,30 @@ impl Controller {
             (&mut self.fast, moves.fleet().fast.moving(ticks)),
             (&mut self.slow, moves.fleet().slow.moving(ticks)),
         ] {
-            tier.exchange(band, little - moving, &mut moves);
+            let room = (most - moves.fleet().set(), moves.fleet().set() - floor);
+            tier.exchange(band, little - moving, room, &mut moves);
         }
 
-        // Slow loads follow the merit order; fast ones take what is left at any moment. Should nothing more
-        // reach the loads, what they were told stays between floor and ceiling.
-        let most = if aim.within && wanted > floor { wanted } else { ceiling };
+        // Slow loads follow the merit order; fast ones take what is left at any moment.
         let need = wanted - moves.fleet().set();
         let off = slow_share - moves.fleet().slow.set();
         let can_wait = (little - moves.fleet().slow.moving(ticks)).max(0.0);
         let dead = (self.tuning.dead_band * wanted.abs()).max(NOTHING);
+        // Beyond the bounds they only go by what fast loads can make up for.
+        let (stuck_on, stuck_off) = self.fast.stuck();
+        let fast = moves.fleet().fast.set();
+        let give = fast - moves.fleet().fast_idle() - stuck_on;
+        let take = moves.fleet().fast_full() - stuck_off - fast;
         let soon = ticks + ticks_of(FAST / 4);
         let (least, most_soon) = moves.fleet().between(soon, ticks + ticks_of(FAST));
         if off > dead && least <= wanted + dead {
             let off = off.min(need.max(can_wait * EASE_UP));
-            let room = (most - moves.fleet().set()).max(off);
+            let room = (most - moves.fleet().set()).max(off.min(give));
             let want = Want { watts: off, most: room, all: false, lightly: false };
             self.slow.raise(want, &mut moves);
         } else if off < -dead && most_soon >= wanted - dead {
             let less = (-off).min(can_wait.max(-need));
-            let room = (moves.fleet().set() - floor).max(less);
+            let room = (moves.fleet().set() - floor).max(less.min(take));
             let want = Want { watts: less, most: room, all: false, lightly: false };
             self.slow.lower(want, &mut moves);
         }
@@ -332,8 +338,7 @@ impl Controller {
             share += if *fast { 0.0 } else { taken };
         }
         let (on, off) = self.fast.stuck();
-        let fast_idle = self.fleet.idle() - self.fleet.slow_idle();
-        let fast_full = self.fast.merits().map(|(_, watts)| watts).sum::<f64>() + fast_idle - off;
+        let (fast_idle, fast_full) = (self.fleet.fast_idle(), self.fleet.fast_full() - off);
         share.max(wanted - fast_full).min(wanted - fast_idle - on)
     }
 

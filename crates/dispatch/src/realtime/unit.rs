@@ -17,6 +17,8 @@ const FINE: f32 = 0.005;
 const LOOKS: i8 = 2;
 /// From this part of its way on, a reading tells when a load will arrive.
 const PROGRESS: f32 = 0.15;
+/// One that takes more than so many times its ramp is not under way: it draws what it likes.
+const PATIENCE: u32 = 2;
 
 /// How fast and how often loads of one kind may move, in ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,8 +71,16 @@ pub(super) struct Unit {
     pub defies: bool,
     /// Its own reading has shown that it obeys.
     pub proven: bool,
-    /// It was told something in this very step.
-    pub moved: bool,
+    pub moved: Moved,
+}
+
+/// What a load was told in this very step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Moved {
+    Nothing,
+    Level,
+    /// To start or to stop.
+    Switched,
 }
 
 const _: () = assert!(size_of::<Unit>() == 32);
@@ -109,9 +119,17 @@ impl Unit {
     }
 
     /// Compares it with its own reading, made at a tick and of these watts.
-    pub(super) fn look(&mut self, read: u32, measured: f32, told: f32, full: f32) -> Learned {
+    pub(super) fn look(
+        &mut self,
+        read: u32,
+        measured: f32,
+        (told, full): (f32, f32),
+        kind: &Kind,
+    ) -> Learned {
         if read < self.end {
-            return self.progress(read, measured, full);
+            let ramp = if self.slope >= 0.0 { kind.up } else { kind.down };
+            let latest = ramp.saturating_mul(PATIENCE).min(LONGEST);
+            return self.progress(read, measured, full, latest);
         }
         if read < self.end.saturating_add(GRACE) {
             return Learned::Nothing;
@@ -133,7 +151,7 @@ impl Unit {
     }
 
     /// A load on its way: its reading says how fast it really is.
-    fn progress(&self, read: u32, measured: f32, full: f32) -> Learned {
+    fn progress(&self, read: u32, measured: f32, full: f32, latest: u32) -> Learned {
         let way = self.slope * (self.end - self.since) as f32;
         if self.defies || way.abs() < (full * TOLERANCE).max(1.0) {
             return Learned::Nothing;
@@ -144,7 +162,7 @@ impl Unit {
             return Learned::Nothing;
         }
         let whole = (passed / done.min(1.0)).max(1.0);
-        let whole = whole.min(LONGEST as f32);
+        let whole = whole.min(latest as f32);
         let end = self.since + whole.round().max(1.0) as u32;
         // Within a tenth of the whole it is not worth a correction.
         if end.abs_diff(self.end) <= 1 + (self.end - self.since) / 10 {
