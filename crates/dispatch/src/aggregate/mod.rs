@@ -18,6 +18,7 @@
 
 mod account;
 mod fill;
+mod habit;
 mod home;
 mod lot;
 mod setup;
@@ -34,6 +35,7 @@ pub use split::by_weight;
 pub use telemetry::{Counts, HORIZONS, Room, Telemetry};
 
 use account::{Sum, Tally};
+use habit::Habit;
 use home::{Home, Role, Way};
 use lot::Lots;
 use share::{Share, Shares};
@@ -154,7 +156,7 @@ impl Aggregate {
         let renew = self.setup.valid.mul_f64(0.25 + 0.25 * (drawn[0] as f64 / u64::MAX as f64));
         let lot = (self.lots.group(drawn), renew);
         self.homes.push(Home::new(id, lot, report, given, now));
-        self.tallies.push(Tally::begun_late(drawn, now));
+        self.tallies.push(Tally::begun_late(drawn, Habit::new(&report), now));
         Ok(())
     }
 
@@ -193,7 +195,8 @@ impl Aggregate {
             let untold = !self.lots.told;
             let asked = books.asked && books.whole;
             let (homes, tallies) = (&mut self.homes, &mut self.tallies);
-            let (given, records) = account::close(homes, tallies, &self.setup, now, asked, untold);
+            let (given, records) =
+                account::close(homes, tallies, &self.setup, (now, utc), asked, untold);
             let given = given.map(|given| self.of_lot.add(given));
             let delivered =
                 given.and_then(|given| given.delivered(self.setup.meter, self.setup.confidence));
@@ -252,7 +255,7 @@ impl Aggregate {
             self.lots.now = self.lots.now.max(limit(&self.tallies, |tally| tally.drawn[0]));
             if utc.after(self.setup.rest) >= period.after(self.setup.lot) {
                 if self.lots.next.is_none() {
-                    self.tallies.iter_mut().for_each(Tally::keep);
+                    self.tallies.iter_mut().for_each(|tally| tally.habit.keep());
                 }
                 self.lots.next = self.lots.next.max(limit(&self.tallies, |tally| tally.drawn[1]));
             }

@@ -75,7 +75,6 @@ pub(super) struct Fleet {
     idle: f64,
     slow_idle: f64,
     full: f64,
-    slow_full: f64,
 }
 
 /// Loads as they were before a new list came.
@@ -108,16 +107,6 @@ impl Fleet {
     /// The part of slow loads in that.
     pub(super) fn slow_idle(&self) -> f64 {
         self.slow_idle
-    }
-
-    /// What fast loads draw at their lowest.
-    pub(super) fn fast_idle(&self) -> f64 {
-        self.idle - self.slow_idle
-    }
-
-    /// What fast loads draw at their highest.
-    pub(super) fn fast_full(&self) -> f64 {
-        self.full - self.slow_full
     }
 
     /// Sum of what the loads draw at their highest.
@@ -206,9 +195,7 @@ impl Fleet {
             let idle = corners.first().map_or(0.0, |corner| f64::from(corner.watts));
             self.idle += idle;
             self.slow_idle += if unit.fast { 0.0 } else { idle };
-            let full = corners.last().map_or(0.0, |corner| f64::from(corner.watts));
-            self.full += full;
-            self.slow_full += if unit.fast { 0.0 } else { full };
+            self.full += corners.last().map_or(0.0, |corner| f64::from(corner.watts));
             self.units.push(unit);
         }
     }

@@ -246,10 +246,7 @@ impl Controller {
         let can_wait = (little - moves.fleet().slow.moving(ticks)).max(0.0);
         let dead = (self.tuning.dead_band * wanted.abs()).max(NOTHING);
         // Beyond the bounds they only go by what fast loads can make up for.
-        let (stuck_on, stuck_off) = self.fast.stuck();
-        let fast = moves.fleet().fast.set();
-        let give = fast - moves.fleet().fast_idle() - stuck_on;
-        let take = moves.fleet().fast_full() - stuck_off - fast;
+        let (give, take) = self.fast.free();
         let soon = ticks + ticks_of(FAST / 4);
         let (least, most_soon) = moves.fleet().between(soon, ticks + ticks_of(FAST));
         if off > dead && least <= wanted + dead {
@@ -337,9 +334,9 @@ impl Controller {
             room -= taken;
             share += if *fast { 0.0 } else { taken };
         }
-        let (on, off) = self.fast.stuck();
-        let (fast_idle, fast_full) = (self.fleet.fast_idle(), self.fleet.fast_full() - off);
-        share.max(wanted - fast_full).min(wanted - fast_idle - on)
+        // Those that draw something else than they are told leave less to be had than their levels say.
+        let ((give, take), fast) = (self.fast.free(), self.fleet.fast.set());
+        share.max(wanted - fast - take).min(wanted - fast + give)
     }
 
     /// Compares some loads with their own readings.

@@ -185,9 +185,12 @@ impl Tier {
             .sum()
     }
 
-    /// Watts that could not be given up, and watts that could not be taken, when they were last wanted.
-    pub(super) fn stuck(&self) -> (f64, f64) {
-        (self.stuck.0.get(), self.stuck.1.get())
+    /// Watts that could be given up and watts that could be taken, by their nominal power, less what could
+    /// not when it was last wanted.
+    pub(super) fn free(&self) -> (f64, f64) {
+        let on: f64 = self.buckets.iter().map(|bucket| bucket.on_watts.get()).sum();
+        let all: f64 = self.buckets.iter().map(|bucket| bucket.watts).sum();
+        (on - self.stuck.0.get(), all - on - self.stuck.1.get())
     }
 
     /// Segments whose time has come are the next in their buckets.
