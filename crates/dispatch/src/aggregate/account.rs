@@ -2,9 +2,10 @@
 //! saw: an interval with a gap is void for that home.
 
 use super::{
-    Setup,
+    Report, Setup,
     habit::Habit,
     home::{Home, Took},
+    memory::Kept,
     split,
 };
 use crate::baseline::{
@@ -12,6 +13,7 @@ use crate::baseline::{
     control::{Given, Pull},
     strata::{Like, Strata},
 };
+use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use units::{Moment, NetWattHours, Sats, UnixTime, WattHours};
 
@@ -28,21 +30,16 @@ pub(super) struct Tally {
     pub opted_out: bool,
     pub habit: Habit,
     /// Its part in the error of what was given since this lot was drawn.
-    pull: Pull,
+    pub pull: Pull,
 }
 
 impl Tally {
-    /// Of a home that came while an interval ran.
-    pub fn begun_late(drawn: [u64; 2], habit: Habit, now: Moment) -> Self {
-        Self {
-            drawn,
-            energy: 0.0,
-            until: now,
-            gap: true,
-            opted_out: false,
-            habit,
-            pull: Pull::default(),
-        }
+    /// Of a home that came while an interval ran, with what was kept of it.
+    pub fn begun_late(drawn: [u64; 2], kept: Option<Kept>, report: &Report, now: Moment) -> Self {
+        let new = || (Habit::new(report), Pull::default());
+        let (mut habit, pull) = kept.map_or_else(new, |kept| (kept.habit, kept.pull));
+        habit.hear(report);
+        Self { drawn, energy: 0.0, until: now, gap: true, opted_out: false, habit, pull }
     }
 
     pub fn meter(&mut self, power: f64, now: Moment) {
@@ -195,25 +192,25 @@ pub(super) fn close(
 }
 
 /// What was given since a lot was drawn.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Sum {
-    energy: NetWattHours,
-    /// The fewest degrees of freedom that an interval had.
-    freedom: f64,
-    /// Of how many intervals, and the squares of their standard errors.
+    /// Wh.
+    energy: f64,
+    /// The fewest degrees of freedom that an interval had; none where there was none.
+    freedom: Option<f64>,
+    /// Of how many intervals, and the squares of their standard errors, Wh².
     intervals: f64,
     squares: f64,
 }
 
 impl Sum {
-    pub const NOTHING: Self =
-        Self { energy: NetWattHours::ZERO, freedom: f64::INFINITY, intervals: 0.0, squares: 0.0 };
+    pub const NOTHING: Self = Self { energy: 0.0, freedom: None, intervals: 0.0, squares: 0.0 };
 
     /// Takes an interval, and gives it back no surer than those of this lot are on the mean: one in which
     /// few tanks happen to be on shows both too low a baseline and too little difference among homes.
     pub fn add(&mut self, given: Given) -> Given {
-        self.energy += given.energy;
-        self.freedom = self.freedom.min(given.freedom());
+        self.energy += given.energy.get();
+        self.freedom = Some(self.freedom.unwrap_or(f64::INFINITY).min(given.freedom()));
         self.intervals += 1.0;
         self.squares += given.error().get().powi(2);
         let mean = (self.squares / self.intervals).sqrt();
@@ -221,8 +218,9 @@ impl Sum {
     }
 
     /// All of them, with each home's part in their error.
-    pub fn given(&self, tallies: &[Tally]) -> Given {
-        Given::over(self.energy, tallies.iter().map(|tally| tally.pull), self.freedom)
+    pub fn given(&self, pulls: impl Iterator<Item = Pull>) -> Given {
+        let energy = NetWattHours::new(self.energy).unwrap_or_default();
+        Given::over(energy, pulls, self.freedom.unwrap_or(f64::INFINITY))
     }
 }
 

@@ -144,7 +144,7 @@ impl Treated<'_> {
 
 /// Errors of one home of the group, Wh. Those of more than one interval add up before they are squared:
 /// a home that draws more than its baseline now does so tomorrow.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Pull {
     of_group: f64,
     /// Its share of how much those treated may differ from their baselines by themselves.
