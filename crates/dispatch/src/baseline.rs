@@ -12,6 +12,7 @@ pub mod control;
 mod delivered;
 pub mod like_days;
 pub mod prior;
+pub mod strata;
 pub mod work;
 
 pub use delivered::{Delivered, METER_CLASS_1, MeterError};

@@ -10,6 +10,7 @@ use grid::{
 };
 use std::{
     io::{BufRead, BufReader},
+    path::Path,
     process::{Command, Stdio},
     sync::{Arc, Mutex},
     time::Duration,
@@ -108,6 +109,25 @@ async fn until(what: &str, seconds: u64, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// The program, and the last line that it wrote.
+fn start(config: &Path) -> (Ends, Arc<Mutex<serde_json::Value>>) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hearth"))
+        .args(["aggregate", "-c"])
+        .arg(config)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let out = BufReader::new(child.stdout.take().unwrap());
+    let last: Arc<Mutex<serde_json::Value>> = Arc::default();
+    let kept = last.clone();
+    std::thread::spawn(move || {
+        for line in out.lines().map_while(Result::ok) {
+            *kept.lock().unwrap() = serde_json::from_str(&line).unwrap();
+        }
+    });
+    (Ends(child), last)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sixty_homes_on_a_real_broker_follow_opt_out_and_are_paid() {
     let folder = tempfile::tempdir().unwrap();
@@ -122,21 +142,7 @@ async fn sixty_homes_on_a_real_broker_follow_opt_out_and_are_paid() {
          least_control = 20\nrest_hours = 0.001\n"
     );
     std::fs::write(&config, text).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_hearth"))
-        .args(["aggregate", "-c"])
-        .arg(&config)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let out = BufReader::new(child.stdout.take().unwrap());
-    let program = Ends(child);
-    let last: Arc<Mutex<serde_json::Value>> = Arc::default();
-    let kept = last.clone();
-    std::thread::spawn(move || {
-        for line in out.lines().map_while(Result::ok) {
-            *kept.lock().unwrap() = serde_json::from_str(&line).unwrap();
-        }
-    });
+    let (program, last) = start(&config);
     let now = |path: &str| last.lock().unwrap().pointer(path).and_then(serde_json::Value::as_f64);
 
     let homes: Vec<Arc<Home>> = (0..HOMES).map(|at| Home::start(at, &address)).collect();
@@ -237,4 +243,26 @@ async fn sixty_homes_on_a_real_broker_follow_opt_out_and_are_paid() {
         std::fs::write(&path, before).unwrap();
     }
     assert!(verify().0);
+
+    // Who was left alone still is, from the first report on: no interval must end first.
+    let counted = |last: &Mutex<serde_json::Value>| {
+        let last = last.lock().unwrap();
+        let count = |of: &str| last["homes"][of].as_u64().unwrap_or(0);
+        (count("control"), count("ready") + count("opted_out"))
+    };
+    let (program, last) = start(&config);
+    let all = |(control, others): (u64, u64)| (control + others) as usize == HOMES;
+    until("all homes heard again", 30, || all(counted(&last))).await;
+    assert_eq!(counted(&last).0, 20);
+    drop(program);
+    // A memory that somebody changed is put aside, and learned anew.
+    let state = books.join("account.state");
+    let mut changed = std::fs::read(&state).unwrap();
+    let middle = changed.len() / 2;
+    changed[middle] ^= 1;
+    std::fs::write(&state, &changed).unwrap();
+    let (_program, last) = start(&config);
+    until("a start without a memory", 30, || last.lock().unwrap()["homes"].is_object()).await;
+    assert_eq!(std::fs::read(books.join("account.state.unread")).unwrap(), changed);
+    until("another memory", 30, || state.exists()).await;
 }

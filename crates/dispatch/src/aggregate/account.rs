@@ -2,14 +2,18 @@
 //! saw: an interval with a gap is void for that home.
 
 use super::{
-    Setup,
+    Report, Setup,
+    habit::Habit,
     home::{Home, Took},
+    memory::Kept,
     split,
 };
 use crate::baseline::{
     Delivered, Void,
-    control::{Given, Group, Pull},
+    control::{Given, Pull},
+    strata::{Like, Strata},
 };
+use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use units::{Moment, NetWattHours, Sats, UnixTime, WattHours};
 
@@ -24,37 +28,18 @@ pub(super) struct Tally {
     until: Moment,
     gap: bool,
     pub opted_out: bool,
-    /// The last interval in which it was called ended then.
-    last_called: Option<Moment>,
-    /// Mean power while it was left alone and what it had been told before had worn off, W, and of how
-    /// many intervals. What it drew while it was told would make the baseline of those lowest who give most.
-    alone: Option<(f64, u32)>,
-    /// The same, from before this lot told anybody anything: W. What the lot cannot have changed.
-    usual: Option<f64>,
-    /// The same for the next lot.
-    next: Option<f64>,
+    pub habit: Habit,
     /// Its part in the error of what was given since this lot was drawn.
-    pull: Pull,
+    pub pull: Pull,
 }
 
-/// A home's mean forgets over so many hours alone, which may be few each day.
-const ALONE: f64 = 72.0;
-
 impl Tally {
-    /// Of a home that came while an interval ran.
-    pub fn begun_late(drawn: [u64; 2], now: Moment) -> Self {
-        Self {
-            drawn,
-            energy: 0.0,
-            until: now,
-            gap: true,
-            opted_out: false,
-            last_called: None,
-            alone: None,
-            usual: None,
-            next: None,
-            pull: Pull::default(),
-        }
+    /// Of a home that came while an interval ran, with what was kept of it.
+    pub fn begun_late(drawn: [u64; 2], kept: Option<Kept>, report: &Report, now: Moment) -> Self {
+        let new = || (Habit::new(report), Pull::default());
+        let (mut habit, pull) = kept.map_or_else(new, |kept| (kept.habit, kept.pull));
+        habit.hear(report);
+        Self { drawn, energy: 0.0, until: now, gap: true, opted_out: false, habit, pull }
     }
 
     pub fn meter(&mut self, power: f64, now: Moment) {
@@ -71,39 +56,16 @@ impl Tally {
         (!self.gap).then_some(self.energy)
     }
 
-    /// What this home drew in an interval before its lot, as far as it was seen alone.
-    fn usual(&self, length: Duration) -> Option<NetWattHours> {
-        NetWattHours::new(self.usual? * length.as_secs_f64() / 3600.0).ok()
-    }
-
-    /// Those of the next lot begin to rest: what was seen until now is what they will be compared by.
-    pub fn keep(&mut self) {
-        self.next = self.alone.map(|(watts, _)| watts);
-    }
-
     /// Another lot begins.
     pub fn turn(&mut self) {
-        (self.usual, self.pull) = (self.next.take(), Pull::default());
+        self.habit.turn();
+        self.pull = Pull::default();
     }
 
-    /// `untold` while nobody was told anything in this lot: then all that was seen counts as before.
-    fn begin(&mut self, home: &mut Home, setup: &Setup, now: Moment, untold: bool) {
+    /// An interval ended, and another begins.
+    fn begin(&mut self, home: &mut Home, setup: &Setup, utc: UnixTime, untold: bool) {
         let took = std::mem::take(&mut home.took);
-        if took.called {
-            self.last_called = Some(now);
-        }
-        let worn_off = setup.rest + setup.interval;
-        if let Some(energy) = self.metered()
-            && self.last_called.is_none_or(|called| now.since(called) >= worn_off)
-        {
-            let hours = setup.interval.as_secs_f64() / 3600.0;
-            let (mean, seen) = self.alone.unwrap_or((0.0, 0));
-            let weight = (1.0 - (-hours / ALONE).exp()).max(1.0 / (f64::from(seen) + 1.0));
-            self.alone = Some((mean + weight * (energy / hours - mean), seen.saturating_add(1)));
-        }
-        if untold {
-            self.usual = self.alone.map(|(watts, _)| watts);
-        }
+        self.habit.end(self.metered(), took.called, untold, setup, utc);
         self.energy = 0.0;
         self.gap = false;
         self.opted_out = home.report.opted_out;
@@ -211,7 +173,7 @@ pub(super) fn close(
     homes: &mut [Home],
     tallies: &mut [Tally],
     setup: &Setup,
-    now: Moment,
+    (now, utc): (Moment, UnixTime),
     asked: bool,
     untold: bool,
 ) -> (Result<Given, Void>, Vec<Record>) {
@@ -224,31 +186,31 @@ pub(super) fn close(
     let closed =
         if asked { books(homes, tallies, setup) } else { (Err(Void::NoSuchTime), Vec::new()) };
     for (home, tally) in homes.iter_mut().zip(tallies) {
-        tally.begin(home, setup, now, untold);
+        tally.begin(home, setup, utc, untold);
     }
     closed
 }
 
 /// What was given since a lot was drawn.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Sum {
-    energy: NetWattHours,
-    /// The fewest degrees of freedom that an interval had.
-    freedom: f64,
-    /// Of how many intervals, and the squares of their standard errors.
+    /// Wh.
+    energy: f64,
+    /// The fewest degrees of freedom that an interval had; none where there was none.
+    freedom: Option<f64>,
+    /// Of how many intervals, and the squares of their standard errors, Wh².
     intervals: f64,
     squares: f64,
 }
 
 impl Sum {
-    pub const NOTHING: Self =
-        Self { energy: NetWattHours::ZERO, freedom: f64::INFINITY, intervals: 0.0, squares: 0.0 };
+    pub const NOTHING: Self = Self { energy: 0.0, freedom: None, intervals: 0.0, squares: 0.0 };
 
     /// Takes an interval, and gives it back no surer than those of this lot are on the mean: one in which
     /// few tanks happen to be on shows both too low a baseline and too little difference among homes.
     pub fn add(&mut self, given: Given) -> Given {
-        self.energy += given.energy;
-        self.freedom = self.freedom.min(given.freedom());
+        self.energy += given.energy.get();
+        self.freedom = Some(self.freedom.unwrap_or(f64::INFINITY).min(given.freedom()));
         self.intervals += 1.0;
         self.squares += given.error().get().powi(2);
         let mean = (self.squares / self.intervals).sqrt();
@@ -256,8 +218,9 @@ impl Sum {
     }
 
     /// All of them, with each home's part in their error.
-    pub fn given(&self, tallies: &[Tally]) -> Given {
-        Given::over(self.energy, tallies.iter().map(|tally| tally.pull), self.freedom)
+    pub fn given(&self, pulls: impl Iterator<Item = Pull>) -> Given {
+        let energy = NetWattHours::new(self.energy).unwrap_or_default();
+        Given::over(energy, pulls, self.freedom.unwrap_or(f64::INFINITY))
     }
 }
 
@@ -295,23 +258,24 @@ fn compare(
     setup: &Setup,
 ) -> Result<(Given, Vec<f64>), Void> {
     let metered = |tally: &Tally| tally.metered().and_then(|wh| NetWattHours::new(wh).ok());
-    let usual = |tally: &Tally| tally.usual(setup.interval);
+    let like = |tally: &Tally| tally.habit.like(setup.interval);
     let of = |wanted: Part| {
         tallies.iter().zip(parts).filter(move |(_, part)| **part == wanted).map(|(tally, _)| tally)
     };
-    let control: Vec<(NetWattHours, Option<NetWattHours>)> =
-        of(Part::Control).filter_map(|tally| Some((metered(tally)?, usual(tally)))).collect();
-    let group = Group::new(&control)?;
-    let treated = group.treated(of(Part::Steered).map(usual));
-    let pulls = control.iter().map(|(drew, usual)| treated.pull(*drew, *usual));
-    let given = treated.given(of(Part::Steered).filter_map(metered).sum(), pulls);
-    let gave =
-        of(Part::Steered).map(|tally| group.baseline(usual(tally)).get() - tally.energy).collect();
+    let control: Vec<(NetWattHours, Like)> =
+        of(Part::Control).filter_map(|tally| Some((metered(tally)?, like(tally)))).collect();
+    let strata = Strata::new(&control)?;
+    let treated: Vec<Like> = of(Part::Steered).map(like).collect();
+    let several = strata.treated(&treated);
+    let pulls = control.iter().map(|(drew, like)| several.pull(*drew, *like));
+    let given = several.given(of(Part::Steered).filter_map(metered).sum(), pulls);
+    let gave = of(Part::Steered).zip(&treated);
+    let gave = gave.map(|(tally, like)| strata.baseline(*like).get() - tally.energy).collect();
     for (tally, part) in tallies.iter_mut().zip(parts) {
         if *part == Part::Control
             && let Some(drew) = metered(tally)
         {
-            tally.pull = tally.pull.and(treated.pull(drew, usual(tally)));
+            tally.pull = tally.pull.and(several.pull(drew, like(tally)));
         }
     }
     Ok((given, gave))

@@ -153,6 +153,7 @@ impl Home {
             tally.gap(now);
         }
         tally.opted_out |= report.opted_out;
+        tally.habit.hear(&report);
         self.report = report;
         self.heard = now;
         self.judge(now, setup);

@@ -18,8 +18,10 @@
 
 mod account;
 mod fill;
+mod habit;
 mod home;
 mod lot;
+mod memory;
 mod setup;
 mod share;
 mod split;
@@ -29,15 +31,23 @@ mod tests;
 
 pub use account::{Closed, OfLot, Part, Record};
 pub use home::{BadReport, Hold, Report};
+pub use memory::{Foreign, Memory};
 pub use setup::Setup;
 pub use split::by_weight;
 pub use telemetry::{Counts, HORIZONS, Room, Telemetry};
 
+use crate::baseline::control::Pull;
 use account::{Sum, Tally};
+use habit::Habit;
 use home::{Home, Role, Way};
 use lot::Lots;
+use memory::Kept;
 use share::{Share, Shares};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 use telemetry::Seen;
 use units::{Moment, NetWattHours, NetWatts, UnixTime};
 
@@ -85,6 +95,8 @@ pub struct Aggregate {
     bias: f64,
     books: Books,
     of_lot: Sum,
+    /// Homes that were known before a restart, and have not reported since.
+    away: BTreeMap<String, Kept>,
 }
 
 /// The interval that runs.
@@ -115,6 +127,7 @@ impl Aggregate {
             bias: 0.0,
             books: Books::default(),
             of_lot: Sum::NOTHING,
+            away: BTreeMap::new(),
         }
     }
 
@@ -148,13 +161,15 @@ impl Aggregate {
         }
         let id: Arc<str> = id.into();
         let drawn = self.draws(self.lots.period.unwrap_or_default(), &id);
-        let given = self.levels.map(|level| (level - hours(self.setup.even) / 2.0).max(0.0));
+        let kept = self.away.remove(&*id);
+        let owes = || self.levels.map(|level| (level - hours(self.setup.even) / 2.0).max(0.0));
+        let given = kept.as_ref().map_or_else(owes, |kept| kept.given);
         self.places.insert(id.clone(), self.homes.len());
         // From half to three quarters of its time, by lot: not all homes are told at once.
         let renew = self.setup.valid.mul_f64(0.25 + 0.25 * (drawn[0] as f64 / u64::MAX as f64));
         let lot = (self.lots.group(drawn), renew);
         self.homes.push(Home::new(id, lot, report, given, now));
-        self.tallies.push(Tally::begun_late(drawn, now));
+        self.tallies.push(Tally::begun_late(drawn, kept, &report, now));
         Ok(())
     }
 
@@ -193,13 +208,14 @@ impl Aggregate {
             let untold = !self.lots.told;
             let asked = books.asked && books.whole;
             let (homes, tallies) = (&mut self.homes, &mut self.tallies);
-            let (given, records) = account::close(homes, tallies, &self.setup, now, asked, untold);
+            let (given, records) =
+                account::close(homes, tallies, &self.setup, (now, utc), asked, untold);
             let given = given.map(|given| self.of_lot.add(given));
             let delivered =
                 given.and_then(|given| given.delivered(self.setup.meter, self.setup.confidence));
             let of_lot = OfLot {
                 drawn: self.lots.period.unwrap_or_default(),
-                given: self.of_lot.given(&self.tallies),
+                given: self.of_lot.given(self.pulls()),
             };
             let energy = |wh: f64| NetWattHours::new(wh).unwrap_or_default();
             closed = books.start.filter(|_| books.whole).map(|start| Closed {
@@ -233,6 +249,10 @@ impl Aggregate {
             // What was kept for this lot is not touched any more.
             self.lots = Lots { period: Some(period), now, next: None, told: now.is_some() };
             self.of_lot = Sum::NOTHING;
+            for kept in self.away.values_mut() {
+                kept.habit.turn();
+                kept.pull = Pull::default();
+            }
             for at in 0..self.tallies.len() {
                 let drawn = self.homes.get(at).map(|home| self.draws(period, &home.id));
                 if let Some((tally, drawn)) = self.tallies.get_mut(at).zip(drawn) {
@@ -252,12 +272,20 @@ impl Aggregate {
             self.lots.now = self.lots.now.max(limit(&self.tallies, |tally| tally.drawn[0]));
             if utc.after(self.setup.rest) >= period.after(self.setup.lot) {
                 if self.lots.next.is_none() {
-                    self.tallies.iter_mut().for_each(Tally::keep);
+                    let away = self.away.values_mut().map(|kept| &mut kept.habit);
+                    let here = self.tallies.iter_mut().map(|tally| &mut tally.habit);
+                    here.chain(away).for_each(Habit::keep);
                 }
                 self.lots.next = self.lots.next.max(limit(&self.tallies, |tally| tally.drawn[1]));
             }
             self.group();
         }
+    }
+
+    /// Each home's part in the error of what was given since the lot was drawn.
+    fn pulls(&self) -> impl Iterator<Item = Pull> + '_ {
+        let here = self.tallies.iter().map(|tally| tally.pull);
+        here.chain(self.away.values().map(|kept| kept.pull))
     }
 
     fn group(&mut self) {

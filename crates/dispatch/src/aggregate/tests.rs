@@ -302,3 +302,91 @@ fn who_gave_all_day_is_paid_for_it_the_day_after_too() {
     }
     assert!(checked > 500, "{checked}");
 }
+
+/// Two days and a half by the minute, with 200 homes that draw what they like; `restart` may make another
+/// aggregate of the one in the afternoon of the second day. Gives each whole interval from then on.
+fn afternoon(
+    restart: impl Fn(&Aggregate, Setup, Moment, UnixTime) -> Option<Aggregate>,
+) -> Vec<Closed> {
+    let minute = Duration::from_secs(60);
+    let setup = Setup { stale: 3 * minute, valid: 5 * minute, ..Setup::default() };
+    let mut aggregate = Aggregate::new(setup);
+    let midnight = 20_000 * 86_400;
+    let (afternoon, mut began) = (37 * 3600, 0);
+    let mut seen = Vec::new();
+    for second in (0..60 * 3600).step_by(60) {
+        let (now, utc) = (Moment::from_secs(second), UnixTime(midnight + second));
+        if second == afternoon
+            && let Some(other) = restart(&aggregate, setup, now, utc)
+        {
+            // The program's own clock begins anew.
+            (aggregate, began) = (other, second);
+        }
+        let now = Moment::from_secs(second - began);
+        for at in 0..200_u64 {
+            let most = 1000.0 + 10.0 * (at % 50) as f64;
+            let part = lot::draw(second / 60, UnixTime(at), "part") as f64 / u64::MAX as f64;
+            let mut report = at_will(most * part, most, most);
+            if at % 2 == 0 {
+                report.step = units::Watts::new(most).ok();
+            }
+            // One is away over the restart, until the evening.
+            if at != 7 || !(36 * 3600..45 * 3600).contains(&second) {
+                aggregate.hear(now, &format!("home-{at}"), report).unwrap();
+            }
+        }
+        // From the first evening on they are called but for the nights.
+        let called = second > 18 * 3600 && second % 86_400 > 6 * 3600;
+        let step = aggregate.step(now, utc, called.then(|| w(150_000.0)));
+        seen.extend(step.closed.filter(|_| second > afternoon + 300));
+    }
+    seen
+}
+
+#[test]
+fn an_account_that_was_restarted_within_a_lot_writes_the_same_rows() {
+    let through = afternoon(|_, _, _, _| None);
+    let again = |known: &Aggregate, setup: Setup, now: Moment, utc: UnixTime| {
+        let mut aggregate = Aggregate::new(setup);
+        aggregate.recall(known.memory(now, utc), utc).unwrap();
+        Some(aggregate)
+    };
+    let restarted = afternoon(again);
+    assert_eq!(through.len(), restarted.len());
+    // One that has not reported since the restart has no row, where it had a void one.
+    let rows = |closed: &Closed| -> Vec<Record> {
+        let rows = closed.records.iter().filter(|record| record.part != Part::Void);
+        let mut rows: Vec<_> = rows.cloned().collect();
+        rows.sort_by(|one, other| one.home.cmp(&other.home));
+        rows
+    };
+    for (one, other) in through.iter().zip(&restarted) {
+        assert_eq!((one.start, rows(one)), (other.start, rows(other)));
+        assert_eq!(one.of_lot.drawn, other.of_lot.drawn);
+    }
+    // Each interval of the next lot is known to both: its sum is the same.
+    let last = |closed: &[Closed]| {
+        let given = closed.last().unwrap().of_lot.given;
+        // Homes that came back stand elsewhere in the list.
+        [given.energy, given.error()].map(|wh| (wh.get() * 1e6).round())
+    };
+    assert_eq!(last(&through), last(&restarted));
+    let forgetful = afternoon(|_, setup, _, _| Some(Aggregate::new(setup)));
+    let differ = through.iter().zip(&forgetful).filter(|(one, other)| rows(one) != rows(other));
+    assert!(differ.count() > 50, "who forgets writes other rows");
+}
+
+#[test]
+fn a_memory_of_another_lot_is_refused() {
+    let aggregate = Aggregate::new(setup());
+    let memory = aggregate.memory(Moment::from_secs(0), UnixTime(0));
+    for other in [
+        Setup { seed: 1, ..setup() },
+        Setup { interval: Duration::from_secs(900), ..setup() },
+        Setup { lot: Duration::from_secs(3600), ..setup() },
+    ] {
+        let mut other = Aggregate::new(other);
+        assert_eq!(other.recall(memory.clone(), UnixTime(0)), Err(Foreign));
+    }
+    assert_eq!(Aggregate::new(setup()).recall(memory, UnixTime(0)), Ok(()));
+}

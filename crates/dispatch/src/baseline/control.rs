@@ -40,7 +40,7 @@ pub struct Group {
 }
 
 /// With fewer homes whose usual draw is known a slope says nothing.
-const ENOUGH: usize = 10;
+pub(super) const ENOUGH: usize = 10;
 
 impl Group {
     /// From what each home of the group drew, and usually draws where that is known.
@@ -108,6 +108,15 @@ pub struct Treated<'a> {
 }
 
 impl Treated<'_> {
+    pub(super) fn count(&self) -> f64 {
+        self.count
+    }
+
+    /// Degrees of freedom of the group that they are compared with.
+    pub(super) fn freedom(&self) -> f64 {
+        self.group.freedom
+    }
+
     /// What they would have drawn together.
     pub fn baseline(&self) -> NetWattHours {
         NetWattHours::new(self.baseline).unwrap_or_default()
@@ -122,7 +131,8 @@ impl Treated<'_> {
         let leverage = 1.0 / group.count + away * away / group.squares;
         let left = drawn.get() - group.baseline(usual).get();
         let others = (1.0 - leverage).max(f64::MIN_POSITIVE);
-        Pull { of_group: weight * left / others, of_treated: self.count.sqrt() * left }
+        let freedom = group.freedom.max(1.0);
+        Pull { of_group: weight * left / others, of_treated: (self.count / freedom).sqrt() * left }
     }
 
     /// What they gave up, from what all of them drew and each of the group's pull in this time.
@@ -134,7 +144,7 @@ impl Treated<'_> {
 
 /// Errors of one home of the group, Wh. Those of more than one interval add up before they are squared:
 /// a home that draws more than its baseline now does so tomorrow.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Pull {
     of_group: f64,
     /// Its share of how much those treated may differ from their baselines by themselves.
@@ -150,8 +160,8 @@ impl Pull {
         }
     }
 
-    fn square(self, freedom: f64) -> f64 {
-        self.of_group.powi(2) + self.of_treated.powi(2) / freedom.max(1.0)
+    fn square(self) -> f64 {
+        self.of_group.powi(2) + self.of_treated.powi(2)
     }
 }
 
@@ -168,7 +178,7 @@ pub struct Given {
 impl Given {
     /// Over intervals that share a lot: `energy` in all, and what each home of the group adds to the error.
     pub fn over(energy: NetWattHours, pulls: impl Iterator<Item = Pull>, freedom: f64) -> Self {
-        Self { energy, variance: pulls.map(|pull| pull.square(freedom)).sum(), freedom }
+        Self { energy, variance: pulls.map(Pull::square).sum(), freedom }
     }
 
     /// Degrees of freedom that the error was found with.

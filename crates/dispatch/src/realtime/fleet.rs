@@ -379,8 +379,9 @@ impl Fleet {
             let corners = &self.corners[self.firsts[at] as usize..self.firsts[at + 1] as usize];
             let told = corners.get(usize::from(before.told)).map_or(0.0, |corner| corner.watts);
             let full = corners.last().map_or(0.0, |corner| corner.watts);
+            let kind = self.kinds[before.kind as usize];
             let unit = &mut self.units[at];
-            let learned = unit.look(read, reading.value.get() as f32, told, full);
+            let learned = unit.look(read, reading.value.get() as f32, (told, full), &kind);
             match learned {
                 Learned::Nothing => continue,
                 Learned::Target(target) => {

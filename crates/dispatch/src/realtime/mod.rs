@@ -230,6 +230,8 @@ impl Controller {
         let mut moves = Moves::new(&mut self.fleet, states, now);
         self.fast.wake(tick, &moves);
         self.slow.wake(tick, &moves);
+        // Should nothing more reach the loads, what they were told stays between floor and ceiling.
+        let most = if aim.within && wanted > floor { wanted } else { ceiling };
         // Better places in the merit order are worth having, and can wait: only a little of what runs is
         // on its way for their sake.
         let band = self.tuning.band.usd_per_kwh();
@@ -238,26 +240,27 @@ impl Controller {
             (&mut self.fast, moves.fleet().fast.moving(ticks)),
             (&mut self.slow, moves.fleet().slow.moving(ticks)),
         ] {
-            tier.exchange(band, little - moving, &mut moves);
+            let room = (most - moves.fleet().set(), moves.fleet().set() - floor);
+            tier.exchange(band, little - moving, room, &mut moves);
         }
 
-        // Slow loads follow the merit order; fast ones take what is left at any moment. Should nothing more
-        // reach the loads, what they were told stays between floor and ceiling.
-        let most = if aim.within && wanted > floor { wanted } else { ceiling };
+        // Slow loads follow the merit order; fast ones take what is left at any moment.
         let need = wanted - moves.fleet().set();
         let off = slow_share - moves.fleet().slow.set();
         let can_wait = (little - moves.fleet().slow.moving(ticks)).max(0.0);
         let dead = (self.tuning.dead_band * wanted.abs()).max(NOTHING);
+        // Beyond the bounds they only go by what fast loads can make up for.
+        let (give, take) = self.fast.free();
         let soon = ticks + ticks_of(FAST / 4);
         let (least, most_soon) = moves.fleet().between(soon, ticks + ticks_of(FAST));
         if off > dead && least <= wanted + dead {
             let off = off.min(need.max(can_wait * EASE_UP));
-            let room = (most - moves.fleet().set()).max(off);
+            let room = (most - moves.fleet().set()).max(off.min(give));
             let want = Want { watts: off, most: room, all: false, lightly: false };
             self.slow.raise(want, &mut moves);
         } else if off < -dead && most_soon >= wanted - dead {
             let less = (-off).min(can_wait.max(-need));
-            let room = (moves.fleet().set() - floor).max(less);
+            let room = (moves.fleet().set() - floor).max(less.min(take));
             let want = Want { watts: less, most: room, all: false, lightly: false };
             self.slow.lower(want, &mut moves);
         }
@@ -335,10 +338,9 @@ impl Controller {
             room -= taken;
             share += if *fast { 0.0 } else { taken };
         }
-        let (on, off) = self.fast.stuck();
-        let fast_idle = self.fleet.idle() - self.fleet.slow_idle();
-        let fast_full = self.fast.merits().map(|(_, watts)| watts).sum::<f64>() + fast_idle - off;
-        share.max(wanted - fast_full).min(wanted - fast_idle - on)
+        // Those that draw something else than they are told leave less to be had than their levels say.
+        let ((give, take), fast) = (self.fast.free(), self.fleet.fast.set());
+        share.max(wanted - fast - take).min(wanted - fast + give)
     }
 
     /// Compares some loads with their own readings.

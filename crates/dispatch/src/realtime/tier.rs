@@ -228,9 +228,12 @@ impl Tier {
             .sum()
     }
 
-    /// Watts that could not be given up, and watts that could not be taken, when they were last wanted.
-    pub(super) fn stuck(&self) -> (f64, f64) {
-        (self.stuck.0.get(), self.stuck.1.get())
+    /// Watts that could be given up and watts that could be taken, by their nominal power, less what could
+    /// not when it was last wanted.
+    pub(super) fn free(&self) -> (f64, f64) {
+        let on: f64 = self.buckets.iter().map(|bucket| bucket.on_watts.get()).sum();
+        let all: f64 = self.buckets.iter().map(|bucket| bucket.watts).sum();
+        (on - self.stuck.0.get(), all - on - self.stuck.1.get())
     }
 
     /// Segments whose time has come are the next in their buckets, where they belong by now.
@@ -405,8 +408,14 @@ impl Tier {
     }
 
     /// Exchanges the worst that runs for the best that does not, as long as that earns `band` and its start
-    /// more, until `watts` have changed places.
-    pub(super) fn exchange(&mut self, band: f64, mut watts: f64, steps: &mut impl Steps) {
+    /// more, until `watts` have changed places. All together then draw at most `up` more, or `down` less.
+    pub(super) fn exchange(
+        &mut self,
+        band: f64,
+        mut watts: f64,
+        (mut up, mut down): (f64, f64),
+        steps: &mut impl Steps,
+    ) {
         let mut patience = PATIENCE;
         let (mut best, mut last) = (0, self.buckets.len());
         while watts > 0.0 && patience > 0 && best + 1 < last {
@@ -424,21 +433,61 @@ impl Tier {
             } else if !self.ready(last - 1, false, &mut patience, steps) {
                 last -= 1;
             } else {
-                let mut gained = 0.0;
-                let one = Want { watts: 1e-3, most: f64::INFINITY, all: true, lightly: false };
-                self.shift(best, one, true, (&mut gained, &mut patience), steps);
-                let same = Want { watts: gained, most: f64::INFINITY, all: false, lightly: false };
-                let mut lost = 0.0;
-                for at in (best + 1..last).rev() {
-                    if lost >= gained || patience == 0 {
-                        break;
-                    }
-                    self.shift(at, same, false, (&mut lost, &mut patience), steps);
-                }
-                patience = patience.saturating_sub(1);
+                let one =
+                    self.buckets[best].off.waiting.front().map_or(0.0, |one| f64::from(one.watts));
+                let (gained, lost) =
+                    self.swap(one, best..last, band, (up, down), &mut patience, steps);
+                (up, down) = (up + lost - gained, down + gained - lost);
                 watts -= gained;
+                patience = patience.saturating_sub(1);
+                if gained == 0.0 {
+                    best += 1;
+                }
             }
         }
+    }
+
+    /// Makes room for the next segment of the first of these buckets in those that earn `band` and its
+    /// start less, from the last on, and takes it. Gives the watts gained and lost. Where that much cannot
+    /// be made nothing is taken, lest what was taken had to be given back.
+    fn swap(
+        &mut self,
+        one: f64,
+        among: std::ops::Range<usize>,
+        band: f64,
+        (up, down): (f64, f64),
+        patience: &mut usize,
+        steps: &mut impl Steps,
+    ) -> (f64, f64) {
+        let top = &self.buckets[among.start];
+        let most = top.merit - top.start - band;
+        // Half of it may be lacking, as where single segments are taken.
+        let need = one - up.clamp(0.0, one / 2.0);
+        let (mut first, mut on) = (among.end, -self.stuck.0.get());
+        while on < need {
+            first -= 1;
+            let bucket = &self.buckets[first];
+            if first == among.start || bucket.merit >= most {
+                return (0.0, 0.0);
+            }
+            on += bucket.on_watts.get();
+        }
+        let mut lost = 0.0;
+        for (watts, all) in [(one, false), (need, true)] {
+            let want = Want { watts, most: one + down.max(0.0), all, lightly: false };
+            for at in (first..among.end).rev() {
+                if lost >= watts || *patience == 0 {
+                    break;
+                }
+                self.shift(at, want, false, (&mut lost, patience), steps);
+            }
+        }
+        let mut gained = 0.0;
+        if lost >= need {
+            let want = Want { watts: 1e-3, most: lost + up, all: true, lightly: false };
+            self.shift(among.start, want, true, (&mut gained, patience), steps);
+        }
+        (gained, lost)
     }
 
     /// Puts those aside that cannot move now, until one that can is next; false if none is.

@@ -17,6 +17,8 @@ const FINE: f32 = 0.005;
 const LOOKS: i8 = 2;
 /// From this part of its way on, a reading tells when a load will arrive.
 const PROGRESS: f32 = 0.15;
+/// One that takes more than so many times its ramp is not under way: it draws what it likes.
+const PATIENCE: u32 = 2;
 
 /// How fast and how often loads of one kind may move, in ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -110,6 +112,7 @@ impl Unit {
     /// where it is. `was` and `is` are the nominal watts of the corners.
     pub(super) fn go(&mut self, (now, from): (u32, u32), kind: Kind, to: u16, was: f32, is: f32) {
         let here = self.at(now);
+        let back = self.since == now && self.switched(&kind) == Some(from);
         if !self.defies {
             // What it draws beyond its nominal power stays in proportion; at rest there is none.
             let beyond = if self.told > 0 && was > 0.0 { (self.target - was) / was } else { 0.0 };
@@ -119,18 +122,26 @@ impl Unit {
         let ramp = if self.target >= here { kind.up } else { kind.down };
         (self.since, self.end) = (now, now.saturating_add(ramp));
         self.slope = if ramp == 0 { 0.0 } else { (self.target - here) / ramp as f32 };
-        if self.told == 0 {
-            self.until = from.saturating_add(kind.min_on).max(1);
-        } else if to == 0 {
-            self.until = from.saturating_add(kind.min_off).max(1);
+        if (self.told == 0) != (to == 0) {
+            let least = if to > 0 { kind.min_on } else { kind.min_off };
+            // Back within one moment: it was free to be switched, and still is.
+            self.until = if back { 0 } else { from.saturating_add(least).max(1) };
         }
         self.told = to;
     }
 
     /// Compares it with its own reading, made at a tick and of these watts.
-    pub(super) fn look(&mut self, read: u32, measured: f32, told: f32, full: f32) -> Learned {
+    pub(super) fn look(
+        &mut self,
+        read: u32,
+        measured: f32,
+        (told, full): (f32, f32),
+        kind: &Kind,
+    ) -> Learned {
         if read < self.end {
-            return self.progress(read, measured, full);
+            let ramp = if self.slope >= 0.0 { kind.up } else { kind.down };
+            let latest = ramp.saturating_mul(PATIENCE).min(LONGEST);
+            return self.progress(read, measured, full, latest);
         }
         if read < self.end.saturating_add(GRACE) {
             return Learned::Nothing;
@@ -152,7 +163,7 @@ impl Unit {
     }
 
     /// A load on its way: its reading says how fast it really is.
-    fn progress(&self, read: u32, measured: f32, full: f32) -> Learned {
+    fn progress(&self, read: u32, measured: f32, full: f32, latest: u32) -> Learned {
         let way = self.slope * (self.end - self.since) as f32;
         if self.defies || way.abs() < (full * TOLERANCE).max(1.0) {
             return Learned::Nothing;
@@ -163,7 +174,7 @@ impl Unit {
             return Learned::Nothing;
         }
         let whole = (passed / done.min(1.0)).max(1.0);
-        let whole = whole.min(LONGEST as f32);
+        let whole = whole.min(latest as f32);
         let end = self.since + whole.round().max(1.0) as u32;
         // Within a tenth of the whole it is not worth a correction.
         if end.abs_diff(self.end) <= 1 + (self.end - self.since) / 10 {

@@ -9,6 +9,7 @@ mod town;
 use day::{Day, gini, worst};
 use hearth_dispatch::aggregate::Setup;
 use std::time::Duration;
+use twin::energy::Warms;
 use units::Ratio;
 
 const HOUR: f64 = 3600.0;
@@ -23,8 +24,9 @@ fn by_the_minute(lot: u64) -> Setup {
     Setup { stale: minutes(7), valid: minutes(5), settle: minutes(2), seed: lot, ..setup() }
 }
 
-/// Errors of what the account says was given, as a part of the truth, and in its own standard errors.
-struct Errors(Vec<(f64, f64)>);
+/// Errors of what the account says was given, as a part of the truth, and in its own standard errors; and what
+/// it says and the truth by kind of load, Wh.
+struct Errors(Vec<(f64, f64)>, Vec<[(f64, f64); 3]>);
 
 impl Errors {
     /// Of many towns with a lot each: a day alone, then calls for so many hours.
@@ -53,9 +55,22 @@ impl Errors {
             // Who gave is who is paid, whatever kind of load it is.
             let [_, _, (said, gave)] = day.seen.kinds;
             assert!((said / gave - 1.0).abs() < 0.15, "machines gave {gave} Wh, said {said}");
-            (off / truth, off / given.error().get())
+            ((off / truth, off / given.error().get()), day.seen.kinds)
         };
-        Self(seeds.map(error).collect())
+        let (errors, kinds) = seeds.map(error).unzip();
+        Self(errors, kinds)
+    }
+
+    /// By how much a kind of load is credited with more than it gave, as a part of that, and the standard
+    /// error of that.
+    fn of_kind(&self, kind: Warms) -> (f64, f64) {
+        let towns = self.1.len() as f64;
+        let mean = |what: &dyn Fn((f64, f64)) -> f64| {
+            self.1.iter().map(|kinds| what(kinds[kind as usize])).sum::<f64>() / towns
+        };
+        let (truth, off) = (mean(&|(_, truth)| truth), mean(&|(said, truth)| said - truth));
+        let square = mean(&|(said, truth)| (said - truth - off).powi(2));
+        (off / truth, (square / (towns - 1.0)).sqrt() / truth)
     }
 
     fn mean(&self) -> f64 {
@@ -122,6 +137,15 @@ fn thirty_towns_with_a_lot_each_show_no_bias() {
         errors.within(1.98),
         1.0 / errors.size()
     );
+    for kind in [Warms::Room, Warms::Tank, Warms::Nothing] {
+        let (off, error) = errors.of_kind(kind);
+        println!(
+            "  {kind:?}: credited with {:+.1} ± {:.1} % of what was given",
+            100.0 * off,
+            100.0 * error
+        );
+        assert!(off.abs() < 0.01 + 3.0 * error, "{kind:?} {off} ± {error}");
+    }
     assert!(mean.abs() < 0.02, "{mean}");
     assert!(errors.within(1.98) >= 26, "{:?}", errors.0);
 }

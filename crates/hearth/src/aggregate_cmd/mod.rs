@@ -2,6 +2,7 @@
 //! `dispatch::aggregate`, tells homes, prints telemetry and keeps the records; it decides nothing itself.
 
 mod books;
+mod memory;
 mod told;
 
 use crate::{
@@ -21,7 +22,13 @@ use grid::{
     openadr::Ven,
 };
 use serde_json::json;
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 use units::{NetWatts, Sats};
 
@@ -55,15 +62,20 @@ pub async fn run(args: Args) -> Outcome {
     for config in &told.openadr {
         tasks.spawn(Ven::default().run(hub.clone(), config.clone()));
     }
+    let mut aggregate = Aggregate::new(setup);
+    recall(&mut aggregate, &told.folder);
     let mut all =
-        All { aggregate: Aggregate::new(setup), books, pays: told.pays, before: BTreeMap::new() };
+        All { aggregate, books, folder: told.folder, pays: told.pays, before: BTreeMap::new() };
     let mut tick = tokio::time::interval(told.every);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut some = Vec::with_capacity(MOST_REPORTS);
     tokio::pin!(stop);
     loop {
         tokio::select! {
-            _ = &mut stop => return Ok(ExitCode::SUCCESS),
+            _ = &mut stop => {
+                all.keep(&hub);
+                return Ok(ExitCode::SUCCESS);
+            }
             _ = reports.recv_many(&mut some, MOST_REPORTS) => {
                 for (home, report) in some.drain(..) {
                     if let Err(bad) = all.aggregate.hear(hub.now(), &home, report_of(&report)) {
@@ -84,9 +96,27 @@ pub async fn run(args: Args) -> Outcome {
     }
 }
 
+/// Goes on from what was known before a restart; without it what homes draw alone is learned anew.
+fn recall(aggregate: &mut Aggregate, folder: &Path) {
+    let known = match memory::load(folder) {
+        Ok(None) => return,
+        Ok(Some(known)) => aggregate.recall(known, utc()).map_err(|foreign| foreign.to_string()),
+        Err(unread) => Err(unread.to_string()),
+    };
+    if let Err(why) = known {
+        let kept = memory::set_aside(folder);
+        let kept = kept.map_or_else(|error| error.to_string(), |to| to.display().to_string());
+        tracing::warn!(
+            %why, folder = %folder.display(), %kept,
+            "what homes draw alone is not known from before: for the next hours the account is less sure"
+        );
+    }
+}
+
 struct All {
     aggregate: Aggregate,
     books: Books,
+    folder: PathBuf,
     pays: f64,
     /// What was drawn when a relative call began, by its name.
     before: BTreeMap<Arc<str>, NetWatts>,
@@ -119,8 +149,17 @@ impl All {
         let step = self.aggregate.step(now, utc, fixed.or(called).or(set_point));
         if let Some(mut closed) = step.closed {
             self.close(&mut closed)?;
+            self.keep(hub);
         }
         Ok((step.telemetry, step.orders))
+    }
+
+    /// The account goes on without its memory on disk; only a restart would miss it.
+    fn keep(&self, hub: &Hub) {
+        if let Err(error) = memory::save(&self.folder, &self.aggregate.memory(hub.now(), utc())) {
+            let folder = self.folder.display();
+            tracing::warn!(%folder, %error, "not kept: a restart would forget what homes draw alone");
+        }
     }
 
     fn close(
