@@ -17,6 +17,8 @@ use units::Moment;
 const RETRY: u32 = 5 * TICKS;
 /// Steps by single loads cost so many times what a look at a load in passing costs.
 const DEARER: usize = 32;
+/// So few steps are made one by one in any case: where loads are few, each step decides anew what still fits.
+const FEW: usize = 256;
 /// A second thread is worth its start from so many loads on.
 const SHARED: usize = 50_000;
 /// Threads at most.
@@ -113,7 +115,7 @@ impl Steps for Moves<'_> {
     fn many(&self) -> usize {
         // Without a state for each, loads are better asked one by one.
         let all = self.states.len() >= self.fleet.len();
-        if all { self.fleet.len() / DEARER } else { usize::MAX }
+        if all { (self.fleet.len() / DEARER).max(FEW) } else { usize::MAX }
     }
 
     fn pass(&mut self, pass: &Pass<'_>) -> (f64, Rest) {
