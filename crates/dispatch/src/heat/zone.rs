@@ -67,6 +67,15 @@ pub enum Reason {
     Blind,
 }
 
+/// What somebody else wants of a zone, in place of its control.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Order {
+    /// Of its machines; times and safety act as on the control's.
+    pub power: Watts,
+    /// It may become so cold: the backup heater waits for that instead of the set-point.
+    pub low: Celsius,
+}
+
 /// One heated body.
 #[derive(Debug, Clone)]
 pub struct Zone {
@@ -81,6 +90,10 @@ pub struct Zone {
     held: bool,
     /// While somebody wants heat now, whatever it costs.
     at_once: Option<Thermostat>,
+    order: Option<Order>,
+    /// So cold it may be because of an order, until it has recovered.
+    lowered: Option<Celsius>,
+    alone: Watts,
 }
 
 impl Zone {
@@ -96,6 +109,9 @@ impl Zone {
             backup: false,
             held: false,
             at_once: None,
+            order: None,
+            lowered: None,
+            alone: Watts::ZERO,
         }
     }
 
@@ -112,6 +128,21 @@ impl Zone {
         if on != self.at_once.is_some() {
             self.at_once = on.then(|| Thermostat::new(Self::AT_ONCE_BAND));
         }
+    }
+
+    /// Does as it is told by somebody else, or no longer so. Hygiene and heat at once come first.
+    pub fn follow(&mut self, order: Option<Order>) {
+        self.order = order;
+    }
+
+    /// Whether it can be told anything now: neither must it be hygienic nor warm at once.
+    pub fn can_follow(&self) -> bool {
+        self.at_once.is_none()
+    }
+
+    /// What it would draw now without an order.
+    pub fn alone(&self) -> Watts {
+        self.alone
     }
 
     /// Whether its machines are on, and since when.
@@ -133,13 +164,26 @@ impl Zone {
 
         let verdict = self.safety.step(now, wanted.outlet);
         let is = wanted.is.and_then(|is| is.fresh(now, Self::STALE).copied());
-        self.watch_cold(now, is, wanted.set_point);
+        let free = wanted.hygiene.is_none() && self.can_follow();
+        let order = self.order.filter(|_| free);
+        let cold = self.cold_below(is, wanted.set_point, order);
+        self.watch_cold(now, is, cold);
         let Some(is) = is else {
             let power = self.limited(now, heater.idle(), verdict, heater).0;
+            self.alone = power;
             return Heating { power, backup: true, why: Reason::Blind };
         };
         let asked = self.ask(now, dt, is, wanted, heater);
-        let (power, why) = self.limited(now, asked, verdict, heater);
+        // Its times as they stand, as if nobody had told it anything.
+        self.alone = match order {
+            Some(_) => limit(self.guard.clone().apply(now, asked, heater), verdict, heater).0,
+            None => Watts::ZERO,
+        };
+        let told = order.map_or(asked, |order| order.power);
+        let (power, why) = self.limited(now, told, verdict, heater);
+        if order.is_none() {
+            self.alone = power;
+        }
         self.held = power != asked;
         let late = wanted.hygiene.is_some_and(|cycle| cycle.late);
         Heating { power, backup: self.backup || late, why }
@@ -183,18 +227,27 @@ impl Zone {
         verdict: Verdict,
         heater: &Heater,
     ) -> (Watts, Reason) {
-        let Verdict::AtMost(part) = verdict else {
+        if verdict == Verdict::Cut {
             self.guard.cut(now);
             return (heater.idle(), Reason::TooHot);
-        };
-        let timed = self.guard.apply(now, asked, heater);
-        let most = Watts::new(part * heater.highest().get()).unwrap_or(Watts::ZERO);
-        if timed <= Watts::max(most, heater.idle()) {
-            let why = if timed == asked { Reason::Control } else { Reason::Times };
-            return (timed, why);
         }
-        // Below the lowest power that is stable only the cut is left, and it comes by itself.
-        (Watts::max(most, heater.lowest()), Reason::TooHot)
+        let timed = self.guard.apply(now, asked, heater);
+        match limit(timed, verdict, heater) {
+            (power, true) => (power, Reason::TooHot),
+            (power, false) if power == asked => (power, Reason::Control),
+            (power, false) => (power, Reason::Times),
+        }
+    }
+
+    /// Colder than this is too cold for the owner, with what an order may take remembered until it has
+    /// been made up for.
+    fn cold_below(&mut self, is: Option<Celsius>, set: Celsius, order: Option<Order>) -> Celsius {
+        if let Some(order) = order {
+            self.lowered = Some(order.low);
+        } else if is.is_none_or(|is| set.get() - is.get() <= Self::BACKUP.1 / 2.0) {
+            self.lowered = None;
+        }
+        self.lowered.filter(|low| *low < set).unwrap_or(set)
     }
 
     fn watch_cold(&mut self, now: Moment, is: Option<Celsius>, set_point: Celsius) {
@@ -208,6 +261,17 @@ impl Zone {
         }
         self.backup &= short > kelvin / 2.0;
     }
+}
+
+/// What safety leaves of a power, and whether that is less.
+fn limit(power: Watts, verdict: Verdict, heater: &Heater) -> (Watts, bool) {
+    let Verdict::AtMost(part) = verdict else { return (heater.idle(), true) };
+    let most = Watts::new(part * heater.highest().get()).unwrap_or(Watts::ZERO);
+    if power <= Watts::max(most, heater.idle()) {
+        return (power, false);
+    }
+    // Below the lowest power that is stable only the cut is left, and it comes by itself.
+    (Watts::max(most, heater.lowest()), true)
 }
 
 #[cfg(test)]
