@@ -30,7 +30,7 @@ use crate::{
     genset::{self, Following, Seen},
     heat::Ahead,
     load::{Load, LoadState},
-    local::{Breaker, Droop, Reserve},
+    local::{Breaker, Droop, Rating, Reserve},
     plant::{NetExport, Plant},
     realtime::{Move, Tuning},
 };
@@ -56,6 +56,8 @@ pub struct Setup {
     pub connection: Connection,
     /// The most that the connection point carries inwards for long.
     pub import_limit: Option<Watts>,
+    /// Its main breaker, where that may carry more for a while.
+    pub breaker: Option<Rating>,
     /// Run what earns more than its power costs.
     pub price: bool,
     /// Use what would be exported, but leave this much.
@@ -155,7 +157,10 @@ impl Site {
     /// Nothing is known yet.
     pub fn new(setup: Setup) -> Self {
         Self {
-            breaker: setup.import_limit.map(Breaker::new),
+            breaker: match setup.breaker {
+                Some(rating) => Some(Breaker::rated(rating, setup.import_limit)),
+                None => setup.import_limit.map(Breaker::new),
+            },
             engine: setup.engine.map(Following::new),
             export: setup.export.map(|(plant, _)| NetExport::new(plant)),
             calls: Calls::default(),
