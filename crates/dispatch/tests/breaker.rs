@@ -27,9 +27,10 @@ struct Overload {
 
 impl Overload {
     fn others(&self, quiet: f64) -> Vec<f64> {
-        let rise =
-            (1..=self.rises).map(|at| quiet + (self.peak - quiet) * at as f64 / self.rises as f64);
+        let peak = self.peak.max(quiet);
+        let part = |at: usize| quiet + (peak - quiet) * at as f64 / self.rises as f64;
         let calm = std::iter::repeat_n(quiet, 300);
+        let rise = (1..=self.rises).map(part);
         calm.chain(rise).chain(std::iter::repeat_n(peak, self.lasts)).collect()
     }
 }
