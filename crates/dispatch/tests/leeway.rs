@@ -1,11 +1,11 @@
 //! A zone that is told the least or the most that it offered, for as long as it offered, in the twin's
 //! house and tank: nobody is colder or warmer than agreed. What is told is held blindly here; that the zone
-//! lets go when it is wrong nonetheless is another matter.
+//! lets go when it is wrong nonetheless is proved apart, with an aggregator that never stops.
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use hearth_dispatch::heat::{
-    Body, Control, Front, Guard, Heater, Hygiene, Leeway, Medium, Offer, Pi, Safety, Stands, Times,
-    Wanted, Watch, Zone, offer,
+    Body, Control, Front, Guard, Heater, Hygiene, Leeway, Medium, Offer, Order, Pi, Safety, Stands,
+    Times, Wanted, Watch, Zone, offer,
 };
 use std::time::Duration;
 use twin::energy::{
@@ -56,8 +56,18 @@ impl Warm {
     }
 }
 
-/// A zone with its twin, left alone.
+/// What an aggregator wants of a home.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Told {
+    Nothing,
+    Least,
+    Most,
+}
+
+/// A zone with its twin.
 struct Home {
+    told: Told,
+    follows: bool,
     warm: Warm,
     set: f64,
     leeway: Leeway,
@@ -127,6 +137,8 @@ impl Home {
             heater,
             hygiene: None,
             watch: Watch::new(body),
+            told: Told::Nothing,
+            follows: false,
             skies: Weather::new(weather, seed).series(MINUTE, 12 * DAY as usize),
             drawn: Watts::ZERO,
         }
@@ -139,7 +151,7 @@ impl Home {
         }
     }
 
-    /// Lives a minute on its own; what it would offer at the beginning, `None` in a hygienic cycle.
+    /// Decides on a minute; what it would offer at the beginning, `None` in a hygienic cycle.
     fn minute(&mut self, minute: u64) -> Option<Offer> {
         let now = Moment::from_secs(60 * minute);
         let (is, ambient, outlet) = (self.warm.is(), self.ambient(minute), self.warm.outlet());
@@ -163,7 +175,7 @@ impl Home {
                 ambient: Some(ambient),
                 outlet: outlet.map(|is| (is, self.limit)),
                 alone: self.zone.alone(),
-                follows: false,
+                follows: self.follows,
                 free,
                 guard: self.zone.guard(),
                 heater: &self.heater,
@@ -171,6 +183,15 @@ impl Home {
             };
             offer(&self.leeway, &stands)
         });
+        let power = offered.as_ref().and_then(|offered| match self.told {
+            Told::Nothing => None,
+            Told::Least => Some(offered.least.power),
+            Told::Most => Some(offered.most.power),
+        });
+        let power = power.filter(|power| *power != self.zone.alone());
+        let low = c(self.set - self.leeway.band_k);
+        self.zone.follow(power.map(|power| Order { power, low }));
+        self.follows = power.is_some();
         let wanted = Wanted {
             is: Some(Reading::new(is, now)),
             outlet: Some(Reading::new(outlet.unwrap_or(c(30.0)), now)),
@@ -269,5 +290,50 @@ fn a_tank_that_is_told_what_it_offered_for_as_long_stays_within_its_band_and_its
         assert_eq!(seen.missed, [0, 0], "{seen:?}");
         // Beyond 65 °C power would be taken away, beyond 68 °C cut.
         assert!(seen.outlet < 65.5, "{seen:?}");
+    }
+}
+
+/// Coldest and warmest beside the set-point, K, in eight days after the first, and the mean power while told
+/// the least and the most, W.
+fn told(mut home: Home, orders: u64) -> ([f64; 2], [f64; 2]) {
+    let mut lot = twin::energy::Noise::new(orders);
+    let (mut bounds, mut sums) = ([0.0_f64; 2], [(0.0, 0.0); 2]);
+    for minute in 0..9 * DAY {
+        if orders > 0 && minute >= DAY && minute % 10 == 0 && lot.uniform() < 0.3 {
+            home.told = [Told::Nothing, Told::Least, Told::Most][lot.pick(3)];
+        }
+        home.minute(minute);
+        home.step(minute);
+        if minute >= DAY {
+            let off = home.warm.is().get() - home.set;
+            bounds = [bounds[0].min(off), bounds[1].max(off)];
+            if home.told != Told::Nothing {
+                let sum = &mut sums[usize::from(home.told == Told::Most)];
+                *sum = (sum.0 + home.drawn.get(), sum.1 + 1.0);
+            }
+        }
+    }
+    (bounds, sums.map(|(sum, count): (f64, f64)| sum / count.max(1.0)))
+}
+
+#[test]
+fn an_aggregator_that_never_stops_moves_power_and_takes_nobody_beyond_what_was_agreed() {
+    let homes: [(&str, fn(u64) -> Home, f64); 2] = [
+        ("house", |seed| Home::room(seed, 1.0), 500.0),
+        ("tank", |seed| Home::tank(seed, 1.0), 100.0),
+    ];
+    for (name, home, least) in homes {
+        for seed in 1..=3 {
+            let (alone, _) = told(home(seed), 0);
+            let (bounds, power) = told(home(seed), seed);
+            println!(
+                "{name}, seed {seed}: alone {alone:.2?} K, told {bounds:.2?} K, {power:.0?} W"
+            );
+            let band = home(seed).leeway.band_k;
+            // Beyond the band only as far as it would have been alone, as by a bath or the sun.
+            assert!(bounds[0] >= alone[0].min(-band) - 0.1, "{name}, {seed}: {bounds:?}");
+            assert!(bounds[1] <= alone[1].max(band) + 0.1, "{name}, {seed}: {bounds:?}");
+            assert!(power[1] - power[0] > least, "{name}, {seed}: {power:?}");
+        }
     }
 }

@@ -91,8 +91,8 @@ pub struct Zone {
     /// While somebody wants heat now, whatever it costs.
     at_once: Option<Thermostat>,
     order: Option<Order>,
-    /// So cold it may be because of an order, until it has recovered.
-    lowered: Option<Celsius>,
+    /// So cold it may be because of an order, the last of which was then, until it has recovered.
+    lowered: Option<(Celsius, Moment)>,
     alone: Watts,
 }
 
@@ -119,6 +119,9 @@ impl Zone {
     const STALE: Duration = Duration::from_secs(600);
     /// The backup heater starts after this long this many kelvin too cold, and stops at half of that.
     const BACKUP: (Duration, f64) = (Duration::from_secs(1800), 1.5);
+
+    /// What an order took has been made up for within this time, or somebody else has to.
+    const RECOVERS: Duration = Duration::from_secs(4 * 3600);
 
     /// Hysteresis of heat at once, K.
     const AT_ONCE_BAND: f64 = 0.5;
@@ -166,7 +169,7 @@ impl Zone {
         let is = wanted.is.and_then(|is| is.fresh(now, Self::STALE).copied());
         let free = wanted.hygiene.is_none() && self.can_follow();
         let order = self.order.filter(|_| free);
-        let cold = self.cold_below(is, wanted.set_point, order);
+        let cold = self.cold_below(now, is, wanted.set_point, order);
         self.watch_cold(now, is, cold);
         let Some(is) = is else {
             let power = self.limited(now, heater.idle(), verdict, heater).0;
@@ -241,13 +244,19 @@ impl Zone {
 
     /// Colder than this is too cold for the owner, with what an order may take remembered until it has
     /// been made up for.
-    fn cold_below(&mut self, is: Option<Celsius>, set: Celsius, order: Option<Order>) -> Celsius {
-        if let Some(order) = order {
-            self.lowered = Some(order.low);
-        } else if is.is_none_or(|is| set.get() - is.get() <= Self::BACKUP.1 / 2.0) {
-            self.lowered = None;
-        }
-        self.lowered.filter(|low| *low < set).unwrap_or(set)
+    fn cold_below(
+        &mut self,
+        now: Moment,
+        is: Option<Celsius>,
+        set: Celsius,
+        order: Option<Order>,
+    ) -> Celsius {
+        let warm = is.is_none_or(|is| set.get() - is.get() <= Self::BACKUP.1 / 2.0);
+        self.lowered = match order {
+            Some(order) => Some((order.low, now)),
+            None => self.lowered.filter(|(_, at)| !warm && now.since(*at) < Self::RECOVERS),
+        };
+        self.lowered.map(|(low, _)| low).filter(|low| *low < set).unwrap_or(set)
     }
 
     fn watch_cold(&mut self, now: Moment, is: Option<Celsius>, set_point: Celsius) {
@@ -320,6 +329,19 @@ mod tests {
         let blind = run(&mut zone, 40..80, None, Some(40.0));
         assert_eq!(blind, Heating { power: heater().idle(), backup: true, why: Reason::Blind });
         assert!(!run(&mut zone, 80..82, Some(19.9), Some(40.0)).backup);
+    }
+
+    #[test]
+    fn the_backup_heater_leaves_an_order_its_bound_and_what_follows_it_four_hours() {
+        let mut zone = zone();
+        zone.follow(Some(Order { power: heater().idle(), low: c(17.0) }));
+        assert!(!run(&mut zone, 0..120, Some(17.5), Some(40.0)).backup);
+        zone.follow(None);
+        let after = run(&mut zone, 120..340, Some(17.5), Some(40.0));
+        assert!(!after.backup && after.power > heater().idle(), "{after:?}");
+        assert!(run(&mut zone, 340..400, Some(17.5), Some(40.0)).backup, "it does not recover");
+        zone.follow(Some(Order { power: heater().idle(), low: c(17.0) }));
+        assert!(run(&mut zone, 500..540, Some(15.4), Some(40.0)).backup, "colder than agreed");
     }
 
     #[test]

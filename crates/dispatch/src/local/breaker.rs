@@ -79,11 +79,6 @@ impl Breaker {
         Self { limit, others: None, short: Some(short) }
     }
 
-    /// How near to tripping its bimetal is taken to be; `None` where no rating is told.
-    pub fn heat(&self) -> Option<Ratio> {
-        self.short.as_ref().map(|short| short.thermal.part())
-    }
-
     /// What the loads may draw, from what the circuit and its loads draw now. Without a fresh reading the
     /// others count with the most that they ever drew; before the first one nothing may run.
     pub fn step(&mut self, now: Moment, circuit: Option<Reading<Watts>>, loads: Watts) -> Ask {

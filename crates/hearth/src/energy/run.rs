@@ -96,6 +96,7 @@ impl Loop {
         let setup = Setup {
             connection: told.connection,
             import_limit: told.import_limit,
+            breaker: told.breaker,
             price: told.price,
             surplus: told.surplus,
             export: told.export,
