@@ -178,6 +178,7 @@ impl Home {
                 follows: self.follows,
                 free,
                 guard: self.zone.guard(),
+                stays: (Duration::ZERO, Duration::ZERO),
                 heater: &self.heater,
                 watch: &self.watch,
             };

@@ -106,6 +106,8 @@ pub struct Stands<'a> {
     pub free: Option<Duration>,
     /// Its switching times.
     pub guard: &'a Guard,
+    /// How long its machines stay on and off at least, whatever the zone's times are.
+    pub stays: (Duration, Duration),
     /// Its machines.
     pub heater: &'a Heater,
     /// Its model.
@@ -127,11 +129,10 @@ fn least(leeway: &Leeway, zone: &Stands<'_>) -> Option<Hold> {
     let low = zone.set_point.get() - leeway.band_k;
     let idle = || {
         let free = cooling(leeway, zone, low, heater.idle());
-        // Off, it must be warm enough until it may start again.
-        let until = if guard.on() { guard.times().min_off } else { rest(guard.times().min_off) };
-        let may = !guard.on() || rest(guard.times().min_on).is_zero();
-        let back = until.max(guard.start_in(now));
-        (may && (zone.follows || free >= back)).then_some((heater.idle(), free))
+        // Off, it must be warm enough until it may start again; what is off already cannot be helped.
+        let off = guard.times().min_off.max(zone.stays.1);
+        let stops = rest(guard.times().min_on).is_zero() && free >= off.max(guard.start_in(now));
+        (!guard.on() || stops).then_some((heater.idle(), free))
     };
     let lowest = || Some((heater.lowest(), cooling(leeway, zone, low, heater.lowest())));
     hold(zone, [idle(), lowest()])
@@ -147,7 +148,7 @@ fn most(leeway: &Leeway, zone: &Stands<'_>) -> Option<Hold> {
     if starts && !may_start {
         return None;
     }
-    let on_for = guard.times().min_on.saturating_sub(match starts {
+    let on_for = guard.times().min_on.max(zone.stays.0).saturating_sub(match starts {
         true => Duration::ZERO,
         false => held.unwrap_or(Duration::MAX),
     });

@@ -92,6 +92,14 @@ pub(super) struct Group {
 const STALE: Duration = Duration::from_secs(600);
 
 impl Group {
+    /// How long its loads stay on and off at least.
+    fn stays(&self, loads: &[Load]) -> (Duration, Duration) {
+        let times = self.places.iter().filter_map(|at| loads.get(*at)).map(|load| load.times);
+        times.fold((Duration::ZERO, Duration::ZERO), |(on, off), times| {
+            (on.max(times.min_on), off.max(times.min_off))
+        })
+    }
+
     /// By the loads' own readings, else as they should.
     fn drawn(&self, now: Moment, states: &[LoadState]) -> f64 {
         let one = |(own, place): (usize, &usize)| {
@@ -315,6 +323,7 @@ impl Pool {
                             follows: self.follows[at],
                             free,
                             guard: zone.guard(),
+                            stays: group.stays(loads),
                             heater: &heater,
                             watch,
                         },
