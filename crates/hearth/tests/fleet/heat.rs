@@ -20,6 +20,9 @@ const FIRST: &str = "127.0.91.1";
 /// Everything else in the house, W.
 const OTHERS: f64 = 300.0;
 
+/// More than a machine that waits draws, or is taken to draw, W.
+const IDLE: f64 = 200.0;
+
 /// What the house's meters say, and what the aggregator hears.
 #[derive(Default)]
 struct House {
@@ -129,13 +132,13 @@ fn a_room_offers_its_aggregator_heat_for_as_long_as_it_stays_warm_and_is_told_so
     let off = until("the machine off, as told", &|status| drawn(status) < 200.0);
     assert!(by_aggregator(&off));
     let shown = until("what it can do without, and for how long", &|status| {
-        offer(status).is_some_and(|offer| (offer.lowest_w - OTHERS).abs() < 100.0)
+        offer(status).is_some_and(|offer| (offer.lowest_w - OTHERS).abs() < IDLE)
     });
     let shown = offer(&shown).unwrap().clone();
     assert!((1200..3600).contains(&shown.lowest_s.unwrap()), "{shown:?}");
     assert!(shown.own_w > OTHERS + 1000.0, "left alone it would heat: {shown:?}");
     until("the same in a report", &|_| {
         let lasts = house.says("lowest_s").is_some_and(|lasts| (1200.0..3600.0).contains(&lasts));
-        lasts && house.says("lowest_w").is_some_and(|watts| (watts - OTHERS).abs() < 100.0)
+        lasts && house.says("lowest_w").is_some_and(|watts| (watts - OTHERS).abs() < IDLE)
     });
 }
