@@ -31,6 +31,8 @@ pub struct Energy {
     pub loads: Vec<Load>,
     /// Rooms, tanks and pools that are heated.
     pub heat: Vec<Zone>,
+    /// What an aggregator may tell this site; null without one, or without a meter.
+    pub offer: Option<Offer>,
     /// Calls of a grid operator or aggregator, running and to come.
     pub events: Vec<Event>,
     /// The day plan; null before the first and where none is wanted.
@@ -88,6 +90,21 @@ pub struct Zone {
     pub set_c: f64,
     /// Heat that it asks of the miners, W.
     pub asks_w: Option<f64>,
+}
+
+/// Net powers at the connection point that the site can be told.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Offer {
+    /// Left alone, W.
+    pub own_w: f64,
+    /// The least, W.
+    pub lowest_w: f64,
+    /// For so long, s; null without end.
+    pub lowest_s: Option<u64>,
+    /// The most, W.
+    pub highest_w: f64,
+    /// For so long, s; null without end.
+    pub highest_s: Option<u64>,
 }
 
 /// A call.

@@ -341,6 +341,7 @@ fn energy(
                 starts_per_day: 6 * SPEED as usize,
             },
             safety: Safety::new(Medium::Air),
+            leeway: None,
         },
         machines: heating.to_vec(),
         band_k: 0.5,

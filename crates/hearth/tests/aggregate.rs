@@ -10,7 +10,8 @@ use grid::{
 };
 use std::{
     io::{BufRead, BufReader},
-    path::Path,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{Arc, Mutex},
     time::Duration,
@@ -212,14 +213,7 @@ async fn sixty_homes_on_a_real_broker_follow_opt_out_and_are_paid() {
 
     // What was paid is signed; a byte that somebody changes, leaves out or adds is found.
     drop(program);
-    let verify = || {
-        let done = Command::new(env!("CARGO_BIN_EXE_hearth"))
-            .args(["evidence", "verify", "--rows"])
-            .args([&books, &books.join("evidence")])
-            .output()
-            .unwrap();
-        (done.status.success(), String::from_utf8(done.stdout).unwrap())
-    };
+    let verify = || verify(&books);
     let (accepted, text) = verify();
     assert!(accepted && text.contains("intervals are as signed"), "{text}");
     for entry in std::fs::read_dir(&books).unwrap() {
@@ -265,4 +259,111 @@ async fn sixty_homes_on_a_real_broker_follow_opt_out_and_are_paid() {
     until("a start without a memory", 30, || last.lock().unwrap()["homes"].is_object()).await;
     assert_eq!(std::fs::read(books.join("account.state.unread")).unwrap(), changed);
     until("another memory", 30, || state.exists()).await;
+}
+
+/// What `hearth evidence verify` says of an aggregate's folder.
+fn verify(books: &Path) -> (bool, String) {
+    let done = Command::new(env!("CARGO_BIN_EXE_hearth"))
+        .args(["evidence", "verify", "--rows"])
+        .args([books, &books.join("evidence")])
+        .output()
+        .unwrap();
+    (done.status.success(), String::from_utf8(done.stdout).unwrap())
+}
+
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.extension().is_some_and(|one| one == extension)).collect()
+}
+
+/// The kernel ends the program (SIGXFSZ) as it writes the first byte of a file beyond the limit: that is
+/// the signature's, since the signed record grows faster than rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_a_killed_program_left_unsigned_are_signed_as_void_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_broker, address) = mosquitto(folder.path());
+    let config = folder.path().join("aggregate.toml");
+    let text = format!(
+        "base = \"test/homes\"\nfolder = \"books\"\nevery_s = 1\n\
+         [broker]\nhost = \"127.0.0.1\"\nport = {}\n[homes]\ninterval_min = 0.05\ncontrol = 0.5\n\
+         least_control = 1\nrest_hours = 0.001\n",
+        address.port
+    );
+    std::fs::write(&config, text).unwrap();
+    let _homes: Vec<Arc<Home>> = (0..3).map(|at| Home::start(at, &address)).collect();
+    let start = |limit: &str| {
+        let child = Command::new("sh")
+            .arg("-c")
+            .arg(format!("{limit} exec \"$0\" aggregate -c \"$1\" --power '1 kW'"))
+            .arg(env!("CARGO_BIN_EXE_hearth"))
+            .arg(&config)
+            .stdout(Stdio::null())
+            .spawn();
+        Ends(child.unwrap())
+    };
+    // 4096 bytes; no core file.
+    let mut program = start("ulimit -c 0; ulimit -f 8;");
+    let mut ended = None;
+    until("the end of the program", 60, || {
+        ended = program.0.try_wait().unwrap();
+        ended.is_some()
+    })
+    .await;
+    assert_eq!(ended.unwrap().signal(), Some(rustix::process::Signal::XFSZ.as_raw()));
+
+    let books = folder.path().join("books");
+    let starts = |kind: &str| -> Vec<String> {
+        let of_kind =
+            |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(kind);
+        let all = files(&books, "csv").into_iter().filter(of_kind);
+        let mut starts: Vec<String> = all
+            .flat_map(|path| csv::Reader::from_path(path).unwrap().into_records())
+            .map(|row| row.unwrap()[0].to_owned())
+            .collect();
+        starts.sort();
+        starts
+    };
+    let left = starts("intervals").pop().unwrap();
+    assert_eq!(starts("homes").pop().as_ref(), Some(&left));
+    let (accepted, text) = verify(&books);
+    assert!(!accepted, "{text}");
+
+    let program = start("");
+    until("an interval after the crash", 60, || starts("intervals").pop().unwrap() > left).await;
+    drop(program);
+    // Killed again, at any moment; the next start makes it good again.
+    for _ in 0..5 {
+        if verify(&books).0 {
+            break;
+        }
+        let program = start("");
+        until("a start", 60, || verify(&books).0).await;
+        drop(program);
+    }
+
+    let shown = Command::new(env!("CARGO_BIN_EXE_hearth"))
+        .args(["evidence", "show", "--json"])
+        .arg(books.join("evidence"))
+        .output()
+        .unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    let record = shown.lines().find(|line| line.contains(&format!("\"start\":{left},"))).unwrap();
+    let why = "\"quality\":\"void\",\"why\":\"the program ended before these rows were signed\"";
+    assert!(record.contains(why), "{record}");
+
+    for path in files(&books, "csv") {
+        let before = std::fs::read(&path).unwrap();
+        let text = String::from_utf8(before.clone()).unwrap();
+        let at = text.find(&format!("\n{left},")).unwrap() + 1;
+        let end = at + text[at..].find('\n').unwrap();
+        for at in [at, (at + end) / 2, end - 1, end] {
+            let mut after = before.clone();
+            after[at] ^= 1;
+            std::fs::write(&path, after).unwrap();
+            let (accepted, text) = verify(&books);
+            assert!(!accepted && text.starts_with("rejected"), "byte {at} of {path:?}: {text}");
+        }
+        std::fs::write(&path, before).unwrap();
+    }
+    assert!(verify(&books).0);
 }

@@ -160,6 +160,13 @@ fn power(now: u64) -> energy::Energy {
             set_c: 21.0,
             asks_w: Some(2100.0),
         }],
+        offer: Some(energy::Offer {
+            own_w: 2740.0,
+            lowest_w: 640.0,
+            lowest_s: Some(1500),
+            highest_w: 3800.0,
+            highest_s: Some(5400),
+        }),
         events: vec![energy::Event {
             id: "evening peak".into(),
             starts_at: now - 600,

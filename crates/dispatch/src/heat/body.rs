@@ -40,6 +40,32 @@ impl Body {
             _ => self,
         }
     }
+
+    /// The same with this part of its heat capacity.
+    pub(super) fn of_capacity(self, part: f64) -> Self {
+        let capacity = HeatCapacity::new(part * self.capacity.get()).unwrap_or(self.capacity);
+        Self { capacity, ..self }
+    }
+
+    /// What its mean (°C) and what its front is above that (K) become within these hours, with this heat,
+    /// W, in what is so warm around, °C.
+    pub(super) fn after(
+        &self,
+        (mean, front): (f64, f64),
+        heat: f64,
+        ambient: f64,
+        hours: f64,
+    ) -> (f64, f64) {
+        let loss = self.loss.get();
+        let keep = (-hours * loss / self.capacity.get()).exp();
+        let mean = ambient + (mean - ambient) * keep + heat * (1.0 - keep) / loss;
+        let front = self.front.map_or(0.0, |part| {
+            let lag = (part.lag.as_secs_f64() / 3600.0).max(1e-3);
+            let lags = (-hours / lag).exp();
+            front * lags + heat * (1.0 - lags) / part.surface.get()
+        });
+        (mean, front)
+    }
 }
 
 #[cfg(test)]

@@ -42,6 +42,11 @@ impl Guard {
         Self { times, on: false, since: None, starts: VecDeque::new() }
     }
 
+    /// Its limits.
+    pub fn times(&self) -> &Times {
+        &self.times
+    }
+
     /// Whether it is on.
     pub fn on(&self) -> bool {
         self.on

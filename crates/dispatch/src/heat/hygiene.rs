@@ -77,6 +77,20 @@ impl Hygiene {
         Some(Cycle { to: self.set_point(), late: 3 * now.since(begun) >= 2 * takes })
     }
 
+    /// Time until heating to it must begin from this temperature; nothing while it is under way.
+    pub fn begins_in(
+        &self,
+        now: Moment,
+        mean: Celsius,
+        tank: HeatCapacity,
+        power: Watts,
+    ) -> Duration {
+        match self.begun {
+            Some(_) => Duration::ZERO,
+            None => self.left(now).saturating_sub(self.takes(mean, tank, power)),
+        }
+    }
+
     /// Raises the limits of a predictive control, in steps of this length, for the cheapest hours in
     /// which the cycle can be done before it must be; does nothing while that is farther ahead than
     /// these steps. A cycle that is missed then is tried again in what is left.

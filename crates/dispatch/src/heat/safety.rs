@@ -56,6 +56,11 @@ impl Safety {
     /// See [`Safety::STALE`].
     const BLIND: Duration = Duration::from_secs(120);
 
+    /// Hottest that the outlet may be.
+    pub fn limit(&self) -> Celsius {
+        Celsius::new(self.medium.limits().1).unwrap_or(Celsius::ZERO)
+    }
+
     /// Whether it has cut.
     pub fn has_cut(&self) -> bool {
         self.cut

@@ -67,6 +67,15 @@ pub enum Reason {
     Blind,
 }
 
+/// What somebody else wants of a zone, in place of its control.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Order {
+    /// Of its machines; times and safety act as on the control's.
+    pub power: Watts,
+    /// It may become so cold: the backup heater waits for that instead of the set-point.
+    pub low: Celsius,
+}
+
 /// One heated body.
 #[derive(Debug, Clone)]
 pub struct Zone {
@@ -81,6 +90,10 @@ pub struct Zone {
     held: bool,
     /// While somebody wants heat now, whatever it costs.
     at_once: Option<Thermostat>,
+    order: Option<Order>,
+    /// So cold it may be because of an order, the last of which was then, until it has recovered.
+    lowered: Option<(Celsius, Moment)>,
+    alone: Watts,
 }
 
 impl Zone {
@@ -96,6 +109,9 @@ impl Zone {
             backup: false,
             held: false,
             at_once: None,
+            order: None,
+            lowered: None,
+            alone: Watts::ZERO,
         }
     }
 
@@ -103,6 +119,9 @@ impl Zone {
     const STALE: Duration = Duration::from_secs(600);
     /// The backup heater starts after this long this many kelvin too cold, and stops at half of that.
     const BACKUP: (Duration, f64) = (Duration::from_secs(1800), 1.5);
+
+    /// What an order took has been made up for within this time, or somebody else has to.
+    const RECOVERS: Duration = Duration::from_secs(4 * 3600);
 
     /// Hysteresis of heat at once, K.
     const AT_ONCE_BAND: f64 = 0.5;
@@ -112,6 +131,21 @@ impl Zone {
         if on != self.at_once.is_some() {
             self.at_once = on.then(|| Thermostat::new(Self::AT_ONCE_BAND));
         }
+    }
+
+    /// Does as it is told by somebody else, or no longer so. Hygiene and heat at once come first.
+    pub fn follow(&mut self, order: Option<Order>) {
+        self.order = order;
+    }
+
+    /// Whether it can be told anything now: neither must it be hygienic nor warm at once.
+    pub fn can_follow(&self) -> bool {
+        self.at_once.is_none()
+    }
+
+    /// What it would draw now without an order.
+    pub fn alone(&self) -> Watts {
+        self.alone
     }
 
     /// Whether its machines are on, and since when.
@@ -133,13 +167,26 @@ impl Zone {
 
         let verdict = self.safety.step(now, wanted.outlet);
         let is = wanted.is.and_then(|is| is.fresh(now, Self::STALE).copied());
-        self.watch_cold(now, is, wanted.set_point);
+        let free = wanted.hygiene.is_none() && self.can_follow();
+        let order = self.order.filter(|_| free);
+        let cold = self.cold_below(now, is, wanted.set_point, order);
+        self.watch_cold(now, is, cold);
         let Some(is) = is else {
             let power = self.limited(now, heater.idle(), verdict, heater).0;
+            self.alone = power;
             return Heating { power, backup: true, why: Reason::Blind };
         };
         let asked = self.ask(now, dt, is, wanted, heater);
-        let (power, why) = self.limited(now, asked, verdict, heater);
+        // Its times as they stand, as if nobody had told it anything.
+        self.alone = match order {
+            Some(_) => limit(self.guard.clone().apply(now, asked, heater), verdict, heater).0,
+            None => Watts::ZERO,
+        };
+        let told = order.map_or(asked, |order| order.power);
+        let (power, why) = self.limited(now, told, verdict, heater);
+        if order.is_none() {
+            self.alone = power;
+        }
         self.held = power != asked;
         let late = wanted.hygiene.is_some_and(|cycle| cycle.late);
         Heating { power, backup: self.backup || late, why }
@@ -183,18 +230,33 @@ impl Zone {
         verdict: Verdict,
         heater: &Heater,
     ) -> (Watts, Reason) {
-        let Verdict::AtMost(part) = verdict else {
+        if verdict == Verdict::Cut {
             self.guard.cut(now);
             return (heater.idle(), Reason::TooHot);
-        };
-        let timed = self.guard.apply(now, asked, heater);
-        let most = Watts::new(part * heater.highest().get()).unwrap_or(Watts::ZERO);
-        if timed <= Watts::max(most, heater.idle()) {
-            let why = if timed == asked { Reason::Control } else { Reason::Times };
-            return (timed, why);
         }
-        // Below the lowest power that is stable only the cut is left, and it comes by itself.
-        (Watts::max(most, heater.lowest()), Reason::TooHot)
+        let timed = self.guard.apply(now, asked, heater);
+        match limit(timed, verdict, heater) {
+            (power, true) => (power, Reason::TooHot),
+            (power, false) if power == asked => (power, Reason::Control),
+            (power, false) => (power, Reason::Times),
+        }
+    }
+
+    /// Colder than this is too cold for the owner, with what an order may take remembered until it has
+    /// been made up for.
+    fn cold_below(
+        &mut self,
+        now: Moment,
+        is: Option<Celsius>,
+        set: Celsius,
+        order: Option<Order>,
+    ) -> Celsius {
+        let warm = is.is_none_or(|is| set.get() - is.get() <= Self::BACKUP.1 / 2.0);
+        self.lowered = match order {
+            Some(order) => Some((order.low, now)),
+            None => self.lowered.filter(|(_, at)| !warm && now.since(*at) < Self::RECOVERS),
+        };
+        self.lowered.map(|(low, _)| low).filter(|low| *low < set).unwrap_or(set)
     }
 
     fn watch_cold(&mut self, now: Moment, is: Option<Celsius>, set_point: Celsius) {
@@ -208,6 +270,17 @@ impl Zone {
         }
         self.backup &= short > kelvin / 2.0;
     }
+}
+
+/// What safety leaves of a power, and whether that is less.
+fn limit(power: Watts, verdict: Verdict, heater: &Heater) -> (Watts, bool) {
+    let Verdict::AtMost(part) = verdict else { return (heater.idle(), true) };
+    let most = Watts::new(part * heater.highest().get()).unwrap_or(Watts::ZERO);
+    if power <= Watts::max(most, heater.idle()) {
+        return (power, false);
+    }
+    // Below the lowest power that is stable only the cut is left, and it comes by itself.
+    (Watts::max(most, heater.lowest()), true)
 }
 
 #[cfg(test)]
@@ -256,6 +329,19 @@ mod tests {
         let blind = run(&mut zone, 40..80, None, Some(40.0));
         assert_eq!(blind, Heating { power: heater().idle(), backup: true, why: Reason::Blind });
         assert!(!run(&mut zone, 80..82, Some(19.9), Some(40.0)).backup);
+    }
+
+    #[test]
+    fn the_backup_heater_leaves_an_order_its_bound_and_what_follows_it_four_hours() {
+        let mut zone = zone();
+        zone.follow(Some(Order { power: heater().idle(), low: c(17.0) }));
+        assert!(!run(&mut zone, 0..120, Some(17.5), Some(40.0)).backup);
+        zone.follow(None);
+        let after = run(&mut zone, 120..340, Some(17.5), Some(40.0));
+        assert!(!after.backup && after.power > heater().idle(), "{after:?}");
+        assert!(run(&mut zone, 340..400, Some(17.5), Some(40.0)).backup, "it does not recover");
+        zone.follow(Some(Order { power: heater().idle(), low: c(17.0) }));
+        assert!(run(&mut zone, 500..540, Some(15.4), Some(40.0)).backup, "colder than agreed");
     }
 
     #[test]

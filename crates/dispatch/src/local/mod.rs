@@ -5,8 +5,10 @@ mod breaker;
 mod charge;
 mod derate;
 mod droop;
+mod thermal;
 
-pub use breaker::Breaker;
+pub use breaker::{Breaker, Rating};
 pub use charge::Reserve;
 pub use derate::Derate;
 pub use droop::{Droop, Relay};
+pub use thermal::Curve;

@@ -4,7 +4,10 @@
 use super::Inputs;
 use crate::{
     ask::Target,
-    heat::{Control, Guard, Heater, HeatingCurve, Hygiene, Safety, Times, Wanted, Zone},
+    heat::{
+        Control, Guard, Heater, HeatingCurve, Hygiene, Leeway, Offer, Order, Reason, Safety,
+        Stands, Times, Wanted, Watch, Zone, offer,
+    },
     load::{Load, LoadState},
     realtime::{Aim, Controller, Move, Tuning},
 };
@@ -33,6 +36,19 @@ pub struct Body {
     pub times: Times,
     /// The independent cut.
     pub safety: Safety,
+    /// How far an aggregator may take it; not at all where absent.
+    pub leeway: Option<Yields>,
+}
+
+/// How far an aggregator may take a heated body, and how that is foreseen.
+#[derive(Debug, Clone)]
+pub struct Yields {
+    /// Within its comfort.
+    pub leeway: Leeway,
+    /// Its model.
+    pub model: crate::heat::Body,
+    /// Name of the temperature that it loses heat to.
+    pub ambient: Arc<str>,
 }
 
 /// How a zone is doing.
@@ -44,8 +60,12 @@ pub struct ZoneState {
     pub is: Option<Celsius>,
     /// What it is to have now.
     pub set_point: Celsius,
-    /// Power that it asks of its machines.
+    /// Power that it asks of its machines: of its own, or as an aggregator wants it.
     pub asks: Watts,
+    /// Power that it would ask of its own.
+    pub alone: Watts,
+    /// What it can be told.
+    pub offer: Offer,
     /// The backup heater is to run.
     pub backup: bool,
     /// It was cut, or its temperature is not known: one sentence.
@@ -72,6 +92,14 @@ pub(super) struct Group {
 const STALE: Duration = Duration::from_secs(600);
 
 impl Group {
+    /// How long its loads stay on and off at least.
+    fn stays(&self, loads: &[Load]) -> (Duration, Duration) {
+        let times = self.places.iter().filter_map(|at| loads.get(*at)).map(|load| load.times);
+        times.fold((Duration::ZERO, Duration::ZERO), |(on, off), times| {
+            (on.max(times.min_on), off.max(times.min_off))
+        })
+    }
+
     /// By the loads' own readings, else as they should.
     fn drawn(&self, now: Moment, states: &[LoadState]) -> f64 {
         let one = |(own, place): (usize, &usize)| {
@@ -86,6 +114,11 @@ impl Group {
 #[derive(Debug)]
 pub(super) struct Pool {
     bodies: Vec<(Body, Zone)>,
+    watches: Vec<Option<Watch>>,
+    /// What an aggregator's word comes to for each zone.
+    orders: Vec<Option<Watts>>,
+    /// Whether the zone did as it was told a step ago.
+    follows: Vec<bool>,
     groups: Vec<Group>,
     full: Vec<f64>,
     told: Vec<f64>,
@@ -99,8 +132,12 @@ impl Pool {
             Zone::new(body.control.clone(), guard, body.safety.clone())
         };
         let group = || Group { places: Vec::new(), controller: Controller::new(tuning), set: 0.0 };
+        let watch = |body: &Body| body.leeway.as_ref().map(|yields| Watch::new(yields.model));
         Self {
             bodies: bodies.iter().map(|body| (body.clone(), zone(body))).collect(),
+            watches: bodies.iter().map(watch).collect(),
+            orders: vec![None; bodies.len()],
+            follows: vec![false; bodies.len()],
             groups: (0..=bodies.len()).map(|_| group()).collect(),
             full: Vec::new(),
             told: Vec::new(),
@@ -191,6 +228,17 @@ impl Pool {
         }
     }
 
+    /// Zones get these powers from the next step on, as far as they can; `None` for their own.
+    pub(super) fn order(&mut self, orders: Vec<Option<Watts>>) {
+        self.orders = orders;
+    }
+
+    /// What loads that heat nothing can draw.
+    pub(super) fn free(&self) -> Watts {
+        let places = self.groups.last().map_or(&[][..], |group| &group.places);
+        super::watts(places.iter().filter_map(|at| self.full.get(*at)).sum())
+    }
+
     /// Watts of free loads that earn more than power costs.
     pub(super) fn worth(&self, price: EnergyPrice) -> Watts {
         self.groups.last().map_or(Watts::ZERO, |free| free.controller.worth(price))
@@ -205,16 +253,19 @@ impl Pool {
     ) -> Vec<ZoneState> {
         let now = inputs.now;
         let mut zones = Vec::new();
-        for ((body, zone), group) in self.bodies.iter_mut().zip(&self.groups) {
+        for (at, ((body, zone), group)) in self.bodies.iter_mut().zip(&self.groups).enumerate() {
             let reading = |name: &Arc<str>| inputs.temperatures.get(name).copied();
             let is = reading(&body.temperature);
             let known = is.and_then(|is| is.fresh(now, STALE).copied());
             let Some(heater) = heater(group, loads) else {
+                self.follows[at] = false;
                 zones.push(ZoneState {
                     name: body.name.clone(),
                     is: known,
                     set_point: body.set_point,
                     asks: Watts::ZERO,
+                    alone: Watts::ZERO,
+                    offer: Offer::none(Watts::ZERO),
                     backup: true,
                     trouble: Some("no machine that can be steered heats it".into()),
                 });
@@ -227,12 +278,17 @@ impl Pool {
                 set_point = curve.supply(body.set_point, outdoor);
             }
             let mut cycle = None;
+            // Until a hygienic cycle wants the zone.
+            let mut free = None;
             let mut ahead = inputs.ahead.get(&body.name).cloned().unwrap_or_default();
             if let Some((hygiene, capacity)) = &mut body.hygiene {
                 hygiene.observe(now, known);
                 let mean = known.unwrap_or(body.set_point);
                 let power = heater.lowest();
                 cycle = hygiene.cycle(now, mean, *capacity, power);
+                let band_k = body.leeway.as_ref().map_or(0.0, |yields| yields.leeway.band_k);
+                let coldest = Celsius::new(set_point.get() - band_k).unwrap_or(set_point);
+                free = Some(hygiene.begins_in(now, coldest, *capacity, power));
                 if let (None, Control::Predictive(predictive, _)) = (cycle, zone.control()) {
                     let step = predictive.plans_every();
                     hygiene.plan(now, mean, *capacity, power, step, &mut ahead);
@@ -240,6 +296,45 @@ impl Pool {
             }
             if set_point > body.set_point {
                 ahead.clear();
+            }
+            let drawn = super::watts(group.drawn(now, states));
+            let outlet = body.outlet.as_ref().map(|name| {
+                let fresh = reading(name).and_then(|outlet| outlet.fresh(now, STALE).copied());
+                (fresh, body.safety.limit())
+            });
+            let mut offered = Offer::none(zone.alone());
+            if let (Some(yields), Some(watch)) = (&body.leeway, &mut self.watches[at]) {
+                let ambient = reading(&yields.ambient);
+                let ambient = ambient.and_then(|r| r.fresh(now, 6 * STALE).copied());
+                let outlet_is = outlet.and_then(|(is, _)| is);
+                watch.look(now, known, drawn, ambient, outlet_is);
+                // One that is measured and cannot be read keeps what is told within what is known.
+                let blind = outlet.is_some() && outlet_is.is_none();
+                if let (Some(is), None, true, false) = (known, cycle, zone.can_follow(), blind) {
+                    offered = offer(
+                        &yields.leeway,
+                        &Stands {
+                            now,
+                            is,
+                            set_point,
+                            ambient,
+                            outlet: outlet.and_then(|(is, limit)| is.zip(Some(limit))),
+                            alone: zone.alone(),
+                            follows: self.follows[at],
+                            free,
+                            guard: zone.guard(),
+                            stays: group.stays(loads),
+                            heater: &heater,
+                            watch,
+                        },
+                    );
+                }
+                let told = self.orders[at].map(|power| offered.limit(power));
+                let told = told.filter(|power| (power.get() - zone.alone().get()).abs() > 1.0);
+                let low = Celsius::new(set_point.get() - yields.leeway.band_k);
+                let order = told.zip(low.ok()).map(|(power, low)| Order { power, low });
+                zone.follow(order);
+                self.follows[at] = order.is_some();
             }
             let wanted = Wanted {
                 is,
@@ -250,16 +345,16 @@ impl Pool {
                 ),
                 set_point,
                 hygiene: cycle,
-                drawn: super::watts(group.drawn(now, states)),
+                drawn,
                 ahead: &ahead,
             };
             let heating = zone.step(now, &wanted, &heater);
             let trouble = match heating.why {
                 // Less power near the limit is the rule in a hygienic cycle.
-                crate::heat::Reason::TooHot if !heater.hashes_at(heating.power) => {
+                Reason::TooHot if !heater.hashes_at(heating.power) => {
                     Some("its outlet is too hot, or not known")
                 }
-                crate::heat::Reason::Blind => Some("its temperature is not known"),
+                Reason::Blind => Some("its temperature is not known"),
                 _ => None,
             };
             zones.push(ZoneState {
@@ -267,6 +362,8 @@ impl Pool {
                 is: known,
                 set_point: cycle.map_or(set_point, |cycle| cycle.to),
                 asks: heating.power,
+                alone: zone.alone(),
+                offer: offered.around(zone.alone()),
                 backup: heating.backup,
                 trouble: trouble.map(Into::into),
             });

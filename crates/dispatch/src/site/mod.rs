@@ -18,17 +18,19 @@
 //! all sheds until it is.
 
 mod call;
+mod flexible;
 mod group;
 
 pub use call::{Call, Called, Levels};
-pub use group::{Body, ZoneState};
+pub use flexible::Flexible;
+pub use group::{Body, Yields, ZoneState};
 
 use crate::{
     ask::{Ask, Mode, Target, combine},
     genset::{self, Following, Seen},
     heat::Ahead,
     load::{Load, LoadState},
-    local::{Breaker, Droop, Reserve},
+    local::{Breaker, Droop, Rating, Reserve},
     plant::{NetExport, Plant},
     realtime::{Move, Tuning},
 };
@@ -54,6 +56,8 @@ pub struct Setup {
     pub connection: Connection,
     /// The most that the connection point carries inwards for long.
     pub import_limit: Option<Watts>,
+    /// Its main breaker, where that may carry more for a while.
+    pub breaker: Option<Rating>,
     /// Run what earns more than its power costs.
     pub price: bool,
     /// Use what would be exported, but leave this much.
@@ -132,18 +136,6 @@ pub struct Decision {
     pub warnings: Vec<String>,
 }
 
-/// Net powers at the connection point between which an aggregator may set this site, for as long as it
-/// likes: what limits and calls leave, and never less than zones want for their heat.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Flexible {
-    /// Left alone.
-    pub own: NetWatts,
-    /// The least.
-    pub lowest: NetWatts,
-    /// The most.
-    pub highest: NetWatts,
-}
-
 /// A site under way.
 #[derive(Debug)]
 pub struct Site {
@@ -165,7 +157,10 @@ impl Site {
     /// Nothing is known yet.
     pub fn new(setup: Setup) -> Self {
         Self {
-            breaker: setup.import_limit.map(Breaker::new),
+            breaker: match setup.breaker {
+                Some(rating) => Some(Breaker::rated(rating, setup.import_limit)),
+                None => setup.import_limit.map(Breaker::new),
+            },
             engine: setup.engine.map(Following::new),
             export: setup.export.map(|(plant, _)| NetExport::new(plant)),
             calls: Calls::default(),
@@ -231,7 +226,10 @@ impl Site {
         let zones = self.pool.heat(inputs, states, loads);
         let asks = self.asks(inputs, net, drawn, &zones, &mut warnings);
         let target = combine(&asks, self.capacity);
-        let flexible = self.flexible(&asks, &zones);
+        let flexible = self.others.and_then(|others| {
+            flexible::flexible(others, &asks, &zones, self.pool.free(), self.capacity)
+        });
+        self.pool.order(flexible::orders(&asks, &target, &zones, self.pool.free()));
         for (mode, missing) in &target.unmet {
             let what = if *missing > 0.0 { "more" } else { "less" };
             let watts = Watts::new(missing.abs()).unwrap_or(Watts::ZERO);
@@ -251,24 +249,6 @@ impl Site {
             flexible,
             warnings,
         }
-    }
-
-    /// An aggregator outranks heat; what it may count on leaves heat alone all the same.
-    fn flexible(&self, asks: &[Ask], zones: &[ZoneState]) -> Option<Flexible> {
-        let others = self.others?;
-        let alone = || asks.iter().filter(|ask| ask.mode != Mode::Aggregator).cloned();
-        let told = |power| {
-            let ask = Ask::exactly(Mode::Aggregator, power, "");
-            combine(&alone().chain([ask]).collect::<Vec<_>>(), self.capacity).power.get()
-        };
-        let own = combine(&alone().collect::<Vec<_>>(), self.capacity).power.get();
-        let heat: Watts = zones.iter().map(|zone| zone.asks).sum();
-        let net = |loads: f64| NetWatts::new(others + loads).ok();
-        Some(Flexible {
-            own: net(own)?,
-            lowest: net(told(Watts::ZERO).max(heat.get()).min(own))?,
-            highest: net(told(self.capacity).max(own))?,
-        })
     }
 
     fn asks(

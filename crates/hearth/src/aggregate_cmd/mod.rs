@@ -48,7 +48,8 @@ pub async fn run(args: Args) -> Outcome {
     let told = told::load(&args.config)?;
     let stop = shutdown::listen()?;
     let mut setup = told.setup;
-    let books = Books::open(&told.folder, &told.homes.base, setup.interval, setup.confidence)
+    let (base, sure) = (&told.homes.base, setup.confidence);
+    let books = Books::open(&told.folder, base, setup.interval, sure, utc())
         .map_err(|error| format!("{}: {error}; choose another folder", told.folder.display()))?;
     setup.seed = books.seed()?;
     let hub = Hub::new(tokio::time::Instant::now());

@@ -1,5 +1,6 @@
 //! `[energy]`: what a site is, in which modes it runs, and where it hears what it must know.
 
+mod breaker;
 mod heat;
 mod lines;
 mod signals;
@@ -14,7 +15,7 @@ use super::{
 };
 use dispatch::{
     genset,
-    local::{Droop, Relay},
+    local::{Droop, Rating, Relay},
     plant::Plant,
     site::{Connection, Levels},
 };
@@ -35,6 +36,8 @@ pub struct Energy {
     pub site: Arc<str>,
     pub connection: Connection,
     pub import_limit: Option<Watts>,
+    /// The main breaker, where its rating is told.
+    pub breaker: Option<Rating>,
     /// What power costs where no source says.
     pub power_price: Option<EnergyPrice>,
     pub price: bool,
@@ -116,6 +119,7 @@ impl Default for Energy {
             site: "home".into(),
             connection: Connection::Grid,
             import_limit: None,
+            breaker: None,
             power_price: None,
             price: false,
             surplus: None,
@@ -150,6 +154,14 @@ fn power() -> impl Fn(&DeValue) -> Read<Watts> {
     quantity("a power in quotes, such as \"3500 W\"")
 }
 
+impl Energy {
+    /// What may be drawn at the connection point for long.
+    pub fn carries(&self) -> Option<Watts> {
+        let breaker = self.breaker.map(|breaker| breaker.rated.part(breaker.continuous));
+        self.import_limit.into_iter().chain(breaker).reduce(Watts::min)
+    }
+}
+
 fn percent(section: &mut Section<'_, '_>, key: &'static str, default: f64) -> Ratio {
     let percent = section.or(key, default, value::number(0.0, 100.0));
     Ratio::percent(percent).unwrap_or_default()
@@ -170,6 +182,7 @@ pub(super) fn read(mut section: Section<'_, '_>, fleet: bool, folder: &Path) -> 
             _ => Err(Fault::MustBe("\"grid\" or \"off-grid\"".into())),
         }),
         import_limit: section.optional("import_limit", power()),
+        breaker: breaker::read(section.section("breaker")),
         power_price: section
             .optional("power_price", quantity("a price in quotes, such as \"0.16 $/kWh\"")),
         price: section.or("price", default.price, value::flag),
@@ -195,6 +208,7 @@ pub(super) fn read(mut section: Section<'_, '_>, fleet: bool, folder: &Path) -> 
     let unmetered = meters.modbus.is_empty() && meters.sunspec.is_empty() && meters.mqtt.is_empty();
     for (key, given) in [
         ("import_limit", energy.import_limit.is_some()),
+        ("breaker", energy.breaker.is_some()),
         ("surplus", energy.surplus.is_some()),
         ("export", energy.export.is_some()),
     ] {

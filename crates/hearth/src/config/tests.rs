@@ -608,3 +608,19 @@ fn the_examples_on_the_page_load() {
     }
     assert!(count >= 3, "{count} examples");
 }
+
+#[test]
+fn a_breaker_counts_only_where_its_rating_is_told_and_its_long_limit_bounds_the_plan() {
+    let text = "[fleet]\nenabled = true\n[energy]\nenabled = true\n\
+                [[energy.sunspec]]\nhost = \"10.0.0.9\"\n";
+    let told = |more: &str| good(&format!("{text}{more}")).energy;
+    assert_eq!(told("").breaker, None);
+    assert_eq!(told("[energy.breaker]\ndelay = \"5s\"\n").breaker, None);
+    let rated = told("[energy.breaker]\nrated = \"11 kW\"\n");
+    let breaker = rated.breaker.unwrap();
+    assert_eq!(breaker.continuous, units::Ratio::percent(80.0).unwrap());
+    assert_eq!(breaker.curve, dispatch::local::Curve::default());
+    assert_eq!(rated.carries().unwrap().get(), 8800.0);
+    let limited = good(&text.replace("[energy]\n", "[energy]\nimport_limit = \"5 kW\"\n")).energy;
+    assert_eq!(limited.carries(), limited.import_limit);
+}

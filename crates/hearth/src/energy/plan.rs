@@ -114,7 +114,7 @@ pub fn problem(
         import,
         load: others.map_or_else(Vec::new, |others| vec![others; count]),
         export: vec![EnergyPrice::ZERO; count],
-        import_limit: told.import_limit,
+        import_limit: told.carries(),
         classes: classes.into_values().collect(),
         ..Problem::default()
     })

@@ -96,6 +96,7 @@ impl Loop {
         let setup = Setup {
             connection: told.connection,
             import_limit: told.import_limit,
+            breaker: told.breaker,
             price: told.price,
             surplus: told.surplus,
             export: told.export,
@@ -235,12 +236,11 @@ impl Loop {
         let net = net.and_then(|net| net.fresh(now, Signal::NetPower.age_limit()).copied());
         if let Some(report) = &self.parts.report {
             report.send_replace(net.zip(decision.flexible).map(|(power, flexible)| {
-                // What hearth counts on here has no end: heat is left out of it.
                 grid::homes::Report {
                     power,
                     own: flexible.own,
-                    lowest: (flexible.lowest, None),
-                    highest: (flexible.highest, None),
+                    lowest: (flexible.lowest, flexible.lowest_for),
+                    highest: (flexible.highest, flexible.highest_for),
                     step: None,
                     opted_out: owner.opted_out || !told.steer,
                 }

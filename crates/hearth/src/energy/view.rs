@@ -79,6 +79,7 @@ pub fn make(seen: &Seen<'_>) -> shown::Energy {
         signals: signals(seen),
         loads: loads(seen),
         heat: heat(seen),
+        offer: offer(seen),
         events: events(seen),
         plan: plan(seen.planned),
         evidence: seen.record.map(|record| shown::Evidence {
@@ -198,6 +199,20 @@ fn heat(seen: &Seen<'_>) -> Vec<shown::Zone> {
             asks_w: Some(zone.asks.get()),
         })
         .collect()
+}
+
+/// What the aggregator may tell this site, where there is one.
+fn offer(seen: &Seen<'_>) -> Option<shown::Offer> {
+    seen.told.aggregator.as_ref()?;
+    let flexible = seen.decision.flexible?;
+    let seconds = |lasts: Option<std::time::Duration>| lasts.map(|lasts| lasts.as_secs());
+    Some(shown::Offer {
+        own_w: flexible.own.get(),
+        lowest_w: flexible.lowest.get(),
+        lowest_s: seconds(flexible.lowest_for),
+        highest_w: flexible.highest.get(),
+        highest_s: seconds(flexible.highest_for),
+    })
 }
 
 fn events(seen: &Seen<'_>) -> Vec<shown::Event> {

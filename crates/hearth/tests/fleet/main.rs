@@ -1,10 +1,12 @@
 //! The whole program and a farm of emulated machines at the real ports of their own addresses: found,
-//! shown, tuned, put back after a crash, fed under a breaker, and stopped when they must not run. Ports below 1024 must be allowed.
+//! shown, tuned, put back after a crash, fed under a breaker, told by
+//! an aggregator, and stopped when they must not run. Ports below 1024 must be allowed.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what fails here fails the test")]
 
 #[path = "../common/broker.rs"]
 mod broker;
+mod heat;
 mod power;
 mod site;
 

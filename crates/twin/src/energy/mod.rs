@@ -11,6 +11,7 @@
 //! ```
 
 mod battery;
+mod breaker;
 mod circuit;
 mod dwelling;
 mod frequency;
@@ -31,6 +32,7 @@ mod weather;
 mod world;
 
 pub use battery::{Battery, BatterySpec};
+pub use breaker::{Breaker, BreakerSpec};
 pub use circuit::{Circuit, CircuitSpec};
 pub use dwelling::{Dwelling, Says, Warms};
 pub use frequency::{Grid, GridSpec};

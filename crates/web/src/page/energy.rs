@@ -1,7 +1,7 @@
 //! The part of the page on power: what the site draws and why, heat, calls, the plan, the signals.
 
 use crate::text;
-use api::energy::{Energy, Event, Plan, Signal, Zone};
+use api::energy::{Energy, Event, Offer, Plan, Signal, Zone};
 use maud::{Markup, html};
 
 /// Steps of the plan in the table; the JSON has all.
@@ -43,6 +43,7 @@ pub(super) fn energy(energy: &Energy) -> Markup {
                     tbody { @for zone in &energy.heat { (heated(zone)) } }
                 }
             }
+            @if let Some(offer) = &energy.offer { (offered(offer)) }
             @if !energy.events.is_empty() {
                 table {
                     thead { tr { th { "Call" } th { "State" } th.n { "At most" } } }
@@ -70,6 +71,30 @@ fn heated(zone: &Zone) -> Markup {
             td.n { (degrees(zone.temperature_c)) }
             td.n { (degrees(Some(zone.set_c))) }
             td.n { (power(zone.asks_w)) }
+        }
+    }
+}
+
+fn offered(offer: &Offer) -> Markup {
+    let one = |watts, lasts: Option<u64>| {
+        html! {
+            (power(Some(watts)))
+            " "
+            small { @match lasts {
+                Some(seconds) => { "for " (seconds / 60) " min" }
+                None => "without end",
+            } }
+        }
+    };
+    html! {
+        table {
+            thead { tr { th { "Aggregator may ask" } th.n { "At least" } th.n { "Alone" } th.n { "At most" } } }
+            tbody { tr {
+                td { "net power" }
+                td.n { (one(offer.lowest_w, offer.lowest_s)) }
+                td.n { (power(Some(offer.own_w))) }
+                td.n { (one(offer.highest_w, offer.highest_s)) }
+            } }
         }
     }
 }

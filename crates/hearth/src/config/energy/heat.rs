@@ -11,13 +11,16 @@ use crate::config::{
 };
 use dispatch::{
     heat::{
-        Body as Model, Comfort, Control, Front, HeatingCurve, Hygiene, Medium, Pi, Predictive,
-        Safety, Thermostat, Times,
+        Body as Model, Comfort, Control, Front, HeatingCurve, Hygiene, Leeway, Medium, Pi,
+        Predictive, Safety, Thermostat, Times,
     },
-    site::Body,
+    site::{Body, Yields},
 };
 use std::{sync::Arc, time::Duration};
 use units::{Celsius, HeatCapacity, HeatLoss, Usd};
+
+/// Wh.
+const BATH: f64 = 3605.0;
 
 /// A heated body as configured.
 #[derive(Debug, Clone)]
@@ -99,6 +102,7 @@ fn read_zone(section: &mut Section<'_, '_>, given: bool) -> Option<Zone> {
     let usual_front = if kind == Kind::Room { 10.0 * loss } else { 0.0 };
     let front = section.or("front_w_per_k", usual_front, value::number(0.0, 1e8));
     let band_k = section.or("band_k", 0.5, value::number(0.05, 20.0));
+    let flexible_k = section.or("flexible_k", band_k, value::number(0.0, 20.0));
     let times = Times {
         min_on: section.or("min_on", 30 * MINUTE, value::duration(Duration::ZERO, DAY)),
         min_off: section.or("min_off", 15 * MINUTE, value::duration(Duration::ZERO, DAY)),
@@ -155,6 +159,14 @@ fn read_zone(section: &mut Section<'_, '_>, given: bool) -> Option<Zone> {
         };
         (curve, outdoor.clone())
     });
+    // As long as no day was seen: a bath (profile L of Regulation (EU) 812/2013) may be drawn from a tank
+    // at any moment, and of anything else half of the band may go by itself.
+    let doubt_k = match kind {
+        Kind::Tank => BATH / capacity,
+        Kind::Room | Kind::Hydronic | Kind::Pool => flexible_k / 2.0,
+    };
+    let leeway =
+        Yields { leeway: Leeway { band_k: flexible_k, doubt_k }, model, ambient: outdoor.clone() };
     let hygiene = (kind == Kind::Tank).then(|| (Hygiene::new(hygiene_every), model.capacity));
     Some(Zone {
         kind,
@@ -168,6 +180,7 @@ fn read_zone(section: &mut Section<'_, '_>, given: bool) -> Option<Zone> {
             control,
             times,
             safety: Safety::new(medium),
+            leeway: (flexible_k > 0.0).then_some(leeway),
         },
         machines: machines.into_iter().map(Into::into).collect(),
         band_k,
