@@ -137,11 +137,7 @@ impl Short {
             false => self.above.saturating_sub(time),
         };
         self.spent = self.above >= LONGEST || (self.spent && !self.above.is_zero());
-        if total <= limit {
-            self.keeps = None;
-            return None;
-        }
-        if self.spent {
+        if total <= limit || self.spent {
             self.keeps = None;
             return None;
         }

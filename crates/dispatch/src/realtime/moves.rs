@@ -19,7 +19,7 @@ const RETRY: u32 = 5 * TICKS;
 const DEARER: usize = 32;
 /// So few steps are made one by one in any case: where loads are few, each step decides anew what still fits.
 const FEW: usize = 256;
-/// A second thread is worth its start from so many loads on.
+/// Each thread gets so many loads at least.
 const SHARED: usize = 50_000;
 /// Threads at most.
 const MOST: usize = 4;
