@@ -123,7 +123,7 @@ fn padded(words: &[Lane], bits: u32) -> [Lane; 16] {
 fn compress(state: &mut [Lane; 8], block: &[Lane; 16]) {
     let mut w = *block;
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
-    for round in 0..64 {
+    for (round, constant) in K.into_iter().enumerate() {
         let at = round % 16;
         if round >= 16 {
             let (w1, w9, w14) = (w[(at + 1) % 16], w[(at + 9) % 16], w[(at + 14) % 16]);
@@ -139,7 +139,7 @@ fn compress(state: &mut [Lane; 8], block: &[Lane; 16]) {
             let s1 = e[i].rotate_right(6) ^ e[i].rotate_right(11) ^ e[i].rotate_right(25);
             let choice = g[i] ^ (e[i] & (f[i] ^ g[i]));
             let sum = h[i].wrapping_add(s1).wrapping_add(choice);
-            sum.wrapping_add(K[round]).wrapping_add(word[i])
+            sum.wrapping_add(constant).wrapping_add(word[i])
         });
         let t2: Lane = lanes(|i| {
             let s0 = a[i].rotate_right(2) ^ a[i].rotate_right(13) ^ a[i].rotate_right(22);
