@@ -1,11 +1,13 @@
 //! SHA-256 as mining uses it: double hashes, midstates, merkle steps.
 //!
-//! The compression function is the `sha2` crate's (SHA extensions where the processor has them).
+//! The compression function is the `sha2` crate's (SHA extensions where the processor has them). Where
+//! there are none, what can be hashed side by side is.
 
+use crate::lanes::{self, LANES};
 use sha2::block_api::compress256;
 
 /// SHA-256's initial state (FIPS 180-4, 5.3.3).
-const INITIAL: [u32; 8] = [
+pub(crate) const INITIAL: [u32; 8] = [
     0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
 ];
 
@@ -29,6 +31,25 @@ pub fn merkle_step(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
 /// Root of a merkle tree from its first leaf and that leaf's siblings, bottom up.
 pub fn merkle_root(leaf: [u8; 32], branch: &[[u8; 32]]) -> [u8; 32] {
     branch.iter().fold(leaf, |node, sibling| merkle_step(&node, sibling))
+}
+
+/// Turns each leaf into the root of its merkle tree; the siblings are the same for all.
+pub fn merkle_roots(leaves: &mut [[u8; 32]], branch: &[[u8; 32]]) {
+    if leaves.len() > 1 && lanes::worth_it() {
+        leaves.chunks_mut(LANES).for_each(|some| lanes::merkle_roots(some, branch));
+    } else {
+        leaves.iter_mut().for_each(|leaf| *leaf = merkle_root(*leaf, branch));
+    }
+}
+
+/// SHA-256d of block headers, into as many places.
+pub fn header_hashes(headers: &[[u8; 80]], hashes: &mut [[u8; 32]]) {
+    if headers.len() > 1 && lanes::worth_it() {
+        let places = hashes.chunks_mut(LANES);
+        headers.chunks(LANES).zip(places).for_each(|(some, to)| lanes::header_hashes(some, to));
+    } else {
+        headers.iter().zip(hashes).for_each(|(header, to)| *to = header_hash(header));
+    }
 }
 
 /// SHA-256d of a block header.

@@ -1,9 +1,6 @@
 //! Jobs: a template made ready to be sent to any session and to check what comes back.
 
-use crate::{
-    coinbase::{Coinbase, EXTRANONCE1_SIZE, Payout},
-    hash,
-};
+use crate::coinbase::{Coinbase, EXTRANONCE1_SIZE, Payout};
 use bitcoin::hashes::Hash;
 use chain::Template;
 use std::{fmt::Write, sync::Arc};
@@ -74,15 +71,14 @@ impl Job {
         out.extend_from_slice(if clean { b"true]}\n" } else { b"false]}\n" });
     }
 
-    /// The header that a share claims to have hashed.
-    pub(crate) fn header(&self, share: &Claim, payout: &Payout, scratch: &mut Vec<u8>) -> [u8; 80] {
+    /// The id of the coinbase that a share was made with.
+    pub(crate) fn txid(&self, share: &Claim, payout: &Payout, scratch: &mut Vec<u8>) -> [u8; 32] {
         let extranonce2 = &share.extranonce2[..usize::from(share.extranonce2_size)];
-        let txid = self.coinbase.txid(share.extranonce1, extranonce2, payout, scratch);
-        let root = hash::merkle_root(txid, &self.template.merkle_branch);
-        self.header_over(share, &root)
+        self.coinbase.txid(share.extranonce1, extranonce2, payout, scratch)
     }
 
-    fn header_over(&self, share: &Claim, root: &[u8; 32]) -> [u8; 80] {
+    /// The header that a share claims to have hashed, over the root of its merkle tree.
+    pub(crate) fn header(&self, share: &Claim, root: &[u8; 32]) -> [u8; 80] {
         let mut header = [0; 80];
         header[..4].copy_from_slice(&share.version.to_le_bytes());
         header[4..36].copy_from_slice(self.template.prev_hash.as_ref());

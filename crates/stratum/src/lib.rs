@@ -14,6 +14,7 @@ mod handshake;
 pub mod hash;
 mod job;
 mod jobs;
+mod lanes;
 mod mailbox;
 mod pace;
 mod reactor;

@@ -8,6 +8,7 @@ use crate::{
     hash,
     job::Claim,
     jobs::{Novelty, Place},
+    lanes::LANES,
     reject::Reject,
     session::{End, Session},
     sink::Opened,
@@ -24,7 +25,7 @@ use units::Difficulty;
 const MAX_AHEAD: u64 = 7200 - 600;
 /// Duplicates in a row after which a machine has lost its place in the search: it gets new room.
 const LOST: u32 = 8;
-/// Shares hashed together.
+/// Shares judged together.
 const BATCH: usize = 64;
 
 /// Shares that have arrived and are not yet answered.
@@ -41,7 +42,24 @@ struct Share {
     key: usize,
     id: Range<usize>,
     checked: Result<Checked, Reject>,
+    hashed: Hashed,
 }
+
+impl Share {
+    /// The job it is for, if it is to be hashed.
+    fn place(&self) -> Option<Place> {
+        self.checked.ok().map(|checked| checked.place)
+    }
+}
+
+/// A share's header and that header's hash; zeros before.
+#[derive(Debug, Clone, Copy)]
+struct Hashed {
+    header: [u8; 80],
+    hash: [u8; 32],
+}
+
+const UNHASHED: Hashed = Hashed { header: [0; 80], hash: [0; 32] };
 
 /// A share whose fields are good; only its hash is unknown.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +78,7 @@ impl Engine {
         let start = self.batch.ids.len();
         self.batch.ids.push_str(request.id);
         let id = start..self.batch.ids.len();
-        self.batch.shares.push(Share { key, id, checked });
+        self.batch.shares.push(Share { key, id, checked, hashed: UNHASHED });
         if self.batch.shares.len() == BATCH {
             self.settle();
         }
@@ -119,10 +137,11 @@ impl Engine {
             return;
         }
         let mut batch = std::mem::take(&mut self.batch);
+        self.hash(&mut batch);
         for share in &batch.shares {
             let id = &batch.ids[share.id.clone()];
             let verdict = match share.checked {
-                Ok(checked) => self.judge(share.key, checked, &mut batch.scratch),
+                Ok(checked) => self.judge(share.key, checked, &share.hashed),
                 Err(reason) => Err(reason),
             };
             // A paused machine goes on with its last job, and after it connected again with one that is
@@ -141,18 +160,51 @@ impl Engine {
         self.batch = batch;
     }
 
+    /// Hashes shares for the same job together.
+    fn hash(&self, batch: &mut Batch) {
+        let Batch { shares, scratch, .. } = batch;
+        let same = |a: &Share, b: &Share| a.place() == b.place();
+        let runs = shares.chunk_by_mut(same).flat_map(|run| run.chunks_mut(LANES));
+        for some in runs {
+            let place = some.first().and_then(Share::place);
+            let Some(job) = place.and_then(|place| self.jobs.at(place)) else { continue };
+            let mut roots = [[0; 32]; LANES];
+            let roots = &mut roots[..some.len()];
+            for (share, root) in some.iter().zip(roots.iter_mut()) {
+                let session = self.sessions.get(share.key);
+                let payout = session.and_then(|session| session.payout.as_ref());
+                if let (Ok(checked), Some(payout)) = (share.checked, payout) {
+                    *root = job.txid(&checked.claim, payout, scratch);
+                }
+            }
+            hash::merkle_roots(roots, &job.template.merkle_branch);
+            let mut headers = [[0; 80]; LANES];
+            let headers = &mut headers[..some.len()];
+            for ((share, root), header) in some.iter().zip(&*roots).zip(headers.iter_mut()) {
+                if let Ok(checked) = share.checked {
+                    *header = job.header(&checked.claim, root);
+                }
+            }
+            // The roots are in the headers; their places are free.
+            hash::header_hashes(headers, roots);
+            for ((share, header), hash) in some.iter_mut().zip(&*headers).zip(&*roots) {
+                share.hashed = Hashed { header: *header, hash: *hash };
+            }
+        }
+    }
+
     /// The difficulty to credit and the one reached.
     fn judge(
         &mut self,
         key: usize,
         checked: Checked,
-        scratch: &mut Vec<u8>,
+        hashed: &Hashed,
     ) -> Result<(Difficulty, f64), Reject> {
         let session = self.sessions.get(key).ok_or(Reject::Unauthorized)?;
-        let payout = session.payout.as_ref().ok_or(Reject::Unauthorized)?;
+        session.payout.as_ref().ok_or(Reject::Unauthorized)?;
         let job = self.jobs.at(checked.place).ok_or(Reject::Stale)?;
-        let mut header = job.header(&checked.claim, payout, scratch);
-        let mut number = HashNumber::new(&hash::header_hash(&header));
+        let mut header = hashed.header;
+        let mut number = HashNumber::new(&hashed.hash);
         let mut reached = number.difficulty();
         if let Some(version) = checked.unrolled
             && !number.reaches(reached, checked.required)

@@ -2,7 +2,7 @@
 //! shares. It speaks no Stratum V1: a notify is handed to it as the extended job of the same parts.
 
 use super::*;
-use crate::{Reject, job::Claim};
+use crate::{Reject, hash, job::Claim};
 use binary_sv2::Sv2OptionOwned;
 use channels_sv2::{
     chain_tip::ChainTip,
@@ -106,7 +106,9 @@ proptest! {
         let claim = Claim {
             extranonce1, extranonce2, extranonce2_size: size as u8, version: 0, time: 0, nonce: 0,
         };
-        let header = job.header(&claim, &payout, &mut scratch);
+        let mut root = [job.txid(&claim, &payout, &mut scratch)];
+        hash::merkle_roots(&mut root, &job.template.merkle_branch);
+        let header = job.header(&claim, &root[0]);
         prop_assert_eq!(Some(&header[36..68]), want.as_ref().map(|root| &root[..]));
     }
 
