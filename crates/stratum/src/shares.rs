@@ -52,14 +52,14 @@ impl Share {
     }
 }
 
-/// A share's header and that header's hash; zeros before.
+/// A share's header and that header's hash; before, the worst there is.
 #[derive(Debug, Clone, Copy)]
 struct Hashed {
     header: [u8; 80],
     hash: [u8; 32],
 }
 
-const UNHASHED: Hashed = Hashed { header: [0; 80], hash: [0; 32] };
+const UNHASHED: Hashed = Hashed { header: [0; 80], hash: [0xff; 32] };
 
 /// A share whose fields are good; only its hash is unknown.
 #[derive(Debug, Clone, Copy)]
