@@ -140,3 +140,32 @@ fn steps_that_may_not_be_made_yet_are_made_once_they_may() {
     }
     assert!((0..2_000).all(|at| fleet.controller.level(at) == Some(3)));
 }
+
+#[test]
+fn no_step_is_lost_over_many_jumps_of_loads_of_which_some_are_held() {
+    for slow in [0.0, 0.5] {
+        let mut fleet = Fleet::new(6_000, slow, Duration::from_secs(45));
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(29);
+        let count = fleet.loads.len();
+        let mut second = 100;
+        for round in 0..12 {
+            for state in &mut fleet.states {
+                state.answers = rng.random_bool(0.9);
+                state.enabled = rng.random_bool(0.9);
+            }
+            for part in [0.35, 0.95, 0.15, 0.6] {
+                fleet.step(second, part);
+                second += rng.random_range(3..25);
+            }
+            fleet.states.iter_mut().for_each(|state| (state.answers, state.enabled) = (true, true));
+            for (part, level) in [(0.0, 0), (1.0, 3)] {
+                for _ in 0..80 {
+                    second += 1;
+                    fleet.step(second, part);
+                }
+                let there = (0..count).filter(|at| fleet.controller.level(*at) == Some(level));
+                assert_eq!(there.count(), count, "round {round}, {part} of full power");
+            }
+        }
+    }
+}

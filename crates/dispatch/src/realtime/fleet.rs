@@ -4,8 +4,9 @@
 use super::{
     FAST,
     line::Parts,
-    ramps::{Ramps, TICKS},
-    tier::{Offer, Segment},
+    ramps::{Ends, Ramps, TICKS},
+    steps::Segment,
+    tier::Offer,
     unit::{Kind, Learned, TOLERANCE, Unit, ticks_over},
 };
 use crate::load::{Load, LoadState};
@@ -19,10 +20,13 @@ const BELIEVED: Duration = Duration::from_secs(30);
 /// A start must pay for itself within the least time that the load runs, or within this if it has none.
 const PAID_BACK: f64 = 900.0;
 
+/// A corner of a load's hull.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Corner {
-    pub level: u32,
     pub watts: f32,
+    pub level: u16,
+    /// Of the step up to it: the place of its bucket in the merit order.
+    pub rank: u16,
 }
 
 /// The rank of a step that no bucket holds.
@@ -38,17 +42,17 @@ pub(super) struct Next {
 }
 
 impl Next {
-    /// Of a load's steps, the first place being none, from a corner.
-    fn of(ranks: &[u16], told: u16) -> Self {
-        match ranks.get(1..).is_some_and(|steps| steps.is_sorted()) {
-            true => Self::at(ranks, told),
+    /// Of a load that stands at a corner.
+    fn of(corners: &[Corner], told: u16) -> Self {
+        match corners.get(1..).is_some_and(|steps| steps.is_sorted_by_key(|step| step.rank)) {
+            true => Self::at(corners, told),
             false => Self { up: UNORDERED, down: UNORDERED },
         }
     }
 
     /// Of a load whose steps come in the order of their ranks.
-    pub(super) fn at(ranks: &[u16], told: u16) -> Self {
-        let rank = |at: usize| ranks.get(at).copied().unwrap_or(UNRANKED);
+    pub(super) fn at(corners: &[Corner], told: u16) -> Self {
+        let rank = |at: usize| corners.get(at).map_or(UNRANKED, |corner| corner.rank);
         let down = if told == 0 { UNRANKED } else { rank(usize::from(told)) };
         Self { up: rank(usize::from(told) + 1), down }
     }
@@ -87,15 +91,31 @@ impl Sum {
         self.ramps.remove(unit.slope, unit.end);
     }
 
-    /// An empty one, whose changes can be taken over.
-    pub(super) fn beside(&self) -> Self {
-        Self { set: Parts::default(), ramps: self.ramps.beside() }
+    /// A list of changes, none so far.
+    pub(super) fn beside(&self) -> Changes {
+        Changes { set: Parts::default(), ramps: self.ramps.beside() }
     }
 
     /// Takes over what was changed beside it.
-    pub(super) fn merge(&mut self, other: &Self) {
-        self.set.merge(other.set);
-        self.ramps.merge(&other.ramps);
+    pub(super) fn merge(&mut self, changes: &Changes) {
+        self.set.merge(changes.set);
+        self.ramps.merge(&changes.ramps);
+    }
+}
+
+/// Changes of a sum, made beside it: it cannot be asked what it comes to.
+#[derive(Debug, Clone)]
+pub(super) struct Changes {
+    set: Parts,
+    ramps: Ends,
+}
+
+impl Changes {
+    pub(super) fn replace(&mut self, before: &Unit, after: &Unit) {
+        self.set.remove(before.target);
+        self.set.add(after.target);
+        self.ramps.remove(before.slope, before.end);
+        self.ramps.add(after.slope, after.end);
     }
 }
 
@@ -107,8 +127,6 @@ pub(super) struct Fleet {
     pub units: Vec<Unit>,
     pub kinds: Vec<Kind>,
     pub corners: Vec<Corner>,
-    /// Of each corner's step up to it: the place of its bucket in the merit order.
-    pub ranks: Vec<u16>,
     pub next: Vec<Next>,
     /// Where a load's corners begin; one more than there are loads.
     pub firsts: Vec<u32>,
@@ -160,7 +178,7 @@ impl Fleet {
 
     /// Gives all loads back, to be taken in again.
     pub(super) fn clear(&mut self) -> Known {
-        let none = Corner { level: 0, watts: 0.0 };
+        let none = Corner { watts: 0.0, level: 0, rank: UNRANKED };
         let told = (0..self.units.len()).map(|at| self.told(at).unwrap_or(none)).collect();
         let epoch = self.epoch;
         let old = std::mem::take(self);
@@ -185,9 +203,9 @@ impl Fleet {
         self.firsts.push(0);
         for (at, load) in loads.iter().enumerate() {
             let first = self.corners.len();
-            self.corners.extend(load.corners().into_iter().map(|level| Corner {
-                level: level as u32,
-                watts: load.power_at(level).get() as f32,
+            self.corners.extend(load.corners().into_iter().filter_map(|at| {
+                let level = u16::try_from(at).ok()?;
+                Some(Corner { watts: load.power_at(at).get() as f32, level, rank: UNRANKED })
             }));
             self.firsts.push(self.corners.len() as u32);
             let kind = Kind::new(&load.times);
@@ -196,9 +214,9 @@ impl Fleet {
                 self.kinds.len() as u32 - 1
             });
             let old = old(at).and_then(|old| Some((known.units.get(old)?, known.told.get(old)?)));
-            let level = old.map_or_else(|| levels(at), |(_, told)| told.level as usize);
+            let level = old.map_or_else(|| levels(at), |(_, told)| usize::from(told.level));
             let corners = &self.corners[first..];
-            let told = corners.iter().rposition(|corner| corner.level as usize <= level);
+            let told = corners.iter().rposition(|corner| usize::from(corner.level) <= level);
             let told = told.unwrap_or(0);
             let nominal = corners.get(told).map_or(0.0, |corner| corner.watts);
             let mut unit = Unit {
@@ -246,14 +264,12 @@ impl Fleet {
 
     /// Takes over the places of steps in the merit order.
     pub(super) fn rank(&mut self, ranks: impl Iterator<Item = (Segment, u16)>) {
-        self.ranks.resize(self.corners.len(), UNRANKED);
         for (segment, rank) in ranks {
             let place = self.firsts[segment.unit as usize] + u32::from(segment.corner);
-            self.ranks[place as usize] = rank;
+            self.corners[place as usize].rank = rank;
         }
-        let ranks = self.firsts.windows(2).map(|ends| ends[0] as usize..ends[1] as usize);
-        let next = ranks.zip(&self.units).map(|(at, unit)| Next::of(&self.ranks[at], unit.told));
-        self.next = next.collect();
+        let units = self.units.iter().enumerate();
+        self.next = units.map(|(at, unit)| Next::of(self.corners(at), unit.told)).collect();
     }
 
     /// Steps from corner to corner of one load, and whether it is a fast one.
@@ -265,7 +281,7 @@ impl Fleet {
         let corners = self.corners(at);
         let unit = self.units[at];
         let value = |corner: &Corner| {
-            load.levels.get(corner.level as usize).map_or(0.0, |level| level.value.get())
+            load.levels.get(usize::from(corner.level)).map_or(0.0, |level| level.value.get())
         };
         let values: Vec<f64> = corners.iter().map(value).collect();
         let times = load.times;
@@ -327,7 +343,7 @@ impl Fleet {
     }
 
     pub(super) fn level(&self, at: usize) -> Option<usize> {
-        self.told(at).map(|corner| corner.level as usize)
+        self.told(at).map(|corner| usize::from(corner.level))
     }
 
     fn told(&self, at: usize) -> Option<Corner> {

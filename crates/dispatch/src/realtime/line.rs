@@ -1,7 +1,7 @@
 //! Segments in the order of their turns, with the sum of their watts; and such sums, which leave nothing over when all
 //! that came has gone. It knows no load.
 
-use super::tier::Segment;
+use super::steps::Segment;
 use std::collections::VecDeque;
 
 /// Segments that wait for their turn, and their watts.

@@ -12,10 +12,12 @@
 //!            └──── base = meter − Σ what commands amount to at the meter's moment
 //! ```
 
+mod aside;
 mod fleet;
 mod line;
 mod moves;
 mod ramps;
+mod steps;
 mod tier;
 mod unit;
 

@@ -4,9 +4,9 @@
 
 use super::{
     Move,
-    fleet::{Corner, Fleet, Next, Sum, UNORDERED},
+    fleet::{Changes, Corner, Fleet, Next, UNORDERED},
     ramps::TICKS,
-    tier::{Pass, Segment, Steps, Went},
+    steps::{Pass, Segment, Steps, Went},
     unit::{Kind, Unit},
 };
 use crate::load::LoadState;
@@ -23,6 +23,8 @@ const FEW: usize = 256;
 const SHARED: usize = 50_000;
 /// Threads at most.
 const MOST: usize = 4;
+/// So many loads are looked at together.
+const BLOCK: usize = 256;
 
 /// Makes moves of one moment and keeps their list.
 pub(super) struct Moves<'a> {
@@ -30,7 +32,7 @@ pub(super) struct Moves<'a> {
     states: &'a [LoadState],
     clock: Clock,
     /// Loads and their levels; later ones count.
-    told: Vec<(u32, u32)>,
+    told: Vec<(u32, u16)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -54,13 +56,15 @@ impl<'a> Moves<'a> {
     /// Which loads moved, and to which level.
     pub(super) fn done(self) -> Vec<Move> {
         let mut seen = vec![0_u64; self.fleet.len().div_ceil(64)];
-        let latest = self.told.into_iter().rev().filter(|(load, _)| {
-            let (word, bit) = (&mut seen[*load as usize / 64], 1 << (load % 64));
-            let new = *word & bit == 0;
+        let mut moves = Vec::with_capacity(self.told.len().min(self.fleet.len()));
+        for (load, level) in self.told.into_iter().rev() {
+            let (word, bit) = (&mut seen[load as usize / 64], 1 << (load % 64));
+            if *word & bit == 0 {
+                moves.push(Move { load: load as usize, level: usize::from(level) });
+            }
             *word |= bit;
-            new
-        });
-        latest.map(|(load, level)| Move { load: load as usize, level: level as usize }).collect()
+        }
+        moves
     }
 }
 
@@ -94,7 +98,7 @@ impl Steps for Moves<'_> {
         let end = self.fleet.firsts[at + 1] as usize;
         let next = &mut self.fleet.next[at];
         if next.up != UNORDERED {
-            *next = Next::at(&self.fleet.ranks[corner..end], to);
+            *next = Next::at(&self.fleet.corners[corner..end], to);
         }
         self.told.push((segment.unit, self.fleet.corners[corner + usize::from(to)].level));
         let after = *unit;
@@ -130,20 +134,15 @@ impl Steps for Moves<'_> {
         // Parts of whole words of places.
         let part = loads.div_ceil(threads).next_multiple_of(64).max(64);
         let fleet = &mut *self.fleet;
-        let (slow, fast) = (fleet.slow.beside(), fleet.fast.beside());
-        let sum = if pass.fast { fast } else { slow };
-        let tables = Tables {
-            kinds: &fleet.kinds,
-            corners: &fleet.corners,
-            ranks: &fleet.ranks,
-            firsts: &fleet.firsts,
-        };
+        let sum = if pass.fast { &mut fleet.fast } else { &mut fleet.slow };
+        let changes = sum.beside();
+        let tables = Tables { kinds: &fleet.kinds, corners: &fleet.corners, firsts: &fleet.firsts };
         let units = fleet.units.chunks_mut(part).zip(fleet.next.chunks_mut(part));
         let parts = units.zip(self.states.chunks(part)).enumerate();
         let results: Vec<Passed> = std::thread::scope(|scope| {
             type Part<'a> = (usize, ((&'a mut [Unit], &'a mut [Next]), &'a [LoadState]));
             let work = |(at, (units, states)): Part<'_>| {
-                walk(pass, clock, at * part, units, states, tables, sum.beside())
+                walk(pass, clock, at * part, units, states, tables, changes.clone())
             };
             let mut parts: Vec<_> = parts.collect();
             let last = parts.pop();
@@ -156,13 +155,12 @@ impl Steps for Moves<'_> {
             });
             others.chain(last).collect()
         });
-        let sum = if pass.fast { &mut fleet.fast } else { &mut fleet.slow };
         let (mut watts, mut rest) = (0.0, Rest::default());
         for one in results {
             watts += one.watts;
             rest.append(one.rest);
             self.told.extend(one.told);
-            sum.merge(&one.sum);
+            sum.merge(&one.changes);
         }
         rest.count();
         (watts, rest)
@@ -174,16 +172,15 @@ impl Steps for Moves<'_> {
 struct Tables<'a> {
     kinds: &'a [Kind],
     corners: &'a [Corner],
-    ranks: &'a [u16],
     firsts: &'a [u32],
 }
 
 /// What came of a pass over some loads.
 struct Passed {
     watts: f64,
-    told: Vec<(u32, u32)>,
+    told: Vec<(u32, u16)>,
     rest: Rest,
-    sum: Sum,
+    changes: Changes,
 }
 
 /// Moves loads from the `first` on by all wanted steps.
@@ -194,36 +191,80 @@ fn walk(
     (units, next): (&mut [Unit], &mut [Next]),
     states: &[LoadState],
     tables: Tables<'_>,
-    sum: Sum,
+    changes: Changes,
 ) -> Passed {
-    let mut passed = Passed { watts: 0.0, told: Vec::new(), rest: Rest::default(), sum };
+    let mut passed = Passed { watts: 0.0, told: Vec::new(), rest: Rest::default(), changes };
     passed.rest.loads.resize(units.len().div_ceil(64), 0);
-    let (start, all) = (pass.ranks.start, pass.ranks.end - pass.ranks.start);
-    for at in 0..units.len().min(next.len()).min(states.len()) {
-        // Most of what is passed by needs no more than this.
-        let rank = if pass.up { next[at].up } else { next[at].down };
-        if rank.wrapping_sub(start) >= all && rank != UNORDERED {
-            continue;
-        }
-        let (unit, state) = (&mut units[at], &states[at]);
-        let begin = tables.firsts[first + at] as usize;
-        let end = tables.firsts[first + at + 1] as usize;
-        let ranks = &tables.ranks[begin..end];
-        let told = usize::from(unit.told);
-        let mut to = told;
-        let left = if pass.up {
-            while ranks.get(to + 1).is_some_and(|rank| pass.wants(*rank)) {
-                to += 1;
-            }
-            ranks.get(to + 1..).unwrap_or_default()
-        } else {
-            while to > 0 && ranks.get(to).is_some_and(|rank| pass.wants(*rank)) {
-                to -= 1;
-            }
-            ranks.get(1..=to).unwrap_or_default()
+    let count = units.len().min(next.len()).min(states.len());
+    let mut picked = [0_u16; BLOCK];
+    for block in (0..count).step_by(BLOCK) {
+        let picked = pick(pass, &next[block..count.min(block + BLOCK)], &mut picked);
+        // Nothing here waits for anything else, so that memory is asked for many loads at once.
+        let touch = |at: usize| {
+            let corner = tables.firsts[first + at] as usize;
+            let level = tables.corners.get(corner).map_or(0, |corner| corner.level);
+            units[at].told ^ level ^ u16::from(states[at].answers)
         };
-        let ordered = rank != UNORDERED;
-        let out_of_turn = !(ordered && pass.all()) && left.iter().any(|rank| pass.wants(*rank));
+        let touched = picked.iter().fold(0, |all, at| all ^ touch(block + usize::from(*at)));
+        std::hint::black_box(touched);
+        for at in picked.iter().map(|at| block + usize::from(*at)) {
+            let begin = tables.firsts[first + at] as usize;
+            let end = tables.firsts[first + at + 1] as usize;
+            let corners = &tables.corners[begin..end];
+            let (unit, next) = (&mut units[at], &mut next[at]);
+            passed.step(pass, clock, at, unit, next, &states[at], corners, tables.kinds);
+        }
+    }
+    for (load, _) in &mut passed.told {
+        *load += first as u32;
+    }
+    passed
+}
+
+/// Those among some loads that may have wanted steps, by their places.
+fn pick<'a>(pass: &Pass<'_>, next: &[Next], picked: &'a mut [u16; BLOCK]) -> &'a [u16] {
+    let (start, all) = (pass.ranks.start, pass.ranks.end - pass.ranks.start);
+    let wanted = |rank: u16| (rank.wrapping_sub(start) < all) | (rank == UNORDERED);
+    let mut count = 0;
+    let mut pick = |at: usize, is: bool| {
+        // Without a branch for each load: which of them move cannot be foreseen.
+        picked[count] = at as u16;
+        count += usize::from(is);
+    };
+    let next = next.iter().take(BLOCK).enumerate();
+    match pass.up {
+        true => next.for_each(|(at, next)| pick(at, wanted(next.up))),
+        // Where the next step down is not wanted, none of those after it has its turn.
+        false if pass.not.is_some() => next.for_each(|(at, next)| {
+            pick(at, wanted(next.down) && (next.down == UNORDERED || pass.wants(next.down)));
+        }),
+        false => next.for_each(|(at, next)| pick(at, wanted(next.down))),
+    }
+    &picked[..count]
+}
+
+impl Passed {
+    /// Makes all wanted steps of one load.
+    #[expect(clippy::too_many_arguments, reason = "one load, from the lists that its parts are in")]
+    #[inline]
+    fn step(
+        &mut self,
+        pass: &Pass<'_>,
+        clock: Clock,
+        at: usize,
+        unit: &mut Unit,
+        next: &mut Next,
+        state: &LoadState,
+        corners: &[Corner],
+        kinds: &[Kind],
+    ) {
+        let ordered = next.up != UNORDERED;
+        let told = usize::from(unit.told);
+        let (to, out_of_turn) = match ordered && pass.not.is_none() {
+            true => (in_order(pass, corners, told), false),
+            false => in_turn(pass, corners, told),
+        };
+        let mut to = to;
         let mut until = 0;
         if to != told {
             let free = free(unit, state, clock, pass.up, to as u16);
@@ -235,23 +276,45 @@ fn walk(
                 to = if runs { 1 } else { told };
             }
         }
-        if out_of_turn || until > 0 {
-            passed.rest.add(at, Left { told: to as u16, until: NonZero::new(until) });
+        if out_of_turn || until > 0 || !ordered {
+            self.rest.add(at, Left { told: to as u16, until: NonZero::new(until) });
         }
         if to == told {
-            continue;
+            return;
         }
-        let corners = &tables.corners[begin..end];
         let before = *unit;
-        let kind = tables.kinds[unit.kind as usize];
+        let kind = kinds[unit.kind as usize];
         unit.go((clock.now, clock.from), kind, to as u16, corners[told].watts, corners[to].watts);
-        next[at] = if ordered { Next::at(ranks, unit.told) } else { next[at] };
-        passed.sum.remove(&before);
-        passed.sum.add(unit);
-        passed.watts += (f64::from(unit.target) - f64::from(before.target)).abs();
-        passed.told.push(((first + at) as u32, corners[to].level));
+        *next = if ordered { Next::at(corners, unit.told) } else { *next };
+        self.changes.replace(&before, unit);
+        self.watts += (f64::from(unit.target) - f64::from(before.target)).abs();
+        self.told.push((at as u32, corners[to].level));
     }
-    passed
+}
+
+/// Where the wanted steps of a load lead whose steps come in the order of their ranks.
+fn in_order(pass: &Pass<'_>, corners: &[Corner], told: usize) -> usize {
+    let steps = corners.get(1..).unwrap_or_default();
+    let before = |rank: u16| steps.iter().map(|step| usize::from(step.rank < rank)).sum::<usize>();
+    if pass.up { before(pass.ranks.end).max(told) } else { before(pass.ranks.start).min(told) }
+}
+
+/// Where the wanted steps of a load lead, one after the other; and whether others are wanted beyond one that is not.
+fn in_turn(pass: &Pass<'_>, corners: &[Corner], told: usize) -> (usize, bool) {
+    let wanted = |at: usize| corners.get(at).is_some_and(|corner| pass.wants(corner.rank));
+    let mut to = told;
+    let left = if pass.up {
+        while wanted(to + 1) {
+            to += 1;
+        }
+        corners.get(to + 1..)
+    } else {
+        while to > 0 && wanted(to) {
+            to -= 1;
+        }
+        corners.get(1..=to)
+    };
+    (to, left.unwrap_or_default().iter().any(|corner| pass.wants(corner.rank)))
 }
 
 /// The tick from which a load may be told something.

@@ -17,10 +17,52 @@ pub(super) const LONGEST: u32 = 3600 * TICKS;
 const PARTS: f64 = 65_536.0;
 
 /// Slopes of ramps that end in one tick.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
 struct End {
     slope: i64,
     steep: i64,
+}
+
+impl End {
+    fn of(slope: f32, sign: i64) -> Self {
+        let parts = (f64::from(slope) * PARTS) as i64;
+        Self { slope: sign * parts, steep: sign * parts.abs() }
+    }
+
+    fn add(&mut self, more: Self) {
+        self.slope += more.slope;
+        self.steep += more.steep;
+    }
+}
+
+/// Ramps to be put in and to be taken out, by the tick in which they end; their sum is not kept.
+#[derive(Debug, Clone)]
+pub(super) struct Ends {
+    first: u32,
+    ends: Vec<End>,
+}
+
+impl Ends {
+    /// One of `slope` watts a tick to be put in.
+    pub(super) fn add(&mut self, slope: f32, end: u32) {
+        self.count(slope, end, 1);
+    }
+
+    /// One to be taken out.
+    pub(super) fn remove(&mut self, slope: f32, end: u32) {
+        self.count(slope, end, -1);
+    }
+
+    fn count(&mut self, slope: f32, end: u32, sign: i64) {
+        if slope == 0.0 || end <= self.first {
+            return;
+        }
+        let at = (end - self.first) as usize;
+        if at >= self.ends.len() {
+            self.ends.resize(at + 1, End::default());
+        }
+        self.ends[at].add(End::of(slope, sign));
+    }
 }
 
 /// A sum of ramps.
@@ -50,40 +92,34 @@ impl Ramps {
         if slope == 0.0 || end <= self.first {
             return;
         }
-        let parts = (f64::from(slope) * PARTS) as i64;
-        let (slope, steep) = (sign * parts, sign * parts.abs());
         let at = (end - self.first) as usize;
         if at >= self.ends.len() {
             self.ends.resize(at + 1, End::default());
         }
-        let end = &mut self.ends[at];
-        end.slope += slope;
-        end.steep += steep;
-        self.all.slope += slope;
-        self.all.steep += steep;
-        self.moment += i128::from(slope) * at as i128;
-        self.steep_moment += i128::from(steep) * at as i128;
+        self.put(at, End::of(slope, sign));
     }
 
-    /// An empty sum that counts from the same tick.
-    pub(super) fn beside(&self) -> Self {
-        Self { first: self.first, ..Self::default() }
+    fn put(&mut self, at: usize, more: End) {
+        self.ends[at].add(more);
+        self.all.add(more);
+        self.moment += i128::from(more.slope) * at as i128;
+        self.steep_moment += i128::from(more.steep) * at as i128;
     }
 
-    /// Adds what was put in, and takes out what was taken out, beside it.
-    pub(super) fn merge(&mut self, other: &Self) {
-        debug_assert_eq!(self.first, other.first);
-        if other.ends.len() > self.ends.len() {
-            self.ends.resize(other.ends.len(), End::default());
+    /// An empty list of ramps to put in and to take out.
+    pub(super) fn beside(&self) -> Ends {
+        Ends { first: self.first, ends: Vec::new() }
+    }
+
+    /// Puts in and takes out what a list says.
+    pub(super) fn merge(&mut self, list: &Ends) {
+        debug_assert_eq!(self.first, list.first);
+        if list.ends.len() > self.ends.len() {
+            self.ends.resize(list.ends.len(), End::default());
         }
-        for (end, more) in self.ends.iter_mut().zip(&other.ends) {
-            end.slope += more.slope;
-            end.steep += more.steep;
+        for (at, end) in list.ends.iter().enumerate().filter(|(_, end)| **end != End::default()) {
+            self.put(at, *end);
         }
-        self.all.slope += other.all.slope;
-        self.all.steep += other.all.steep;
-        self.moment += other.moment;
-        self.steep_moment += other.steep_moment;
     }
 
     /// Forgets those that ended before this tick; nothing earlier may be asked from now on.

@@ -10,24 +10,13 @@
 //! ```
 
 use super::{
+    aside::{Aside, Run},
     fleet::UNRANKED,
     line::{Line, Parts},
     moves::Rest,
+    steps::{Pass, SLOW, Segment, Steps, Went},
 };
-use std::{collections::BTreeMap, ops::Range};
-
-/// A step of one load from one corner of its hull to the next.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Segment {
-    /// Which load.
-    pub unit: u32,
-    /// Which corner it ends at; 1 for the first step up.
-    pub corner: u16,
-    /// Watts at the corner where it begins.
-    pub low: f32,
-    /// Watts gained.
-    pub watts: f32,
-}
+use std::collections::BTreeMap;
 
 /// A segment with what it earns.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,65 +31,6 @@ pub(super) struct Offer {
     /// It is taken now.
     pub on: bool,
 }
-
-/// What became of a step of one load.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Went {
-    /// It was told, and should draw this much more (less, if negative) once there.
-    By(f64),
-    /// It cannot before this tick.
-    Later(u32),
-    /// Another step of the same load comes first.
-    OutOfTurn,
-}
-
-/// What can make steps.
-pub(super) trait Steps {
-    /// Why a step cannot be made now; `None` if it can.
-    fn later(&self, segment: Segment, up: bool) -> Option<Went>;
-
-    /// Makes a step if it can be made now.
-    fn go(&mut self, segment: Segment, up: bool) -> Went;
-
-    /// Whether a load runs at the segment's upper end or above.
-    fn on(&self, segment: Segment) -> bool;
-
-    /// The part of its watts by which a step may change its load more.
-    fn beyond(&self) -> f64;
-
-    /// From so many segments on a pass over all loads costs less than they do one by one.
-    fn many(&self) -> usize;
-
-    /// Has each load make all of its wanted steps. Gives the watts by which loads changed, without signs, and
-    /// the loads that could not make all of them.
-    fn pass(&mut self, pass: &Pass<'_>) -> (f64, Rest);
-}
-
-/// Which steps are wanted in any case.
-#[derive(Debug)]
-pub(super) struct Pass<'a> {
-    pub fast: bool,
-    pub up: bool,
-    /// Those of these ranks,
-    pub ranks: Range<u16>,
-    /// but not of these buckets, by their places in the tier.
-    not: Option<&'a [bool]>,
-}
-
-impl Pass<'_> {
-    /// Whether none of its ranks are left out.
-    pub(super) fn all(&self) -> bool {
-        self.not.is_none()
-    }
-
-    pub(super) fn wants(&self, rank: u16) -> bool {
-        let place = usize::from(rank & !SLOW);
-        self.ranks.contains(&rank) && self.not.is_none_or(|not| not.get(place) != Some(&true))
-    }
-}
-
-/// Marks ranks of slow loads.
-const SLOW: u16 = 1 << 15;
 
 /// How many watts are to be gained or lost by whole segments.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -142,10 +72,7 @@ pub(super) struct Tier {
     buckets: Vec<Bucket>,
     /// Which buckets lock.
     locks: Vec<bool>,
-    /// Segments that cannot move before a tick: the bucket, whether it is on, and which.
-    aside: BTreeMap<u32, Vec<(u32, bool, Segment)>>,
-    /// Watts put aside: of those that are on, and of those that are off.
-    stuck: (Parts, Parts),
+    aside: Aside,
 }
 
 /// Merits closer than this share of each other are one bucket: they take turns.
@@ -202,12 +129,11 @@ impl Tier {
 
     /// Loads in the order in which it is their turn, within each bucket.
     pub(super) fn turns(&self) -> impl Iterator<Item = u32> {
-        let aside = self.aside.values().flatten().map(|(_, _, segment)| segment.unit);
-        let segments = self
+        let waiting = self
             .buckets
             .iter()
             .flat_map(|bucket| bucket.on.waiting.iter().chain(&bucket.off.waiting));
-        aside.chain(segments.map(|segment| segment.unit))
+        self.aside.segments().chain(waiting).map(|segment| segment.unit)
     }
 
     /// Merit and watts of each bucket, best first.
@@ -233,26 +159,28 @@ impl Tier {
     pub(super) fn free(&self) -> (f64, f64) {
         let on: f64 = self.buckets.iter().map(|bucket| bucket.on_watts.get()).sum();
         let all: f64 = self.buckets.iter().map(|bucket| bucket.watts).sum();
-        (on - self.stuck.0.get(), all - on - self.stuck.1.get())
+        let (stuck_on, stuck_off) = self.aside.watts();
+        (on - stuck_on, all - on - stuck_off)
     }
 
     /// Segments whose time has come are the next in their buckets, where they belong by now.
     pub(super) fn wake(&mut self, now: u32, steps: &impl Steps) {
-        while let Some(due) = self.aside.first_entry().filter(|due| *due.key() <= now) {
-            let due = due.remove();
+        while let Some(due) = self.aside.due(now) {
             // Loads lie anywhere in memory: all are asked before anything is done about one.
-            let is_on: Vec<bool> = due.iter().map(|(_, _, segment)| steps.on(*segment)).collect();
-            for ((bucket, on, segment), is_on) in due.into_iter().zip(is_on) {
+            let is_on: Vec<bool> = due.segments.iter().map(|one| steps.on(*one)).collect();
+            let mut back = due.segments.into_iter().zip(is_on);
+            for Run { bucket, on, count } in due.runs {
                 let bucket = &mut self.buckets[bucket as usize];
-                let stuck = if on { &mut self.stuck.0 } else { &mut self.stuck.1 };
-                stuck.remove(segment.watts);
-                match (on, is_on) {
-                    (false, true) => bucket.on_watts.add(segment.watts),
-                    (true, false) => bucket.on_watts.remove(segment.watts),
-                    _ => {}
+                for (segment, is_on) in back.by_ref().take(count as usize) {
+                    self.aside.back(on, segment);
+                    match (on, is_on) {
+                        (false, true) => bucket.on_watts.add(segment.watts),
+                        (true, false) => bucket.on_watts.remove(segment.watts),
+                        _ => {}
+                    }
+                    let line = if is_on { &mut bucket.on } else { &mut bucket.off };
+                    line.push_front(segment);
                 }
-                let line = if is_on { &mut bucket.on } else { &mut bucket.off };
-                line.push_front(segment);
             }
         }
     }
@@ -284,10 +212,10 @@ impl Tier {
     /// Moves all segments of the best (worst) buckets that are wanted whole, if they are many. Gives the
     /// watts gained (lost).
     fn pass(&mut self, want: Want, up: bool, steps: &mut impl Steps) -> f64 {
-        let (mut done, most) = (0.0, steps.many());
-        for _ in 0..PASSES {
+        let (mut done, most, mut before) = (0.0, steps.many(), Rest::default());
+        for round in 0..PASSES {
             let sure = (want.watts.min(want.most) - done) / (1.0 + steps.beyond());
-            let (mut watts, mut count, mut whole) = (0.0, 0, 0);
+            let (mut watts, mut count, mut whole, mut first) = (0.0, 0, 0, 0);
             let (all, skip) = (self.buckets.len(), |bucket: &Bucket| want.lightly && bucket.locks);
             let place = |at: usize| if up { at } else { all - 1 - at };
             while whole < all {
@@ -301,13 +229,15 @@ impl Tier {
                     count += here.waiting.len();
                 }
                 whole += 1;
+                // Who has left nothing there is done with, or is known to be unable.
+                first = if count == 0 && round > 0 && !want.lightly { whole } else { first };
             }
             if count <= most || all > usize::from(SLOW - 1) {
                 break;
             }
-            let places = if up { 0..whole } else { all - whole..all };
+            let places = if up { first..whole } else { all - whole..all - first };
             let rank = |place: usize| self.first_rank() + place as u16;
-            let (changed, not) = steps.pass(&Pass {
+            let (changed, rest) = steps.pass(&Pass {
                 fast: self.fast,
                 up,
                 ranks: rank(places.start)..rank(places.end),
@@ -316,15 +246,25 @@ impl Tier {
             done += changed;
             for at in places {
                 if !skip(&self.buckets[at]) {
-                    self.passed(at, up, &not);
+                    self.passed(at, up, (&rest, &before));
                 }
             }
+            before = rest;
+            debug_assert!(self.in_place(steps), "a segment waits where its load does not stand");
         }
         done
     }
 
-    /// Segments of a bucket change places after a pass.
-    fn passed(&mut self, at: usize, up: bool, rest: &Rest) {
+    /// Whether each segment that waits is on if its load runs at its upper end, and off if not.
+    fn in_place(&self, steps: &impl Steps) -> bool {
+        self.buckets.iter().all(|bucket| {
+            let mut on = bucket.on.waiting.iter();
+            on.all(|one| steps.on(*one)) && !bucket.off.waiting.iter().any(|one| steps.on(*one))
+        })
+    }
+
+    /// Segments of a bucket change places after a pass, and perhaps another before it.
+    fn passed(&mut self, at: usize, up: bool, (rest, before): (&Rest, &Rest)) {
         let bucket = &mut self.buckets[at];
         let (here, there) = match up {
             true => (&mut bucket.off, &mut bucket.on),
@@ -332,15 +272,14 @@ impl Tier {
         };
         let mut moved = std::mem::take(here);
         moved.waiting.retain(|segment| {
-            let Some(left) = rest.of(segment.unit as usize) else { return true };
+            let unit = segment.unit as usize;
+            let Some(left) = rest.of(unit).or_else(|| before.of(unit)) else { return true };
             if (left.told >= segment.corner) == up {
                 return true;
             }
             moved.watts.remove(segment.watts);
             if let Some(tick) = left.until {
-                let stuck = if up { &mut self.stuck.1 } else { &mut self.stuck.0 };
-                stuck.add(segment.watts);
-                self.aside.entry(tick.get()).or_default().push((at as u32, !up, *segment));
+                self.aside.put(tick.get(), (at, !up), *segment);
             } else {
                 here.push_back(*segment);
             }
@@ -395,9 +334,7 @@ impl Tier {
                     }
                 }
                 Went::Later(tick) => {
-                    let stuck = if up { &mut self.stuck.1 } else { &mut self.stuck.0 };
-                    stuck.add(segment.watts);
-                    self.aside.entry(tick).or_default().push((at as u32, !up, segment));
+                    self.aside.put(tick, (at, !up), segment);
                 }
                 Went::OutOfTurn => {
                     here.push_back(segment);
@@ -463,7 +400,7 @@ impl Tier {
         let most = top.merit - top.start - band;
         // Half of it may be lacking, as where single segments are taken.
         let need = one - up.clamp(0.0, one / 2.0);
-        let (mut first, mut on) = (among.end, -self.stuck.0.get());
+        let (mut first, mut on) = (among.end, -self.aside.watts().0);
         while on < need {
             first -= 1;
             let bucket = &self.buckets[first];
@@ -504,9 +441,7 @@ impl Tier {
                 }
                 Some(Went::Later(tick)) => {
                     here.pop();
-                    let stuck = if up { &mut self.stuck.1 } else { &mut self.stuck.0 };
-                    stuck.add(segment.watts);
-                    self.aside.entry(tick).or_default().push((at as u32, !up, segment));
+                    self.aside.put(tick, (at, !up), segment);
                 }
                 Some(_) => here.waiting.rotate_left(1),
             }
