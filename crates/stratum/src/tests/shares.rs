@@ -306,6 +306,33 @@ fn pipelined_shares_are_answered_in_order_with_their_own_verdicts() {
 }
 
 #[test]
+fn shares_of_several_machines_and_jobs_that_come_together_are_each_hashed_as_their_own() {
+    let mut rig = Rig::new(config());
+    // Regtest: about every other share solves a block, whose hash is told.
+    let network = bitcoin::Target::from_compact(CompactTarget::from_consensus(0x207f_ffff));
+    rig.job(template(800_000, 1, 3, 0x207f_ffff), true);
+    let ((a, _), (b, _)) = (rig.miner(), rig.miner());
+    let (mut newer_a, mut newer_b) = (a.clone(), b.clone());
+    for (key, line) in rig.job(template(800_000, 1, 5, 0x207f_ffff), false) {
+        if key == a.key { &mut newer_a } else { &mut newer_b }.hear(&line);
+    }
+    assert_ne!(a.notify[0], newer_a.notify[0]);
+    // Runs for one job longer and shorter than what is hashed side by side.
+    let runs = [(11, &a), (1, &newer_b), (3, &newer_a), (1, &b), (1, &newer_a), (12, &b)];
+    let from = runs.into_iter().flat_map(|(count, miner)| std::iter::repeat_n(miner, count));
+    let mut hashes = Vec::new();
+    for (i, miner) in from.enumerate() {
+        let share = miner.share(i as u64);
+        hashes.extend(network.is_met_by(share.hash).then_some(share.hash));
+        rig.engine.receive(miner.key, format!("{}\n", share.line()).as_bytes());
+    }
+    assert!(rig.sent().iter().all(|(_, answer)| code(answer) == 0));
+    let solved: Vec<_> = rig.sink.solved.lock().unwrap().iter().map(|block| block.hash).collect();
+    assert!(solved.len() >= 10, "{solved:?}");
+    assert_eq!(solved, hashes);
+}
+
+#[test]
 fn hex_numbers_may_lack_their_leading_zeros() {
     let mut rig = Rig::working();
     let (miner, _) = rig.miner();
