@@ -114,8 +114,8 @@ impl Changes {
     pub(super) fn replace(&mut self, before: &Unit, after: &Unit) {
         self.set.remove(before.target);
         self.set.add(after.target);
-        self.ramps.remove(before.slope, before.end);
-        self.ramps.add(after.slope, after.end);
+        self.ramps.count(before.slope, before.end, -1);
+        self.ramps.count(after.slope, after.end, 1);
     }
 }
 

@@ -18,59 +18,51 @@ const PARTS: f64 = 65_536.0;
 
 /// Slopes of ramps that end in one tick.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
-struct End {
+pub(super) struct End {
     slope: i64,
     steep: i64,
 }
 
 impl End {
-    fn of(slope: f32, sign: i64) -> Self {
-        let parts = (f64::from(slope) * PARTS) as i64;
-        Self { slope: sign * parts, steep: sign * parts.abs() }
-    }
-
     fn add(&mut self, more: Self) {
         self.slope += more.slope;
         self.steep += more.steep;
     }
 }
 
-/// Ramps to be put in and to be taken out, by the tick in which they end; their sum is not kept.
-#[derive(Debug, Clone)]
+/// Ramps put in and taken out, by the tick in which they end; their sum is not kept.
+#[derive(Debug, Default, Clone)]
 pub(super) struct Ends {
+    /// Tick of the first entry.
     first: u32,
-    ends: Vec<End>,
+    ends: VecDeque<End>,
 }
 
 impl Ends {
-    /// One of `slope` watts a tick to be put in.
-    pub(super) fn add(&mut self, slope: f32, end: u32) {
-        self.count(slope, end, 1);
-    }
-
-    /// One to be taken out.
-    pub(super) fn remove(&mut self, slope: f32, end: u32) {
-        self.count(slope, end, -1);
-    }
-
-    fn count(&mut self, slope: f32, end: u32, sign: i64) {
+    /// Puts in (1) or takes out (-1) a ramp of `slope` watts a tick. Gives what that changes, and at which entry.
+    pub(super) fn count(&mut self, slope: f32, end: u32, sign: i64) -> Option<(usize, End)> {
         if slope == 0.0 || end <= self.first {
-            return;
+            return None;
         }
+        let parts = (f64::from(slope) * PARTS) as i64;
+        let more = End { slope: sign * parts, steep: sign * parts.abs() };
         let at = (end - self.first) as usize;
+        self.put(at, more);
+        Some((at, more))
+    }
+
+    fn put(&mut self, at: usize, more: End) {
         if at >= self.ends.len() {
             self.ends.resize(at + 1, End::default());
         }
-        self.ends[at].add(End::of(slope, sign));
+        self.ends[at].add(more);
     }
 }
 
 /// A sum of ramps.
 #[derive(Debug, Default)]
 pub(super) struct Ramps {
-    /// Tick of the first entry.
-    first: u32,
-    ends: VecDeque<End>,
+    list: Ends,
     /// Sum of all entries, and of each times its distance from the first.
     all: End,
     moment: i128,
@@ -80,27 +72,18 @@ pub(super) struct Ramps {
 impl Ramps {
     /// Puts in a ramp of `slope` watts a tick.
     pub(super) fn add(&mut self, slope: f32, end: u32) {
-        self.count(slope, end, 1);
+        let more = self.list.count(slope, end, 1);
+        self.sum_up(more);
     }
 
     /// Takes out what was put in.
     pub(super) fn remove(&mut self, slope: f32, end: u32) {
-        self.count(slope, end, -1);
+        let less = self.list.count(slope, end, -1);
+        self.sum_up(less);
     }
 
-    fn count(&mut self, slope: f32, end: u32, sign: i64) {
-        if slope == 0.0 || end <= self.first {
-            return;
-        }
-        let at = (end - self.first) as usize;
-        if at >= self.ends.len() {
-            self.ends.resize(at + 1, End::default());
-        }
-        self.put(at, End::of(slope, sign));
-    }
-
-    fn put(&mut self, at: usize, more: End) {
-        self.ends[at].add(more);
+    fn sum_up(&mut self, more: Option<(usize, End)>) {
+        let Some((at, more)) = more else { return };
         self.all.add(more);
         self.moment += i128::from(more.slope) * at as i128;
         self.steep_moment += i128::from(more.steep) * at as i128;
@@ -108,25 +91,23 @@ impl Ramps {
 
     /// An empty list of ramps to put in and to take out.
     pub(super) fn beside(&self) -> Ends {
-        Ends { first: self.first, ends: Vec::new() }
+        Ends { first: self.list.first, ends: VecDeque::new() }
     }
 
     /// Puts in and takes out what a list says.
     pub(super) fn merge(&mut self, list: &Ends) {
-        debug_assert_eq!(self.first, list.first);
-        if list.ends.len() > self.ends.len() {
-            self.ends.resize(list.ends.len(), End::default());
-        }
+        debug_assert_eq!(self.list.first, list.first);
         for (at, end) in list.ends.iter().enumerate().filter(|(_, end)| **end != End::default()) {
-            self.put(at, *end);
+            self.list.put(at, *end);
+            self.sum_up(Some((at, *end)));
         }
     }
 
     /// Forgets those that ended before this tick; nothing earlier may be asked from now on.
     pub(super) fn forget(&mut self, before: u32) {
-        while self.first < before {
-            let Some(gone) = self.ends.pop_front() else {
-                self.first = before;
+        while self.list.first < before {
+            let Some(gone) = self.list.ends.pop_front() else {
+                self.list.first = before;
                 return;
             };
             // What is in the first entry has distance zero; all others come nearer by one.
@@ -134,17 +115,17 @@ impl Ramps {
             self.all.steep -= gone.steep;
             self.moment -= i128::from(self.all.slope);
             self.steep_moment -= i128::from(self.all.steep);
-            self.first += 1;
+            self.list.first += 1;
         }
     }
 
     /// Watts that are still to be gained after this tick: of all ramps, and of all without their signs.
     pub(super) fn left(&self, tick: f64) -> (f64, f64) {
-        let passed = (tick - f64::from(self.first)).max(0.0);
+        let passed = (tick - f64::from(self.list.first)).max(0.0);
         let mut slope = self.moment as f64 - self.all.slope as f64 * passed;
         let mut steep = self.steep_moment as f64 - self.all.steep as f64 * passed;
-        let over = (passed as usize + 1).min(self.ends.len());
-        for (at, end) in self.ends.iter().take(over).enumerate() {
+        let over = (passed as usize + 1).min(self.list.ends.len());
+        for (at, end) in self.list.ends.iter().take(over).enumerate() {
             let since = passed - at as f64;
             slope += end.slope as f64 * since;
             steep += end.steep as f64 * since;
