@@ -18,7 +18,7 @@ use crate::{
     work::Tally,
 };
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     net::IpAddr,
     sync::Arc,
     time::Duration,
@@ -57,11 +57,14 @@ pub struct Registry {
     /// Machines with a control at each address.
     controlled: HashMap<IpAddr, Vec<DeviceId>>,
     /// Machines known by their Stratum session alone: by name, and where that is.
-    workers: HashMap<Arc<str>, Vec<(IpAddr, DeviceId)>>,
+    workers: HashMap<Arc<str>, HashMap<IpAddr, DeviceId>>,
+    /// Where each of them is, and how many there are at each address.
+    lone: HashMap<DeviceId, IpAddr>,
+    lone_at: HashMap<IpAddr, usize>,
+    /// How many machines go by each Stratum name.
+    named: HashMap<Arc<str>, usize>,
     /// Stratum names that the configuration says are these machines'.
     declared: HashMap<Arc<str>, DeviceId>,
-    /// How many that are known by their session alone.
-    lone: usize,
     sessions: HashMap<u64, Session>,
     /// What was learned before the start of machines that have not been seen since.
     recalled: HashMap<DeviceId, Learned>,
@@ -81,6 +84,8 @@ struct Session {
     owner: Option<DeviceId>,
     ip: IpAddr,
     tally: Tally,
+    /// When the sessions were asked among which it last was.
+    seen: Moment,
 }
 
 impl Registry {
@@ -104,8 +109,13 @@ impl Registry {
         self.devices.get(id)
     }
 
-    /// One by its name, to add what the configuration says of it. Its address and its names are
-    /// changed by [`Registry::found`] and [`Registry::connected`] alone.
+    /// All machines, to add what the configuration says of them. Their addresses and names are changed by
+    /// [`Registry::found`] and [`Registry::connected`] alone.
+    pub fn devices_mut(&mut self) -> impl Iterator<Item = &mut Device> {
+        self.devices.values_mut()
+    }
+
+    /// One by its name, as [`Registry::devices_mut`] gives all.
     pub fn get_mut(&mut self, id: &DeviceId) -> Option<&mut Device> {
         self.devices.get_mut(id)
     }
@@ -119,7 +129,12 @@ impl Registry {
             self.controlled.entry(endpoint.ip.to_canonical()).or_default().push(id.clone());
         }
         self.tracks.entry(id.clone()).or_default();
-        self.devices.insert(id, device);
+        for name in &device.workers {
+            *self.named.entry(name.clone()).or_default() += 1;
+        }
+        if let Some(before) = self.devices.insert(id, device) {
+            self.unname(&before);
+        }
         Ok(())
     }
 
@@ -160,6 +175,7 @@ impl Registry {
         for lone in absorbed {
             for name in lone.workers {
                 if !device.workers.contains(&name) {
+                    *self.named.entry(name.clone()).or_default() += 1;
                     device.workers.push(name);
                 }
             }
@@ -189,6 +205,7 @@ impl Registry {
             if let Some(device) = self.devices.get_mut(&id)
                 && !device.workers.contains(worker)
             {
+                *self.named.entry(worker.clone()).or_default() += 1;
                 device.workers.push(worker.clone());
             }
             return Ok(Some(Seen::Known(id)));
@@ -201,19 +218,23 @@ impl Registry {
         let name = if same_name { format!("{worker}@{ip}") } else { worker.to_string() };
         let id = DeviceId::Worker(name);
         self.room_for(&id)?;
-        if self.lone >= MAX_LONE {
+        if self.lone.len() >= MAX_LONE {
             return Err(Full);
         }
-        self.lone += 1;
         let identity = Identity {
             model: user_agent.as_ref().map(|agent| agent.to_string()),
             ..Identity::of(Firmware::None)
         };
         let mut device = Device::found(id.clone(), identity, Control::StratumOnly, limits);
         device.workers.push(worker.clone());
-        self.devices.insert(id.clone(), device);
+        *self.named.entry(worker.clone()).or_default() += 1;
+        if let Some(before) = self.devices.insert(id.clone(), device) {
+            self.unname(&before);
+        }
         self.tracks.entry(id.clone()).or_default();
-        self.workers.entry(worker.clone()).or_default().push((ip, id.clone()));
+        self.workers.entry(worker.clone()).or_default().insert(ip, id.clone());
+        self.lone.insert(id.clone(), ip);
+        *self.lone_at.entry(ip).or_default() += 1;
         Ok(Some(Seen::New(id)))
     }
 
@@ -274,16 +295,20 @@ impl Registry {
             return;
         }
         self.worked = asked;
-        let mut alive = HashSet::with_capacity(worked.len());
         for Worked { session, ip, worker, tally } in worked {
-            alive.insert(*session);
-            let known = self.sessions.get(session);
-            let before = known.map(|known| known.tally).unwrap_or_default();
-            if tally.accepted < before.accepted {
-                continue;
+            let known = self.sessions.get_mut(session);
+            let (mut before, mut owner) = (Tally::default(), None);
+            if let Some(known) = known {
+                known.seen = asked;
+                let nothing_new = known.owner.is_some() && tally.faulty == known.tally.faulty;
+                if tally.accepted < known.tally.accepted
+                    || (tally.accepted == known.tally.accepted && nothing_new)
+                {
+                    continue;
+                }
+                (before, owner) = (known.tally, known.owner.clone());
             }
             let ip = ip.to_canonical();
-            let owner = known.and_then(|known| known.owner.clone());
             let Some(owner) = owner.or_else(|| self.owner(ip, worker)) else {
                 // Nothing is lost: its first owner gets all that it proved.
                 continue;
@@ -291,9 +316,10 @@ impl Registry {
             if let Some(track) = self.tracks.get_mut(&owner) {
                 add_difference(&mut track.tally, &before, tally);
             }
-            self.sessions.insert(*session, Session { owner: Some(owner), ip, tally: *tally });
+            let known = Session { owner: Some(owner), ip, tally: *tally, seen: asked };
+            self.sessions.insert(*session, known);
         }
-        self.sessions.retain(|session, _| alive.contains(session));
+        self.sessions.retain(|_, session| session.seen == asked);
     }
 
     /// What a machine proved since it is known, over all its sessions; `now` is when they were asked.
@@ -312,14 +338,13 @@ impl Registry {
             }
         }
         let own = |name: &Arc<str>| {
-            self.devices.values().filter(|other| other.workers.contains(name)).count() == 1
+            self.named.get(name) == Some(&1)
                 && self.workers.get(name).is_none_or(|all| all.len() <= 1)
         };
         if let Some(name) = device.workers.iter().find(|name| own(name)) {
             return Some(Who::Worker(name.clone()));
         }
-        let mut lone = self.workers.values().flatten().filter(|(_, other)| other == id);
-        let (ip, _) = lone.next()?;
+        let ip = self.lone.get(id)?;
         (self.lone_at(*ip) == 1).then_some(Who::Address(*ip))
     }
 
@@ -343,13 +368,23 @@ impl Registry {
     }
 
     fn lone(&self, ip: IpAddr, worker: &Arc<str>) -> Option<DeviceId> {
-        let all = self.workers.get(worker)?;
-        all.iter().find(|(at, _)| *at == ip).map(|(_, id)| id.clone())
+        self.workers.get(worker)?.get(&ip).cloned()
     }
 
     /// How many machines are known at this address by their sessions alone.
     fn lone_at(&self, ip: IpAddr) -> usize {
-        self.workers.values().flatten().filter(|(at, _)| *at == ip).count()
+        self.lone_at.get(&ip).copied().unwrap_or(0)
+    }
+
+    /// A machine is not here any more under its names.
+    fn unname(&mut self, gone: &Device) {
+        for name in &gone.workers {
+            if let Some(count) = self.named.get_mut(name).filter(|count| **count > 1) {
+                *count -= 1;
+            } else {
+                self.named.remove(name);
+            }
+        }
     }
 
     fn room_for(&self, id: &DeviceId) -> Result<(), Full> {
@@ -397,18 +432,13 @@ impl Registry {
             return Vec::new();
         }
         let mut gone = Vec::new();
-        for all in self.workers.values_mut() {
-            all.retain(|(at, lone)| {
-                let here = *at == ip;
-                if here {
-                    gone.push(lone.clone());
-                }
-                !here
-            });
-        }
-        self.workers.retain(|_, all| !all.is_empty());
-        self.lone = self.lone.saturating_sub(gone.len());
+        self.workers.retain(|_, all| {
+            gone.extend(all.remove(&ip));
+            !all.is_empty()
+        });
+        self.lone_at.remove(&ip);
         for lone in &gone {
+            self.lone.remove(lone);
             if let Some(track) = self.tracks.remove(lone) {
                 let own = self.tracks.entry(id.clone()).or_default();
                 add_difference(&mut own.tally, &Tally::default(), &track.tally);
@@ -416,7 +446,9 @@ impl Registry {
             let owned = self.sessions.values_mut().filter(|s| s.owner.as_ref() == Some(lone));
             owned.for_each(|session| session.owner = Some(id.clone()));
         }
-        gone.iter().filter_map(|lone| self.devices.remove(lone)).collect()
+        let gone: Vec<_> = gone.iter().filter_map(|lone| self.devices.remove(lone)).collect();
+        gone.iter().for_each(|device| self.unname(device));
+        gone
     }
 }
 

@@ -93,14 +93,18 @@ fn behind_one_address_the_name_decides_and_a_name_of_several_decides_nothing() {
         found
     };
     let one = id_of(&registry.found(&at(1, 8001), limits()).unwrap());
-    let two = id_of(&registry.found(&at(2, 8002), limits()).unwrap());
-    assert_eq!(registry.connected(&session(7, "a.one"), limits()), Ok(None));
-    registry.get_mut(&one).unwrap().workers.push("a.one".into());
-    registry.get_mut(&two).unwrap().workers.push("a.two".into());
+    registry.connected(&session(7, "a.one"), limits()).unwrap().unwrap();
+    // The other was seen under its name elsewhere, and moves in.
+    let two = id_of(&registry.found(&machine(2, 9), limits()).unwrap());
+    registry.connected(&session(9, "a.two"), limits()).unwrap().unwrap();
+    assert_eq!(registry.found(&at(2, 8002), limits()), Ok(Seen::Moved(two.clone())));
+    assert_eq!(registry.connected(&session(7, "a.three"), limits()), Ok(None));
     registry.take_work(&[worked(1, 7, "a.one", 1), worked(2, 7, "a.two", 2)]);
     assert_eq!((accepted(&registry, &one), accepted(&registry, &two)), (1, 2));
     assert_eq!(registry.who(&one), Some(Who::Worker("a.one".into())));
-    registry.get_mut(&two).unwrap().workers.push("a.one".into());
+    registry.found(&machine(2, 9), limits()).unwrap();
+    registry.connected(&session(9, "a.one"), limits()).unwrap().unwrap();
+    registry.found(&at(2, 8002), limits()).unwrap();
     registry.take_work(&[worked(3, 7, "a.one", 9)]);
     assert_eq!((accepted(&registry, &one), registry.who(&one)), (1, None));
 }
