@@ -8,7 +8,7 @@ use crate::{
 };
 use serde_json::Value;
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
 };
 
@@ -16,8 +16,8 @@ use std::{
 const BITS: u32 = 0x1e03_77ae;
 const SHARES: u64 = 1_000;
 
-#[test]
-fn shares_that_have_arrived_when_the_server_stops_are_still_credited_and_answered() {
+/// A reactor that has work, where it listens, and what it hands over.
+fn with_work() -> (Reactor, SocketAddr, Arc<Recording>, Arc<Vec<Mailbox>>) {
     let port = Port { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..easy_port() };
     let config = Config { ports: vec![port], ..config() };
     let listener = TcpListener::bind(port.listen).unwrap();
@@ -34,7 +34,7 @@ fn shares_that_have_arrived_when_the_server_stops_are_still_credited_and_answere
         vec![Arc::new(listener)],
         gate,
         0,
-        mailboxes,
+        mailboxes.clone(),
         Arc::default(),
         Instant::now(),
     )
@@ -45,35 +45,83 @@ fn shares_that_have_arrived_when_the_server_stops_are_still_credited_and_answere
     (work.min_time, work.time) = (now - 600, now);
     let coinbase = crate::coinbase::Coinbase::new(&work, &tag, *b"\0\0\0\0\0\0\0\x01", extranonce);
     reactor.give_out(Arc::new(Job::new(1, Arc::new(work), coinbase)), true);
+    (reactor, address, sink, mailboxes)
+}
 
+/// The socket of a miner that has said hello.
+fn greeted(address: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let hello = format!(
         "{{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}}\n{{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"{ADDRESS}.rig\"]}}\n"
     );
     stream.write_all(hello.as_bytes()).unwrap();
-    reactor.accept();
-    reactor.serve(0, epoll::EventFlags::IN);
-    reactor.flush();
-    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+    stream
+}
+
+/// More shares on its first job than one read takes, and less than the kernel's buffers hold.
+fn send_shares(stream: &mut TcpStream, lines: &mut impl Iterator<Item = String>) {
     let mut miner = Miner::new(0);
     while miner.notify.is_null() {
         miner.hear(&serde_json::from_str(&lines.next().unwrap()).unwrap());
     }
-    let version = miner.job_version();
+    let (version, now) = (miner.job_version(), unix_now() as u32);
     let shares = (0..SHARES).map(|i| miner.share_with(i, now, version, None, miner.difficulty));
     let text: String = shares.map(|share| share.line() + "\n").collect();
-    // More than one read takes, and less than the kernel's buffers hold.
     assert!(text.len() > READ, "{}", text.len());
     stream.write_all(text.as_bytes()).unwrap();
+}
+
+fn credited(sink: &Recording) -> u64 {
+    sink.work.lock().unwrap().iter().map(|delta| u64::from(delta.accepted)).sum()
+}
+
+fn accepted(lines: impl Iterator<Item = String>) -> (u64, Option<Value>) {
+    let answers: Vec<Value> = lines.map(|line| serde_json::from_str(&line).unwrap()).collect();
+    let accepted = answers.iter().filter(|answer| answer["result"] == true).count();
+    (accepted as u64, answers.last().cloned())
+}
+
+#[test]
+fn shares_that_have_arrived_when_the_server_stops_are_still_credited_and_answered() {
+    let (mut reactor, address, sink, _) = with_work();
+    let mut stream = greeted(address);
+    reactor.accept();
+    reactor.serve(0, epoll::EventFlags::IN);
+    reactor.flush();
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+    send_shares(&mut stream, &mut lines);
 
     reactor.say_goodbye();
 
-    let credited: u64 =
-        sink.work.lock().unwrap().iter().map(|delta| u64::from(delta.accepted)).sum();
-    assert_eq!(credited, SHARES);
-    let answers: Vec<Value> = lines.map(|line| serde_json::from_str(&line).unwrap()).collect();
-    let accepted = answers.iter().filter(|answer| answer["result"] == true).count();
-    assert_eq!(accepted as u64, SHARES);
-    assert_eq!(answers.last().unwrap()["method"], "client.reconnect");
+    assert_eq!(credited(&sink), SHARES);
+    let (accepted, last) = accepted(lines);
+    assert_eq!(accepted, SHARES);
+    assert_eq!(last.unwrap()["method"], "client.reconnect");
+}
+
+#[test]
+fn what_one_read_leaves_is_read_next_and_so_is_the_end() {
+    for hangs_up in [false, true] {
+        let (mut reactor, address, sink, mailboxes) = with_work();
+        let mut stream = greeted(address);
+        reactor.accept();
+        reactor.serve(0, epoll::EventFlags::IN);
+        reactor.flush();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+        send_shares(&mut stream, &mut lines);
+        if hangs_up {
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+        }
+        // From here on nothing more arrives of which the reactor could be told.
+        let running = std::thread::spawn(move || reactor.run());
+        let answers = lines.filter(|line| line.contains("true"));
+        assert_eq!(answers.take(SHARES as usize).count() as u64, SHARES);
+        if hangs_up {
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0, "the server hangs up as well");
+        }
+        mailboxes[0].post(|mail| mail.stop = true);
+        running.join().unwrap().unwrap();
+        assert_eq!(credited(&sink), SHARES);
+    }
 }
