@@ -14,8 +14,7 @@ use stratum::{Closed, Delta, Opened, Reject, Server, Sink};
 pub struct Bridge {
     pub server: OnceLock<Server>,
     pub chain: RwLock<Option<Chain>>,
-    /// The machines as the status shows them; none while there is no fleet.
-    pub fleet: RwLock<Option<api::Fleet>>,
+    fleet: RwLock<Option<ShowFleet>>,
     /// Power as the status shows it; none while nothing is dispatched.
     pub energy: RwLock<Option<api::Energy>>,
     recorder: Recorder,
@@ -23,6 +22,9 @@ pub struct Bridge {
     sessions: Mutex<HashMap<u64, SessionId>>,
     pub now: Mutex<Work>,
 }
+
+/// Makes the machines as the status shows them; `None` once they are gone.
+type ShowFleet = Arc<dyn Fn() -> Option<api::Fleet> + Send + Sync>;
 
 /// What miners work on, for the status.
 #[derive(Default)]
@@ -42,6 +44,17 @@ impl Bridge {
             sessions: Mutex::default(),
             now: Mutex::default(),
         }
+    }
+
+    /// From now on machines are shown so. A tree of ten thousand costs milliseconds: it is made for whoever asks.
+    pub fn show_fleet(&self, show: impl Fn() -> Option<api::Fleet> + Send + Sync + 'static) {
+        *self.fleet.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(show));
+    }
+
+    /// The machines as the status shows them; none while there is no fleet.
+    pub fn fleet(&self) -> Option<api::Fleet> {
+        let show = self.fleet.read().unwrap_or_else(PoisonError::into_inner).clone();
+        show.and_then(|show| show())
     }
 
     fn now(&self) -> MutexGuard<'_, Work> {

@@ -170,7 +170,7 @@ pub async fn run(args: Args) -> Outcome {
     // The last block's state and the last batch of shares need a moment.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let blocks = private.site.ledger().blocks(u32::MAX).await?;
-    let status = private.site.fresh_status().await;
+    let status = private.site.status().await;
     let (node, site) = private.into_parts();
     let (paid, node) = check_payments(node, blocks.clone()).await?;
     site.stop().await?;

@@ -192,8 +192,16 @@ impl DemoFarm {
                 fleet.clone(),
                 supervise::Pace { period: Duration::from_secs(30), ..supervise::Pace::default() },
             )),
-            tokio::spawn(stage.clone().watch(farm.clone(), bridge)),
+            tokio::spawn(stage.clone().watch(farm.clone())),
         ];
+        {
+            let (fleet, view) = (Arc::downgrade(&fleet), stage.view.clone());
+            let circuits = circuits.clone();
+            bridge.show_fleet(move || {
+                let fleet = fleet.upgrade()?;
+                Some(hold(&view).make(&fleet, &circuits, fleet.clock.now()))
+            });
+        }
         let Stage { view, told, meter, .. } = stage;
         let tuning = Some(tuning);
         Ok(Self { farm, fleet, circuits, view, told, tasks, tuning, stop, meter, shown })
@@ -374,8 +382,8 @@ impl Stage {
         format!("{at:<12} {}", model.unwrap_or(""))
     }
 
-    /// Notes work and shows the fleet, until dropped.
-    async fn watch(self, farm: Arc<Farm>, bridge: Arc<Bridge>) {
+    /// Notes work, until dropped.
+    async fn watch(self, farm: Arc<Farm>) {
         let mut every = tokio::time::interval(Duration::from_millis(500));
         loop {
             every.tick().await;
@@ -392,8 +400,6 @@ impl Stage {
             if let Ok(error) = Ratio::percent(1.0) {
                 view.metered.insert(BREAKER.into(), (Reading::new(farm.meter(), now), error));
             }
-            let tree = view.make(&self.fleet, &self.circuits, now);
-            *bridge.fleet.write().unwrap_or_else(PoisonError::into_inner) = Some(tree);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Everything that runs while miners are served, started and stopped in the right order.
 
-use crate::{bridge::Bridge, config::Config, energy, fleet::run::Running, status};
+use crate::{bridge::Bridge, config::Config, energy, fleet::run::Running, status::Board};
 use api::Status;
 use chain::Chain;
 use ledger::{Ledger, LedgerError};
@@ -12,14 +12,7 @@ use std::{
     time::Duration,
 };
 use stratum::Server;
-use tokio::{
-    net::TcpListener,
-    sync::{oneshot, watch},
-    task::JoinHandle,
-};
-
-/// How often the status is made anew.
-const STATUS_EVERY: Duration = Duration::from_secs(2);
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 /// Why a site does not start.
 #[derive(Debug, thiserror::Error)]
@@ -47,11 +40,11 @@ pub struct Site {
     ledger: Ledger,
     fleet: Option<Running>,
     energy: Option<energy::Running>,
-    status: watch::Receiver<Arc<Status>>,
+    board: Arc<Board>,
     web_address: SocketAddr,
     stop_web: oneshot::Sender<()>,
     web: JoinHandle<io::Result<()>>,
-    status_task: JoinHandle<()>,
+    notes: JoinHandle<()>,
 }
 
 impl Site {
@@ -98,23 +91,19 @@ impl Site {
             _ => None,
         };
 
-        let mut maker = status::Maker::new(bridge.clone(), ledger.clone(), config.network());
-        let (publish, status) = watch::channel(Arc::new(maker.make().await));
-        let status_task = tokio::spawn(async move {
-            let mut every = tokio::time::interval(STATUS_EVERY);
-            every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            every.tick().await;
-            while !publish.is_closed() {
-                every.tick().await;
-                publish.send_replace(Arc::new(maker.make().await));
-            }
+        let board = Arc::new(Board::new(bridge.clone(), ledger.clone(), config.network()));
+        let (noted, shown) = (board.clone(), board.clone());
+        let notes = tokio::spawn(async move { noted.note().await });
+        let source = web::Source::new(move || {
+            let board = shown.clone();
+            async move { board.status().await }
         });
         let (stop_web, web_stopped) = oneshot::channel();
-        let web = tokio::spawn(web::serve(listener, status.clone(), routes, async {
+        let web = tokio::spawn(web::serve(listener, source, routes, async {
             // An error means that the site is gone, which ends the page as well.
             let _ = web_stopped.await;
         }));
-        Ok(Self { bridge, ledger, fleet, energy, status, web_address, stop_web, web, status_task })
+        Ok(Self { bridge, ledger, fleet, energy, board, web_address, stop_web, web, notes })
     }
 
     /// Where miners connect, in the order of the configured ports.
@@ -127,18 +116,9 @@ impl Site {
         self.web_address
     }
 
-    /// The latest status; at most a few seconds old.
-    pub fn status(&self) -> Arc<Status> {
-        self.status.borrow().clone()
-    }
-
-    /// The next status that is made from now on.
-    pub async fn fresh_status(&self) -> Arc<Status> {
-        let mut status = self.status.clone();
-        status.mark_unchanged();
-        // An error means that no more are made: then the last one is as fresh as it gets.
-        let _ = status.changed().await;
-        self.status()
+    /// The status now.
+    pub async fn status(&self) -> Arc<Status> {
+        self.board.fresh_status().await
     }
 
     /// What the rooms are tied together by; the fleet hangs on it, too.
@@ -173,7 +153,7 @@ impl Site {
         if let Some(chain) = chain {
             chain.stop().await;
         }
-        self.status_task.abort();
+        self.notes.abort();
         let _ = self.stop_web.send(());
         if tokio::time::timeout(Duration::from_secs(2), self.web).await.is_err() {
             tracing::debug!("a page was still being read");

@@ -5,7 +5,7 @@ use api::{BestShare, Hashrate, Latency, Shares, Status, WorkKind};
 use chain::{Network, NodeState, Template};
 use ledger::{BlockRow, Ledger, WorkerRow};
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{Arc, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -22,8 +22,45 @@ const WORKERS: u32 = 1000;
 const NOTE_EVERY: Duration = Duration::from_secs(10);
 const NOTES: usize = 361;
 
+/// A status this old is made anew for whoever asks.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// The status, made when somebody asks for it: with ten thousand workers it is milliseconds of work. Between
+/// questions only what averages need is noted.
+pub struct Board(tokio::sync::Mutex<Maker>);
+
+impl Board {
+    pub fn new(bridge: Arc<Bridge>, ledger: Ledger, network: Network) -> Self {
+        Self(tokio::sync::Mutex::new(Maker::new(bridge, ledger, network)))
+    }
+
+    /// At most two seconds old.
+    pub async fn status(&self) -> Arc<Status> {
+        let mut maker = self.0.lock().await;
+        match maker.made.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+            Some((_, status)) => status.clone(),
+            None => maker.make().await,
+        }
+    }
+
+    /// Made now.
+    pub async fn fresh_status(&self) -> Arc<Status> {
+        self.0.lock().await.make().await
+    }
+
+    /// Notes for averages what was done, until dropped.
+    pub async fn note(&self) {
+        let mut every = tokio::time::interval(NOTE_EVERY);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            self.0.lock().await.note().await;
+        }
+    }
+}
+
 /// Makes one status after the other; keeps what averages need.
-pub struct Maker {
+struct Maker {
     bridge: Arc<Bridge>,
     ledger: Ledger,
     network: Network,
@@ -32,8 +69,8 @@ pub struct Maker {
     record: Record,
     total: History,
     workers: HashMap<Arc<str>, History>,
-    noted: Option<Instant>,
-    last: Option<Snapshot>,
+    last: Option<Arc<Snapshot>>,
+    made: Option<(Instant, Arc<Status>)>,
 }
 
 /// What the record last said.
@@ -51,7 +88,7 @@ struct Record {
 struct History(VecDeque<(Instant, Work)>);
 
 impl Maker {
-    pub fn new(bridge: Arc<Bridge>, ledger: Ledger, network: Network) -> Self {
+    fn new(bridge: Arc<Bridge>, ledger: Ledger, network: Network) -> Self {
         Self {
             bridge,
             ledger,
@@ -61,21 +98,47 @@ impl Maker {
             record: Record::default(),
             total: History::default(),
             workers: HashMap::new(),
-            noted: None,
             last: None,
+            made: None,
         }
     }
 
-    pub async fn make(&mut self) -> Status {
-        let now = Instant::now();
-        self.ask_the_record(now).await;
+    /// The server's numbers. A reactor that was busy for a second would make all sums too
+    /// small: the last whole ones stay.
+    async fn ask_the_server(&mut self) -> Option<Arc<Snapshot>> {
         let bridge = self.bridge.clone();
-        let snapshot =
+        let asked =
             tokio::task::spawn_blocking(move || bridge.server.get().map(|s| s.snapshot())).await;
-        // A reactor that was busy for a second would make all sums too small: the last whole ones stay.
-        if let Some(snapshot) = snapshot.ok().flatten().filter(|snapshot| snapshot.complete) {
-            self.last = Some(snapshot);
+        if let Some(snapshot) = asked.ok().flatten().filter(|snapshot| snapshot.complete) {
+            self.last = Some(Arc::new(snapshot));
         }
+        self.last.clone()
+    }
+
+    async fn note(&mut self) {
+        let Some(snapshot) = self.ask_the_server().await else { return };
+        let now = Instant::now();
+        self.total.note(now, work_of(&snapshot));
+        // Of those who left long ago nothing is averaged any more.
+        let unix = unix_now();
+        let recent = |worker: &&WorkerState| {
+            worker.connections > 0
+                || worker.last_share.is_some_and(|at| unix.saturating_sub(at) < 3600)
+        };
+        for worker in snapshot.workers.iter().filter(recent) {
+            self.workers.entry(worker.name.clone()).or_default().note(now, worker.work);
+        }
+        let known: HashSet<_> =
+            snapshot.workers.iter().filter(recent).map(|worker| &worker.name).collect();
+        self.workers.retain(|name, _| known.contains(name));
+    }
+
+    async fn make(&mut self) -> Arc<Status> {
+        self.ask_the_record(Instant::now()).await;
+        let snapshot = self.ask_the_server().await;
+        let bridge = self.bridge.clone();
+        let fleet = tokio::task::spawn_blocking(move || bridge.fleet()).await;
+        let now = Instant::now();
         let mut status = Status {
             version: env!("CARGO_PKG_VERSION").into(),
             network: self.network.to_string(),
@@ -88,7 +151,7 @@ impl Maker {
             ledger: self.health(),
             ..Status::default()
         };
-        status.fleet.clone_from(&self.bridge.fleet.read().unwrap_or_else(PoisonError::into_inner));
+        status.fleet = fleet.ok().flatten();
         status
             .energy
             .clone_from(&self.bridge.energy.read().unwrap_or_else(PoisonError::into_inner));
@@ -97,33 +160,16 @@ impl Maker {
             status.work = held.template.as_deref().map(work);
             status.waiting = held.waiting.clone();
         }
-        if let Some(snapshot) = self.last.take() {
+        if let Some(snapshot) = snapshot {
             self.fill_in(&mut status, &snapshot, now);
-            self.last = Some(snapshot);
         }
+        let status = Arc::new(status);
+        self.made = Some((now, status.clone()));
         status
     }
 
-    fn fill_in(&mut self, status: &mut Status, snapshot: &Snapshot, now: Instant) {
-        let total: Work = snapshot.workers.iter().map(|worker| worker.work).sum();
-        if self.noted.is_none_or(|noted| now.duration_since(noted) >= NOTE_EVERY) {
-            self.noted = Some(now);
-            self.total.note(now, total);
-            // Of those who left long ago nothing is averaged any more.
-            let unix = unix_now();
-            let recent = |worker: &&WorkerState| {
-                worker.connections > 0
-                    || worker.last_share.is_some_and(|at| unix.saturating_sub(at) < 3600)
-            };
-            for worker in snapshot.workers.iter().filter(recent) {
-                self.workers.entry(worker.name.clone()).or_default().note(now, worker.work);
-            }
-            {
-                let known: std::collections::HashSet<_> =
-                    snapshot.workers.iter().filter(recent).map(|worker| &worker.name).collect();
-                self.workers.retain(|name, _| known.contains(name));
-            }
-        }
+    fn fill_in(&self, status: &mut Status, snapshot: &Snapshot, now: Instant) {
+        let total = work_of(snapshot);
         status.hashrate = self.total.hashrate(now, total);
         let rejected = |counts: &[u64; Reject::COUNT]| -> BTreeMap<String, u64> {
             let counted = Reject::ALL.iter().zip(counts).filter(|(_, count)| **count > 0);
@@ -246,6 +292,10 @@ impl Maker {
             trouble: health.trouble,
         }
     }
+}
+
+fn work_of(snapshot: &Snapshot) -> Work {
+    snapshot.workers.iter().map(|worker| worker.work).sum()
 }
 
 impl History {

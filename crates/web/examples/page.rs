@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
-use tokio::{net::TcpListener, sync::watch};
+use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
@@ -21,8 +21,9 @@ async fn main() -> std::io::Result<()> {
     if arguments.next().as_deref() == Some("waiting") {
         in_trouble(&mut status);
     }
-    let (_keep, status) = watch::channel(Arc::new(status));
-    hearth_web::serve(listener, status, Default::default(), std::future::pending()).await
+    let status = Arc::new(status);
+    let source = hearth_web::Source::new(move || std::future::ready(status.clone()));
+    hearth_web::serve(listener, source, Default::default(), std::future::pending()).await
 }
 
 fn made_up() -> Status {

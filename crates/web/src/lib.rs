@@ -1,7 +1,7 @@
 //! The page, the JSON and the metrics, all of one state tree.
 //!
 //! This crate owns HTTP and how the state is shown. It never computes or changes a thing: it reads
-//! the latest [`api::Status`] and renders it, at most once per change. Whoever owns what can be changed
+//! the present [`api::Status`] and renders it, at most once per change. Whoever owns what can be changed
 //! brings its own routes and says who may use them.
 //!
 //! | route | what |
@@ -19,8 +19,8 @@ mod text;
 
 pub use metrics::MAX_WORKERS as MAX_WORKERS_IN_METRICS;
 pub use page::MAX_WORKERS as MAX_WORKERS_ON_PAGE;
+pub use rendered::Source;
 
-use api::Status;
 use axum::{
     Router,
     extract::State,
@@ -36,8 +36,8 @@ use axum::{
     routing::get,
 };
 use rendered::Rendered;
-use std::{io, sync::Arc};
-use tokio::{net::TcpListener, sync::watch};
+use std::io;
+use tokio::net::TcpListener;
 
 /// Serves the views, and `more` under the same guards and limits, until `shutdown` resolves; then
 /// answers what was asked already, for some seconds, and returns.
@@ -46,14 +46,14 @@ use tokio::{net::TcpListener, sync::watch};
 /// The listener is of no use any more. A single connection's trouble is not an error.
 pub async fn serve(
     listener: TcpListener,
-    status: watch::Receiver<Arc<Status>>,
+    status: Source,
     more: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     listener::serve(listener, routes(status, more), shutdown).await
 }
 
-fn routes(status: watch::Receiver<Arc<Status>>, more: Router) -> Router {
+fn routes(status: Source, more: Router) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/style.css", get(|| fixed("text/css; charset=utf-8", page::STYLE)))

@@ -6,21 +6,42 @@ use axum::{
     http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
-use std::sync::Arc;
-use tokio::sync::{Mutex, watch};
+use std::{pin::Pin, sync::Arc};
+use tokio::sync::Mutex;
+
+type Asked = Pin<Box<dyn Future<Output = Arc<Status>> + Send>>;
+
+/// Where the state comes from: asked for each view, so that none is made while nobody looks. The same [`Arc`] again
+/// means that nothing changed.
+#[derive(Clone)]
+pub struct Source(Arc<dyn Fn() -> Asked + Send + Sync>);
+
+impl Source {
+    /// From what gives the state now.
+    pub fn new<F>(ask: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Arc<Status>> + Send + 'static,
+    {
+        Self(Arc::new(move || Box::pin(ask())))
+    }
+
+    async fn now(&self) -> Arc<Status> {
+        (self.0)().await
+    }
+}
 
 /// What was rendered, and of which state.
 type Kept = (Arc<Status>, Bytes);
 
 #[derive(Clone)]
 pub(crate) struct Rendered {
-    status: watch::Receiver<Arc<Status>>,
+    status: Source,
     render: fn(&Status) -> String,
     last: Arc<Mutex<Option<Kept>>>,
 }
 
 impl Rendered {
-    pub fn new(status: watch::Receiver<Arc<Status>>, render: fn(&Status) -> String) -> Self {
+    pub fn new(status: Source, render: fn(&Status) -> String) -> Self {
         Self { status, render, last: Arc::default() }
     }
 
@@ -33,7 +54,7 @@ impl Rendered {
 
     async fn bytes(&self) -> Option<Bytes> {
         let mut last = self.last.lock().await;
-        let status = self.status.borrow().clone();
+        let status = self.status.now().await;
         if let Some((of, bytes)) = &*last
             && Arc::ptr_eq(of, &status)
         {

@@ -24,7 +24,8 @@ async fn site(status: Status) -> Site {
     let address = listener.local_addr().unwrap();
     let (sender, receiver) = watch::channel(Arc::new(status));
     let (stop, stopped) = oneshot::channel();
-    let served = tokio::spawn(hearth_web::serve(listener, receiver, Default::default(), async {
+    let source = hearth_web::Source::new(move || std::future::ready(receiver.borrow().clone()));
+    let served = tokio::spawn(hearth_web::serve(listener, source, Default::default(), async {
         let _ = stopped.await;
     }));
     Site { address, status: sender, stop, served }

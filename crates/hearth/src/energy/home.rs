@@ -221,7 +221,7 @@ async fn show(
         let Some(tree) = tree else { continue };
         let owner = hold(&owner).clone();
         let power = owner.power;
-        let fleet = bridge.fleet.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let fleet = bridge.fleet();
         let verified = fleet.as_ref().map(|fleet| {
             fleet.devices.iter().filter_map(|device| device.verified_ths).sum::<f64>()
         });

@@ -26,7 +26,7 @@ use fleet::{
 use std::{
     collections::{BTreeMap, HashSet},
     io,
-    sync::{Arc, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -35,7 +35,7 @@ use tokio::{
 };
 use units::{Ratio, Watts};
 
-/// How often verified work is asked for and the state tree is made.
+/// How often verified work is asked for.
 const WATCH: Duration = Duration::from_secs(2);
 const AFTER_A_FAULT: Duration = Duration::from_secs(1);
 /// Strangers that may wait to be asked who they are; who does not fit comes by again with its work.
@@ -99,6 +99,7 @@ impl Running {
         let tunings =
             Tunings::new(fleet.clone(), as_meter, declared.clone(), config.data_dir.clone());
         let metered = Arc::new(Metered::default());
+        let view = Arc::new(Mutex::new(View::default()));
         let finder = Arc::new(Finder::new(told, fleet.clone(), declared.clone(), links.clone()));
         let (strange, strangers) = mpsc::channel(STRANGERS);
         let watch = Watch {
@@ -106,11 +107,22 @@ impl Running {
             meter: meter.clone(),
             declared: declared.clone(),
             metered: metered.clone(),
-            tunings: tunings.clone(),
-            circuits,
-            bridge,
+            circuits: circuits.clone(),
+            view: view.clone(),
             strange,
         };
+        {
+            // Both hold the bridge.
+            let (fleet, tunings) = (Arc::downgrade(&fleet), Arc::downgrade(&tunings));
+            bridge.show_fleet(move || {
+                let (fleet, tunings) = fleet.upgrade().zip(tunings.upgrade())?;
+                let tuning = tunings.shown();
+                let mut view = hold(&view);
+                view.tuning = tuning;
+                // Against its meter a circuit is shown with what the owner says of it.
+                Some(view.make(&fleet, &circuits, fleet.clock.now()))
+            });
+        }
         let pace = supervise::Pace { period: told.read_every, ..supervise::Pace::default() };
         let every = told.read_every;
         let fed = told.circuits.clone();
@@ -161,6 +173,10 @@ impl Running {
     }
 }
 
+fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Writes what was learned of machines now and then.
 async fn remember(fleet: Arc<Fleet>, memory: Memory) {
     loop {
@@ -201,9 +217,8 @@ struct Watch {
     meter: Arc<ServerMeter>,
     declared: Arc<Declarations>,
     metered: Arc<Metered>,
-    tunings: Arc<Tunings>,
     circuits: Circuits,
-    bridge: Arc<Bridge>,
+    view: Arc<Mutex<View>>,
     strange: mpsc::Sender<Connected>,
 }
 
@@ -218,7 +233,6 @@ impl Watch {
     async fn run(self) {
         let mut every = tokio::time::interval(WATCH);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut view = View::default();
         let mut met = Met::default();
         let meter_error = Ratio::new(Source::Meter.usual_error()).unwrap_or_default();
         loop {
@@ -232,12 +246,9 @@ impl Watch {
             });
             self.fleet.set_circuits(circuits);
             let with_error = |(name, reading)| (name, (reading, meter_error));
+            let mut view = hold(&self.view);
             view.metered = shown.into_iter().map(with_error).collect();
-            view.tuning = self.tunings.shown();
             view.note(&self.fleet, now);
-            // Against its meter a circuit is shown with what the owner says of it.
-            let tree = view.make(&self.fleet, &self.circuits, now);
-            *self.bridge.fleet.write().unwrap_or_else(PoisonError::into_inner) = Some(tree);
         }
     }
 
@@ -271,10 +282,7 @@ impl Watch {
 
     /// Puts to each machine what is said of it and what its meter shows.
     fn describe(&self) {
-        let mut registry = self.fleet.registry();
-        let ids: Vec<_> = registry.devices().map(|device| device.id.clone()).collect();
-        for id in ids {
-            let Some(device) = registry.get_mut(&id) else { continue };
+        for device in self.fleet.registry().devices_mut() {
             self.declared.apply(device);
             let declared = self.declared.of(device).map(|(index, _)| index);
             device.metered_power = declared.and_then(|index| self.metered.device(index));
@@ -286,8 +294,10 @@ impl Watch {
         let now = self.fleet.clock.now();
         let registry = self.fleet.registry();
         let machines = registry.devices().filter_map(|device| {
-            let drawn = estimate(device, now).filter(|_| device.control != Control::StratumOnly);
-            Some((device.circuit.as_deref()?, drawn.map(|estimate| estimate.power)))
+            let circuit = device.circuit.as_deref()?;
+            let known = device.control != Control::StratumOnly;
+            let drawn = known.then(|| estimate(device, now)).flatten();
+            Some((circuit, drawn.map(|estimate| estimate.power)))
         });
         let metered: BTreeMap<Arc<str>, Watts> = self
             .circuits

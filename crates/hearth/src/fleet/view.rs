@@ -29,16 +29,18 @@ const SHOWN: usize = 10_000;
 #[derive(Default)]
 pub struct View {
     work: HashMap<DeviceId, VecDeque<Tally>>,
+    /// When work is to be noted next.
+    due: Moment,
     /// By circuit, as its meter last said.
     pub metered: BTreeMap<Arc<str>, (Reading<Watts>, Ratio)>,
     pub tuning: HashMap<DeviceId, shown::Tuning>,
 }
 
 impl View {
-    /// Verified work of a machine over the last minutes; `None` until two notes are apart.
-    pub fn window(&self, device: &Device) -> Option<Window> {
+    /// Verified work of a machine over the last minutes, up to this tally; `None` until one was noted before.
+    fn window(&self, device: &Device, tally: &Tally) -> Option<Window> {
         let notes = self.work.get(&device.id)?;
-        Window::between(notes.front()?, notes.back()?, device.scale)
+        Window::between(notes.front()?, tally, device.scale)
     }
 
     /// What the setting of a machine was changed, what it did before says nothing of it.
@@ -46,26 +48,21 @@ impl View {
         self.work.remove(id);
     }
 
-    /// Takes the registry's tallies.
+    /// Takes the registry's tallies, now and then, and of machines that came since. Cheap in between.
     pub fn note(&mut self, fleet: &Fleet, now: Moment) {
         let every = WINDOW / NOTES;
         let registry = fleet.registry();
+        if now < self.due && self.work.len() == registry.len() {
+            return;
+        }
+        self.due = now.after(every);
         self.work.retain(|id, _| registry.get(id).is_some());
         for device in registry.devices() {
             let Some(tally) = registry.tally(&device.id, now) else { continue };
             let notes = self.work.entry(device.id.clone()).or_default();
-            // The last note is of now; it stays when it is far enough from the one before.
-            let far = |notes: &VecDeque<Tally>| {
-                let before = notes.len().checked_sub(2).and_then(|i| notes.get(i));
-                notes
-                    .back()
-                    .zip(before)
-                    .is_none_or(|(last, before)| last.at.since(before.at) >= every)
-            };
-            if !far(notes) {
-                notes.pop_back();
+            if notes.back().is_none_or(|last| now.since(last.at) >= every) {
+                notes.push_back(tally);
             }
-            notes.push_back(tally);
             while notes.front().is_some_and(|first| now.since(first.at) > WINDOW) {
                 notes.pop_front();
             }
@@ -74,7 +71,11 @@ impl View {
 
     /// All of it.
     pub fn make(&self, fleet: &Fleet, circuits: &Circuits, now: Moment) -> shown::Fleet {
-        let devices: Vec<Device> = fleet.registry().devices().cloned().collect();
+        let (devices, tallies): (Vec<Device>, Vec<Option<Tally>>) = {
+            let registry = fleet.registry();
+            let tally = |device: &Device| registry.tally(&device.id, now);
+            registry.devices().map(|device| (device.clone(), tally(device))).unzip()
+        };
         let estimates: Vec<Option<Estimate>> =
             devices.iter().map(|device| estimate(device, now)).collect();
         let counts = fleet.counts();
@@ -84,8 +85,12 @@ impl View {
             devices: devices
                 .iter()
                 .zip(&estimates)
+                .zip(&tallies)
                 .take(SHOWN)
-                .map(|(device, power)| self.device(device, *power, now))
+                .map(|((device, power), tally)| {
+                    let window = tally.as_ref().and_then(|tally| self.window(device, tally));
+                    self.device(device, *power, window, now)
+                })
                 .collect(),
             circuits: Vec::new(),
             commands: shown::Commands {
@@ -143,8 +148,14 @@ impl View {
         tree
     }
 
-    fn device(&self, device: &Device, power: Option<Estimate>, now: Moment) -> shown::Device {
-        let window = self.window(device).filter(|window| window.shares > 0);
+    fn device(
+        &self,
+        device: &Device,
+        power: Option<Estimate>,
+        window: Option<Window>,
+        now: Moment,
+    ) -> shown::Device {
+        let window = window.filter(|window| window.shares > 0);
         let rate = window.map(|window| window.rate().terahashes_per_second());
         let error = window.and_then(|window| window.relative_error());
         let last = device.settings.as_ref();
