@@ -33,6 +33,11 @@ pub trait Listener: Send + Sync + 'static {
     fn wait(&self, trouble: &Trouble);
     /// News of a solved block. Not in any order with the other two.
     fn block(&self, report: BlockReport);
+    /// How long all miners take to get new work. For that long after an empty template, 100 ms at most, the node
+    /// is not asked for a complete one: it assembles that on the processor that gives miners their work.
+    fn lead(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Why the chain cannot be started.
@@ -236,6 +241,7 @@ fn run_desk(
         for (index, node) in nodes.iter().enumerate() {
             if let Some(node) = node.upgrade() {
                 node.set_standby(desk.active().is_some_and(|active| active != index));
+                node.set_lead(listener.lead());
             }
         }
         *statuses.lock().unwrap_or_else(PoisonError::into_inner) = desk.statuses();

@@ -15,7 +15,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::Sender,
     },
     time::{Duration, Instant},
@@ -41,6 +41,7 @@ pub(crate) struct Node {
     view: Mutex<View>,
     /// The tip has changed: a new template is due.
     renew: Notify,
+    lead_us: AtomicU64,
     /// The tip has changed or the node has come up: solved blocks are looked at again.
     moved: Arc<Notify>,
     /// It gives work.
@@ -58,6 +59,8 @@ struct View {
     changes: u64,
     /// The tip that the last complete template is on.
     complete: Option<BlockHash>,
+    /// The tip that the last empty template was told of.
+    early: Option<BlockHash>,
     ground: Option<Ground>,
 }
 
@@ -71,6 +74,8 @@ const HEALTH_INTERVAL: Duration = Duration::from_secs(10);
 const STANDBY_DELAY: Duration = Duration::from_secs(1);
 /// Between two answers without news: a server that does not wait must not be asked in a loop.
 const PACE: Duration = Duration::from_millis(100);
+/// The longest that a complete template is put off for an empty one to go out.
+const LONGEST_LEAD: Duration = Duration::from_millis(100);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -92,6 +97,7 @@ impl Node {
             desk,
             view: Mutex::default(),
             renew: Notify::new(),
+            lead_us: AtomicU64::new(0),
             moved,
             up: AtomicBool::new(false),
             standby: AtomicBool::new(false),
@@ -114,6 +120,12 @@ impl Node {
     /// Told by the desk.
     pub(crate) fn set_standby(&self, standby: bool) {
         self.standby.store(standby, Ordering::Relaxed);
+    }
+
+    /// Told by the desk, as the listener says it.
+    pub(crate) fn set_lead(&self, lead: Duration) {
+        let lead = lead.min(LONGEST_LEAD).as_micros();
+        self.lead_us.store(u64::try_from(lead).unwrap_or(0), Ordering::Relaxed);
     }
 
     /// Height of its best block, if it is up.
@@ -278,6 +290,8 @@ impl Node {
                 () = self.renew.notified() => {
                     if self.standby.load(Ordering::Relaxed) {
                         sleep(STANDBY_DELAY).await;
+                    } else if self.has_early_work() {
+                        sleep(Duration::from_micros(self.lead_us.load(Ordering::Relaxed))).await;
                     }
                     let view = self.view();
                     if view.complete.is_some() && view.complete == view.tip.map(|tip| tip.hash) {
@@ -316,6 +330,7 @@ impl Node {
         self.change_tip(&mut view, tip);
         let Some(ground) = &mut view.ground else { return };
         if let Some(template) = ground.advance(tip, now(), learned) {
+            view.early = Some(tip.hash);
             self.tell_early(template);
         } else {
             let (ground, changes) = (ground.clone(), view.changes);
@@ -360,6 +375,12 @@ impl Node {
         {
             self.tell_early(template);
         }
+    }
+
+    /// Whether an empty template on its tip was told, and no complete one.
+    fn has_early_work(&self) -> bool {
+        let view = self.view();
+        view.tip.is_some_and(|tip| view.early == Some(tip.hash) && view.complete != Some(tip.hash))
     }
 
     async fn fetch(&self, rpc: &Rpc, long_poll: Option<&str>) -> Result<Offer, Trouble> {

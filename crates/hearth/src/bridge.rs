@@ -7,6 +7,7 @@ use std::{
     collections::HashMap,
     io,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock},
+    time::Duration,
 };
 use stratum::{Closed, Delta, Opened, Reject, Server, Sink};
 
@@ -73,6 +74,10 @@ impl Listener for Bridge {
             tracing::info!(height, %previous, "new tip");
         }
         *self.now() = Work { template: Some(template), waiting: None };
+    }
+
+    fn lead(&self) -> Duration {
+        self.server.get().map(Server::time_to_tell).unwrap_or_default()
     }
 
     fn wait(&self, trouble: &Trouble) {

@@ -32,6 +32,8 @@ const SOCKET_BUFFER: usize = 64 * 1024;
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// Tips whose latency is remembered.
 const LATENCIES: usize = 1024;
+/// Of which so many are the last few: each reactor keeps one for each tip.
+const LATE: usize = 4;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -236,6 +238,11 @@ impl Server {
         set.is_some()
     }
 
+    /// How long it took, at the worst of the last few tips, until all sessions had a job on the new one.
+    pub fn time_to_tell(&self) -> Duration {
+        self.latency.worst_of_late()
+    }
+
     /// Every authorized session now; `None` if a reactor did not answer within a second.
     pub fn sessions(&self) -> Option<Vec<SessionState>> {
         let answers = self.ask(|mail| &mut mail.ask_sessions);
@@ -302,6 +309,14 @@ impl Latency {
         *next = (*next + 1) % LATENCIES;
     }
 
+    fn worst_of_late(&self) -> Duration {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (all, next) = &*held;
+        // The newest lies before the next to be written over.
+        let newest = all[..*next].iter().rev().chain(all[*next..].iter().rev());
+        newest.take(LATE).max().copied().unwrap_or_default()
+    }
+
     fn all(&self) -> Vec<Duration> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
@@ -343,6 +358,23 @@ impl Drop for AbortOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
             std::process::abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_of_the_last_few_tips_counts_also_when_old_ones_are_written_over() {
+        let latency = Latency::default();
+        assert_eq!(latency.worst_of_late(), Duration::ZERO);
+        for ms in 1..=3 * LATENCIES as u64 {
+            // Falling, so that the oldest of the last few is the worst.
+            latency.record(Duration::from_millis(1_000_000 - ms));
+            let oldest = ms.saturating_sub(LATE as u64) + 1;
+            assert_eq!(latency.worst_of_late(), Duration::from_millis(1_000_000 - oldest));
         }
     }
 }

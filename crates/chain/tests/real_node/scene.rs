@@ -89,6 +89,7 @@ pub enum Heard {
 
 #[derive(Default)]
 pub struct Ear {
+    pub lead: Mutex<Duration>,
     heard: Mutex<Vec<Heard>>,
     more: Condvar,
 }
@@ -104,6 +105,10 @@ impl Listener for Ear {
 
     fn block(&self, report: BlockReport) {
         self.note(Heard::Block(report));
+    }
+
+    fn lead(&self) -> Duration {
+        *self.lead.lock().unwrap()
     }
 }
 

@@ -54,6 +54,34 @@ fn a_new_tip_gives_an_empty_template_at_once_and_then_the_full_one() {
 }
 
 #[test]
+fn a_complete_template_is_asked_for_once_all_miners_have_the_empty_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = regtest();
+    mine(&node, 102);
+    let chain = Mine::start(Network::Regtest, vec![config_of(&node)], folder.path());
+    let (_, _, mut at) = chain.ear.work_on(0, tip(&node));
+    // Longer than it ever is, so that its limit shows, too.
+    *chain.ear.lead.lock().unwrap() = Duration::from_secs(3600);
+    std::thread::sleep(Duration::from_secs(1));
+    for _ in 0..3 {
+        let hash = mine(&node, 1)[0].parse().unwrap();
+        let (empty, _, next) = chain.ear.work_on(at, hash);
+        let (full, _, next) = chain.ear.work_on(next, hash);
+        assert!(empty.is_empty() && full.witness_commitment.is_some());
+        let times: Vec<_> = (chain.ear.since(at).iter())
+            .filter_map(|heard| match heard {
+                Heard::Work(template, _, when) if template.prev_hash == hash => Some(*when),
+                _ => None,
+            })
+            .collect();
+        let apart = times[1] - times[0];
+        assert!(apart >= Duration::from_millis(90), "{apart:?}");
+        at = next;
+    }
+    chain.stop();
+}
+
+#[test]
 fn every_height_around_a_halving_gives_valid_empty_work() {
     let folder = tempfile::tempdir().unwrap();
     let node = regtest();
