@@ -54,6 +54,8 @@ const LISTENER: u64 = u64::MAX - 1;
 struct Conn {
     stream: OwnedFd,
     address: IpAddr,
+    /// The wake in which it was last read; they are counted round and round.
+    read_in: u16,
     /// What the socket has not yet taken, from `sent` on; empty almost always.
     unsent: Vec<u8>,
     sent: usize,
@@ -73,6 +75,8 @@ pub(crate) struct Reactor {
     buffer: Vec<u8>,
     /// The session that was last given a job, so that nobody is always the last.
     cursor: usize,
+    pace: Pace,
+    wake: u16,
     gone: Vec<(usize, Option<End>)>,
 }
 
@@ -102,6 +106,8 @@ impl Reactor {
             started,
             buffer: vec![0; READ],
             cursor: 0,
+            pace: Pace::default(),
+            wake: 0,
             gone: Vec::new(),
         };
         reactor.listen()?;
@@ -112,9 +118,8 @@ impl Reactor {
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(EVENTS);
         let mut next_tick = 1000;
-        let mut pace = Pace::default();
         loop {
-            if pace.wants_nap(self.engine.now.ms) {
+            if self.pace.wants_nap(self.engine.now.ms) {
                 self.nap();
             }
             let wait = self.sleep_ms(next_tick);
@@ -129,7 +134,8 @@ impl Reactor {
                 Err(error) => return Err(error.into()),
             }
             self.engine.now = self.now();
-            pace.count(events.len());
+            self.pace.count(events.len());
+            self.wake = self.wake.wrapping_add(1);
             let (mut mail, mut accept) = (false, false);
             for event in &events {
                 match event.data.u64() {
@@ -192,7 +198,11 @@ impl Reactor {
         if flags.contains(epoll::EventFlags::OUT) && !broken {
             return self.resume(key);
         }
-        let Some(Some(conn)) = self.conns.get(key) else { return };
+        let Some(Some(conn)) = self.conns.get_mut(key) else { return };
+        if conn.read_in.wrapping_add(1) == self.wake {
+            self.pace.count_again();
+        }
+        conn.read_in = self.wake;
         match rustix::net::recv(&conn.stream, &mut self.buffer[..], RecvFlags::empty()) {
             Ok((_, 0)) => self.gone.push((key, None)),
             Ok((_, size)) => {
@@ -461,7 +471,8 @@ impl Reactor {
         if self.conns.len() <= key {
             self.conns.resize_with(key + 1, || None);
         }
-        self.conns[key] = Some(Conn { stream, address: peer.ip(), unsent: Vec::new(), sent: 0 });
+        let (address, read_in) = (peer.ip(), self.wake);
+        self.conns[key] = Some(Conn { stream, address, read_in, unsent: Vec::new(), sent: 0 });
         if added.is_err() {
             self.gone.push((key, None));
         }
