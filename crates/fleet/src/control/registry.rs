@@ -68,8 +68,9 @@ pub struct Registry {
     sessions: HashMap<u64, Session>,
     /// What was learned before the start of machines that have not been seen since.
     recalled: HashMap<DeviceId, Learned>,
-    /// When the sessions were asked that were taken last.
+    /// When the sessions were asked that were taken last, and how often they were.
     worked: Moment,
+    answers: u64,
 }
 
 #[derive(Debug, Default)]
@@ -84,8 +85,8 @@ struct Session {
     owner: Option<DeviceId>,
     ip: IpAddr,
     tally: Tally,
-    /// When the sessions were asked among which it last was.
-    seen: Moment,
+    /// The answer that it last was in.
+    seen: u64,
 }
 
 impl Registry {
@@ -295,11 +296,12 @@ impl Registry {
             return;
         }
         self.worked = asked;
+        self.answers += 1;
         for Worked { session, ip, worker, tally } in worked {
             let known = self.sessions.get_mut(session);
             let (mut before, mut owner) = (Tally::default(), None);
             if let Some(known) = known {
-                known.seen = asked;
+                known.seen = self.answers;
                 let nothing_new = known.owner.is_some() && tally.faulty == known.tally.faulty;
                 if tally.accepted < known.tally.accepted
                     || (tally.accepted == known.tally.accepted && nothing_new)
@@ -316,10 +318,10 @@ impl Registry {
             if let Some(track) = self.tracks.get_mut(&owner) {
                 add_difference(&mut track.tally, &before, tally);
             }
-            let known = Session { owner: Some(owner), ip, tally: *tally, seen: asked };
+            let known = Session { owner: Some(owner), ip, tally: *tally, seen: self.answers };
             self.sessions.insert(*session, known);
         }
-        self.sessions.retain(|_, session| session.seen == asked);
+        self.sessions.retain(|_, session| session.seen == self.answers);
     }
 
     /// What a machine proved since it is known, over all its sessions; `now` is when they were asked.

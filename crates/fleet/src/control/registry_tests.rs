@@ -79,6 +79,7 @@ fn work_of_sessions_that_are_gone_stays_counted() {
     let id = id_of(&registry.found(&machine(1, 7), limits()).unwrap());
     registry.take_work(&[worked(1, 7, "a.x", 10)]);
     registry.take_work(&[]);
+    assert_eq!(registry.sessions.len(), 0);
     registry.take_work(&[worked(2, 7, "a.x", 3)]);
     registry.take_work(&[worked(2, 7, "a.x", 4), worked(3, 7, "a.y", 1)]);
     assert_eq!(accepted(&registry, &id), 15);
