@@ -43,8 +43,8 @@ const MAX_OUT: usize = 1 << 20;
 const FILL: usize = 256;
 /// A nap: little next to a miner's network, and it saves most wake-ups.
 const NAP: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
-/// A socket is told of once for what has arrived, not again until more does: half of what epoll costs. So whoever
-/// leaves something unread has it told of anew, by [`watch`].
+/// A socket is told of once for what has arrived, not again until more does: else epoll looks at each a second time,
+/// to find it empty. So whoever leaves something unread has it told of anew, by [`watch`].
 const READABLE: epoll::EventFlags =
     epoll::EventFlags::IN.union(epoll::EventFlags::RDHUP).union(epoll::EventFlags::ET);
 const WAKE: u64 = u64::MAX;

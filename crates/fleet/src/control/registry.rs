@@ -61,8 +61,7 @@ pub struct Registry {
     /// Where each of them is, and how many there are at each address.
     lone: HashMap<DeviceId, IpAddr>,
     lone_at: HashMap<IpAddr, usize>,
-    /// How many machines go by each Stratum name.
-    named: HashMap<Arc<str>, usize>,
+    names: Names,
     /// Stratum names that the configuration says are these machines'.
     declared: HashMap<Arc<str>, DeviceId>,
     sessions: HashMap<u64, Session>,
@@ -71,6 +70,28 @@ pub struct Registry {
     /// When the sessions were asked that were taken last, and how often they were.
     worked: Moment,
     answers: u64,
+}
+
+/// How many machines go by each Stratum name.
+#[derive(Debug, Default)]
+struct Names(HashMap<Arc<str>, usize>);
+
+impl Names {
+    fn add(&mut self, name: &Arc<str>) {
+        *self.0.entry(name.clone()).or_default() += 1;
+    }
+
+    fn remove(&mut self, name: &Arc<str>) {
+        if let Some(count) = self.0.get_mut(name).filter(|count| **count > 1) {
+            *count -= 1;
+        } else {
+            self.0.remove(name);
+        }
+    }
+
+    fn is_one_machines(&self, name: &Arc<str>) -> bool {
+        self.0.get(name) == Some(&1)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -130,12 +151,7 @@ impl Registry {
             self.controlled.entry(endpoint.ip.to_canonical()).or_default().push(id.clone());
         }
         self.tracks.entry(id.clone()).or_default();
-        for name in &device.workers {
-            *self.named.entry(name.clone()).or_default() += 1;
-        }
-        if let Some(before) = self.devices.insert(id, device) {
-            self.unname(&before);
-        }
+        self.put(id, device);
         Ok(())
     }
 
@@ -176,7 +192,7 @@ impl Registry {
         for lone in absorbed {
             for name in lone.workers {
                 if !device.workers.contains(&name) {
-                    *self.named.entry(name.clone()).or_default() += 1;
+                    self.names.add(&name);
                     device.workers.push(name);
                 }
             }
@@ -206,7 +222,7 @@ impl Registry {
             if let Some(device) = self.devices.get_mut(&id)
                 && !device.workers.contains(worker)
             {
-                *self.named.entry(worker.clone()).or_default() += 1;
+                self.names.add(worker);
                 device.workers.push(worker.clone());
             }
             return Ok(Some(Seen::Known(id)));
@@ -228,10 +244,7 @@ impl Registry {
         };
         let mut device = Device::found(id.clone(), identity, Control::StratumOnly, limits);
         device.workers.push(worker.clone());
-        *self.named.entry(worker.clone()).or_default() += 1;
-        if let Some(before) = self.devices.insert(id.clone(), device) {
-            self.unname(&before);
-        }
+        self.put(id.clone(), device);
         self.tracks.entry(id.clone()).or_default();
         self.workers.entry(worker.clone()).or_default().insert(ip, id.clone());
         self.lone.insert(id.clone(), ip);
@@ -340,7 +353,7 @@ impl Registry {
             }
         }
         let own = |name: &Arc<str>| {
-            self.named.get(name) == Some(&1)
+            self.names.is_one_machines(name)
                 && self.workers.get(name).is_none_or(|all| all.len() <= 1)
         };
         if let Some(name) = device.workers.iter().find(|name| own(name)) {
@@ -378,15 +391,11 @@ impl Registry {
         self.lone_at.get(&ip).copied().unwrap_or(0)
     }
 
-    /// A machine is not here any more under its names.
-    fn unname(&mut self, gone: &Device) {
-        for name in &gone.workers {
-            if let Some(count) = self.named.get_mut(name).filter(|count| **count > 1) {
-                *count -= 1;
-            } else {
-                self.named.remove(name);
-            }
-        }
+    /// Takes a machine in, perhaps in the place of what it was before.
+    fn put(&mut self, id: DeviceId, device: Device) {
+        device.workers.iter().for_each(|name| self.names.add(name));
+        let before = self.devices.insert(id, device);
+        before.iter().flat_map(|device| &device.workers).for_each(|name| self.names.remove(name));
     }
 
     fn room_for(&self, id: &DeviceId) -> Result<(), Full> {
@@ -449,7 +458,7 @@ impl Registry {
             owned.for_each(|session| session.owner = Some(id.clone()));
         }
         let gone: Vec<_> = gone.iter().filter_map(|lone| self.devices.remove(lone)).collect();
-        gone.iter().for_each(|device| self.unname(device));
+        gone.iter().flat_map(|device| &device.workers).for_each(|name| self.names.remove(name));
         gone
     }
 }

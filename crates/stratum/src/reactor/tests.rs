@@ -48,19 +48,22 @@ fn with_work() -> (Reactor, SocketAddr, Arc<Recording>, Arc<Vec<Mailbox>>) {
     (reactor, address, sink, mailboxes)
 }
 
-/// The socket of a miner that has said hello.
-fn greeted(address: SocketAddr) -> TcpStream {
+/// A miner, and what it hears from now on. It has sent more shares on its first job than one read takes, and less than
+/// the kernel's buffers hold; the reactor has not looked at them.
+fn with_shares_waiting(
+    reactor: &mut Reactor,
+    address: SocketAddr,
+) -> (TcpStream, impl Iterator<Item = String> + use<>) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let hello = format!(
         "{{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}}\n{{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"{ADDRESS}.rig\"]}}\n"
     );
     stream.write_all(hello.as_bytes()).unwrap();
-    stream
-}
-
-/// More shares on its first job than one read takes, and less than the kernel's buffers hold.
-fn send_shares(stream: &mut TcpStream, lines: &mut impl Iterator<Item = String>) {
+    reactor.accept();
+    reactor.serve(0, epoll::EventFlags::IN);
+    reactor.flush();
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
     let mut miner = Miner::new(0);
     while miner.notify.is_null() {
         miner.hear(&serde_json::from_str(&lines.next().unwrap()).unwrap());
@@ -70,6 +73,7 @@ fn send_shares(stream: &mut TcpStream, lines: &mut impl Iterator<Item = String>)
     let text: String = shares.map(|share| share.line() + "\n").collect();
     assert!(text.len() > READ, "{}", text.len());
     stream.write_all(text.as_bytes()).unwrap();
+    (stream, lines)
 }
 
 fn credited(sink: &Recording) -> u64 {
@@ -85,12 +89,7 @@ fn accepted(lines: impl Iterator<Item = String>) -> (u64, Option<Value>) {
 #[test]
 fn shares_that_have_arrived_when_the_server_stops_are_still_credited_and_answered() {
     let (mut reactor, address, sink, _) = with_work();
-    let mut stream = greeted(address);
-    reactor.accept();
-    reactor.serve(0, epoll::EventFlags::IN);
-    reactor.flush();
-    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
-    send_shares(&mut stream, &mut lines);
+    let (_stream, lines) = with_shares_waiting(&mut reactor, address);
 
     reactor.say_goodbye();
 
@@ -104,12 +103,7 @@ fn shares_that_have_arrived_when_the_server_stops_are_still_credited_and_answere
 fn what_one_read_leaves_is_read_next_and_so_is_the_end() {
     for hangs_up in [false, true] {
         let (mut reactor, address, sink, mailboxes) = with_work();
-        let mut stream = greeted(address);
-        reactor.accept();
-        reactor.serve(0, epoll::EventFlags::IN);
-        reactor.flush();
-        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
-        send_shares(&mut stream, &mut lines);
+        let (mut stream, lines) = with_shares_waiting(&mut reactor, address);
         if hangs_up {
             stream.shutdown(std::net::Shutdown::Write).unwrap();
         }
