@@ -2,6 +2,7 @@
 
 use crate::{
     Health, LedgerError, Recorder, Retention, block, checkpoint, fold,
+    lock::Lock,
     recorder::{Message, Shared},
     schema, session,
     writer::{self, Writer},
@@ -11,7 +12,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{
-    fs::{self, File, TryLockError},
+    fs,
     io::{self, Read, Write},
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -137,30 +138,23 @@ fn start(writer: Writer, checkpoints: SqliteConnection, shared: Arc<Shared>) -> 
 }
 
 /// Two programs never share a ledger. The lock is a file beside it, so that the database itself
-/// stays readable for other programs; the kernel takes the lock back when the process dies.
-fn lock(path: &Path) -> Result<File, LedgerError> {
+/// stays readable for other programs; it names its holder.
+fn lock(path: &Path) -> Result<Lock, LedgerError> {
     let failed = |e| LedgerError::from_io(path, e);
     let mut beside = path.as_os_str().to_owned();
     beside.push(".lock");
-    let mut file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(PathBuf::from(beside))
-        .map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            let pid = file.read_to_string(&mut pid).ok().and_then(|_| pid.trim().parse().ok());
-            return Err(LedgerError::Locked { path: path.to_owned(), pid });
+    match Lock::take(Path::new(&beside)).map_err(failed)? {
+        Ok(mut lock) => {
+            lock.file().set_len(0).map_err(failed)?;
+            writeln!(lock.file(), "{}", std::process::id()).map_err(failed)?;
+            Ok(lock)
         }
-        Err(TryLockError::Error(error)) => return Err(failed(error)),
+        Err(mut held) => {
+            let mut pid = String::new();
+            let pid = held.read_to_string(&mut pid).ok().and_then(|_| pid.trim().parse().ok());
+            Err(LedgerError::Locked { path: path.to_owned(), pid })
+        }
     }
-    file.set_len(0).map_err(failed)?;
-    writeln!(file, "{}", std::process::id()).map_err(failed)?;
-    Ok(file)
 }
 
 async fn check_damage(conn: &mut SqliteConnection, path: &Path) -> Result<(), LedgerError> {

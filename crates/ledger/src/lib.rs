@@ -30,6 +30,7 @@ pub mod evidence;
 mod fold;
 mod journal;
 mod ledger;
+mod lock;
 mod query;
 mod recorder;
 mod retention;

@@ -4,6 +4,7 @@
 
 use crate::{
     BlockRow, LedgerError, Retention, block, checkpoint, fold, journal,
+    lock::Lock,
     recorder::{Message, Shared},
     session::Sessions,
     tally::{Tallies, Tally, forget_since_block, seconds},
@@ -50,7 +51,7 @@ pub(crate) struct Writer {
     shared: Arc<Shared>,
     path: PathBuf,
     retention: Retention,
-    _lock: std::fs::File,
+    _lock: Lock,
     /// Row ids of workers that are in the file.
     ids: HashMap<Arc<str>, i64>,
     last_block_at: i64,
@@ -87,7 +88,7 @@ pub(crate) struct File {
     /// Seconds since 1970; 0 without a block.
     pub last_block_at: i64,
     /// Held until the last byte is written.
-    pub lock: std::fs::File,
+    pub lock: Lock,
 }
 
 impl Writer {

@@ -9,8 +9,9 @@ use super::{
     record::{Body, Hash, Interval, Label, Unfit},
     verify::{Lines, Why, files_in},
 };
+use crate::lock::Lock;
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, BufReader, Seek, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -29,7 +30,7 @@ pub struct Log {
     key: SecretKey,
     chain: Chain,
     broken: bool,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// A record that is on the disk.
@@ -164,7 +165,7 @@ impl Log {
         length: u64,
         key: SecretKey,
         chain: Chain,
-        lock: File,
+        lock: Lock,
     ) -> Self {
         let (folder, file_bytes) = (folder.to_owned(), FILE_BYTES);
         Self { folder, file, length, file_bytes, key, chain, broken: false, _lock: lock }
@@ -340,15 +341,8 @@ fn take_into_use(folder: &Path) -> Result<(), EvidenceError> {
     sync_folder(&path)
 }
 
-/// The kernel takes the lock back when the process dies.
-fn lock(folder: &Path) -> Result<File, EvidenceError> {
+fn lock(folder: &Path) -> Result<Lock, EvidenceError> {
     let path = folder.join("lock");
-    let failed = |e| EvidenceError::io(&path, e);
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-    let file = file.map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(EvidenceError::Locked { folder: folder.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(failed(error)),
-    }
+    let taken = Lock::take(&path).map_err(|e| EvidenceError::io(&path, e))?;
+    taken.map_err(|_| EvidenceError::Locked { folder: folder.to_owned() })
 }

@@ -33,7 +33,7 @@ async fn start(path: &Path) -> (Writer, Recorder) {
         retention: Retention::default(),
         generation,
         last_block_at,
-        lock: std::fs::File::open("/dev/null").unwrap(),
+        lock: crate::lock::Lock::take(&path.with_extension("lock")).unwrap().unwrap(),
     };
     (Writer::new(file, inbox, shared), recorder)
 }
