@@ -42,6 +42,17 @@ impl Aside {
         if on { &mut self.on } else { &mut self.off }.add(segment.watts);
     }
 
+    /// Takes in what was put aside beside it, behind the others of each tick.
+    pub(super) fn append(&mut self, other: Self) {
+        for (tick, mut more) in other.due {
+            let due = self.due.entry(tick).or_default();
+            due.segments.append(&mut more.segments);
+            due.runs.append(&mut more.runs);
+        }
+        self.on.merge(other.on);
+        self.off.merge(other.off);
+    }
+
     /// Takes back the next of those whose time has come; they still count until they are `back`.
     pub(super) fn due(&mut self, now: u32) -> Option<Due> {
         self.due.first_entry().filter(|due| *due.key() <= now).map(|due| due.remove())

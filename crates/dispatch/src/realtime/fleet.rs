@@ -29,6 +29,8 @@ pub(super) struct Corner {
     pub rank: u16,
 }
 
+/// No level.
+pub(super) const UNTOLD: u16 = u16::MAX;
 /// The rank of a step that no bucket holds.
 pub(super) const UNRANKED: u16 = u16::MAX;
 /// The next step of a load whose steps do not come in the order of their ranks.
@@ -119,15 +121,23 @@ impl Changes {
     }
 }
 
-/// Loads under way.
+/// Loads under way: the fast ones first, and both as they come in the caller's list.
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
     /// When ticks began.
     epoch: Option<Moment>,
+    /// Where each stands in the caller's list,
+    pub listed: Vec<u32>,
+    /// and where each of that list stands here.
+    places: Vec<u32>,
+    /// How many fast ones there are.
+    pub fast_ones: usize,
     pub units: Vec<Unit>,
     pub kinds: Vec<Kind>,
     pub corners: Vec<Corner>,
     pub next: Vec<Next>,
+    /// The level that each was told in this moment, or [`UNTOLD`].
+    pub news: Vec<u16>,
     /// Where a load's corners begin; one more than there are loads.
     pub firsts: Vec<u32>,
     /// The most by which a step of a load changes it by more than the step's nominal power, as a part of it.
@@ -141,6 +151,7 @@ pub(super) struct Fleet {
 
 /// Loads as they were before a new list came.
 pub(super) struct Known {
+    places: Vec<u32>,
     units: Vec<Unit>,
     kinds: Vec<Kind>,
     /// Which level each was told, and its nominal power there.
@@ -148,6 +159,12 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// One that stood at a place of the list.
+    fn get(&self, at: usize) -> Option<(&Unit, &Corner)> {
+        let place = *self.places.get(at)? as usize;
+        self.units.get(place).zip(self.told.get(place))
+    }
+
     /// Until when a load stays on or off by the times that now hold for it.
     fn until(&self, unit: &Unit, kind: &Kind) -> u32 {
         let switched = self.kinds.get(unit.kind as usize).and_then(|old| unit.switched(old));
@@ -183,7 +200,7 @@ impl Fleet {
         let epoch = self.epoch;
         let old = std::mem::take(self);
         self.epoch = epoch;
-        Known { units: old.units, kinds: old.kinds, told }
+        Known { places: old.places, units: old.units, kinds: old.kinds, told }
     }
 
     /// Takes a list of loads; `old` says where each stood in the list before.
@@ -201,10 +218,18 @@ impl Fleet {
         self.fast.ramps.forget(now.saturating_sub(1));
         let mut kinds = HashMap::new();
         self.firsts.push(0);
-        for (at, load) in loads.iter().enumerate() {
+        let fast = |load: &Load| load.times.ramp_up <= FAST && load.times.ramp_down <= FAST;
+        self.listed = (0..loads.len() as u32).collect();
+        self.listed.sort_by_key(|at| !fast(&loads[*at as usize]));
+        self.places = vec![0; loads.len()];
+        self.news = vec![UNTOLD; loads.len()];
+        for (place, at) in self.listed.iter().enumerate() {
+            let at = *at as usize;
+            self.places[at] = place as u32;
+            let load = &loads[at];
             let first = self.corners.len();
             self.corners.extend(load.corners().into_iter().filter_map(|at| {
-                let level = u16::try_from(at).ok()?;
+                let level = u16::try_from(at).ok().filter(|level| *level != UNTOLD)?;
                 Some(Corner { watts: load.power_at(at).get() as f32, level, rank: UNRANKED })
             }));
             self.firsts.push(self.corners.len() as u32);
@@ -213,7 +238,7 @@ impl Fleet {
                 self.kinds.push(kind);
                 self.kinds.len() as u32 - 1
             });
-            let old = old(at).and_then(|old| Some((known.units.get(old)?, known.told.get(old)?)));
+            let old = old(at).and_then(|old| known.get(old));
             let level = old.map_or_else(|| levels(at), |(_, told)| usize::from(told.level));
             let corners = &self.corners[first..];
             let told = corners.iter().rposition(|corner| usize::from(corner.level) <= level);
@@ -228,7 +253,7 @@ impl Fleet {
                 kind: place,
                 told: told as u16,
                 looks: 0,
-                fast: load.times.ramp_up <= FAST && load.times.ramp_down <= FAST,
+                fast: fast(load),
                 defies: false,
                 proven: false,
             };
@@ -254,6 +279,7 @@ impl Fleet {
             self.beyond = self.beyond.max(beyond(&unit, corners, unit.target));
             let sum = if unit.fast { &mut self.fast } else { &mut self.slow };
             sum.add(&unit);
+            self.fast_ones += usize::from(unit.fast);
             let idle = corners.first().map_or(0.0, |corner| f64::from(corner.watts));
             self.idle += idle;
             self.slow_idle += if unit.fast { 0.0 } else { idle };
@@ -272,12 +298,13 @@ impl Fleet {
         self.next = units.map(|(at, unit)| Next::of(self.corners(at), unit.told)).collect();
     }
 
-    /// Steps from corner to corner of one load, and whether it is a fast one.
+    /// Steps from corner to corner of one load of the list, and whether it is a fast one.
     pub(super) fn offers(
         &self,
         at: usize,
         load: &Load,
     ) -> (bool, u32, impl Iterator<Item = Offer> + '_) {
+        let at = self.places[at] as usize;
         let corners = self.corners(at);
         let unit = self.units[at];
         let value = |corner: &Corner| {
@@ -342,29 +369,39 @@ impl Fleet {
         self.fast.ramps.forget(before);
     }
 
+    /// The level of a load of the list.
     pub(super) fn level(&self, at: usize) -> Option<usize> {
-        self.told(at).map(|corner| usize::from(corner.level))
+        self.told(self.place(at)?).map(|corner| usize::from(corner.level))
+    }
+
+    fn place(&self, at: usize) -> Option<usize> {
+        self.places.get(at).map(|place| *place as usize)
+    }
+
+    /// One of the list.
+    fn unit(&self, at: usize) -> Option<&Unit> {
+        self.units.get(self.place(at)?)
     }
 
     fn told(&self, at: usize) -> Option<Corner> {
         self.corners(at).get(usize::from(self.units.get(at)?.told)).copied()
     }
 
-    /// When a load was last switched on or off.
+    /// When a load of the list was last switched on or off.
     pub(super) fn switched(&self, at: usize) -> Option<Moment> {
-        let unit = self.units.get(at)?;
+        let unit = self.unit(at)?;
         let tick = unit.switched(self.kinds.get(unit.kind as usize)?)?;
         let passed = Duration::from_secs_f64(f64::from(tick) / f64::from(TICKS));
         self.epoch.map(|epoch| epoch.after(passed))
     }
 
     pub(super) fn obeys(&self, at: usize) -> Option<bool> {
-        self.units.get(at).and_then(Unit::obeys)
+        self.unit(at).and_then(Unit::obeys)
     }
 
-    /// By its own reading where that was made after it arrived, else as it should.
+    /// What a load of the list draws: by its own reading where that was made after it arrived, else as it should.
     pub(super) fn draws(&self, at: usize, now: Moment, state: &LoadState) -> Option<f64> {
-        let unit = self.units.get(at)?;
+        let unit = self.unit(at)?;
         let arrived = f64::from(unit.end);
         let told = state
             .measured
@@ -384,7 +421,10 @@ impl Fleet {
         let (mut there, mut early) = (0.0, 0.0);
         let tick = self.tick(now);
         for at in some {
-            let (Some(state), Some(&before)) = (states.get(at), self.units.get(at)) else { break };
+            let (Some(&before), Some(&listed)) = (self.units.get(at), self.listed.get(at)) else {
+                break;
+            };
+            let Some(state) = states.get(listed as usize) else { continue };
             let Some(reading) = state.measured.filter(|read| read.age(now) <= FRESH) else {
                 continue;
             };

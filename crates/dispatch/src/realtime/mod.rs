@@ -17,6 +17,8 @@ mod fleet;
 mod line;
 mod moves;
 mod ramps;
+mod rest;
+mod share;
 mod steps;
 mod tier;
 mod unit;
@@ -151,7 +153,7 @@ impl Controller {
     pub fn set_loads(&mut self, now: Moment, loads: &[Load], levels: impl Fn(usize) -> usize) {
         let mut turns = vec![0_u32; self.fleet.len()];
         for (turn, unit) in self.fast.turns().chain(self.slow.turns()).enumerate() {
-            turns[unit as usize] = turn as u32;
+            turns[self.fleet.listed[unit as usize] as usize] = turn as u32;
         }
         let known = self.fleet.clear();
         let places: std::collections::HashMap<&str, usize> =

@@ -4,8 +4,10 @@
 
 use super::{
     Move,
-    fleet::{Changes, Corner, Fleet, Next, UNORDERED},
+    fleet::{Changes, Corner, Fleet, Next, UNORDERED, UNTOLD},
     ramps::TICKS,
+    rest::{Left, Rest},
+    share,
     steps::{Pass, Segment, Steps, Went},
     unit::{Kind, Unit},
 };
@@ -16,13 +18,9 @@ use units::Moment;
 /// A load that does not answer, or may not run, is asked again after this time.
 const RETRY: u32 = 5 * TICKS;
 /// Steps by single loads cost so many times what a look at a load in passing costs.
-const DEARER: usize = 32;
+const DEARER: usize = 128;
 /// So few steps are made one by one in any case: where loads are few, each step decides anew what still fits.
 const FEW: usize = 256;
-/// Each thread gets so many loads at least.
-const SHARED: usize = 50_000;
-/// Threads at most.
-const MOST: usize = 4;
 /// So many loads are looked at together.
 const BLOCK: usize = 256;
 
@@ -31,8 +29,10 @@ pub(super) struct Moves<'a> {
     fleet: &'a mut Fleet,
     states: &'a [LoadState],
     clock: Clock,
-    /// Loads and their levels; later ones count.
-    told: Vec<(u32, u16)>,
+    /// What each load may do, once a pass has asked for it.
+    may: Vec<May>,
+    /// How many steps passes were made for.
+    passed: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +46,7 @@ impl<'a> Moves<'a> {
     pub(super) fn new(fleet: &'a mut Fleet, states: &'a [LoadState], now: Moment) -> Self {
         let ticks = fleet.ticks(now);
         let clock = Clock { now: ticks as u32, from: ticks.ceil() as u32 };
-        Self { fleet, states, clock, told: Vec::new() }
+        Self { fleet, states, clock, may: Vec::new(), passed: 0 }
     }
 
     pub(super) fn fleet(&self) -> &Fleet {
@@ -55,27 +55,45 @@ impl<'a> Moves<'a> {
 
     /// Which loads moved, and to which level.
     pub(super) fn done(self) -> Vec<Move> {
-        let mut seen = vec![0_u64; self.fleet.len().div_ceil(64)];
-        let mut moves = Vec::with_capacity(self.told.len().min(self.fleet.len()));
-        for (load, level) in self.told.into_iter().rev() {
-            let (word, bit) = (&mut seen[load as usize / 64], 1 << (load % 64));
-            if *word & bit == 0 {
-                moves.push(Move { load: load as usize, level: usize::from(level) });
+        let Fleet { news, listed, .. } = self.fleet;
+        let (part, passed) = (share::part(news.len(), self.passed), self.passed > 0);
+        let parts = news.chunks_mut(part).zip(listed.chunks(part));
+        let mut all = share::each(parts, |(news, listed)| {
+            let mut moves = Vec::with_capacity(if passed { news.len() } else { 0 });
+            for (news, listed) in news.chunks_mut(64).zip(listed.chunks(64)) {
+                // Most are not told anything, most of the time.
+                if news.iter().fold(UNTOLD, |all, level| all & level) == UNTOLD {
+                    continue;
+                }
+                for (level, load) in news.iter_mut().zip(listed) {
+                    if *level != UNTOLD {
+                        moves.push(Move { load: *load as usize, level: usize::from(*level) });
+                        *level = UNTOLD;
+                    }
+                }
             }
-            *word |= bit;
-        }
+            moves
+        })
+        .into_iter();
+        let mut moves = all.next().unwrap_or_default();
+        all.for_each(|mut more| moves.append(&mut more));
         moves
+    }
+
+    /// What the caller knows of a load.
+    fn state(&self, at: usize) -> Option<&LoadState> {
+        self.states.get(*self.fleet.listed.get(at)? as usize)
     }
 }
 
 impl Steps for Moves<'_> {
     fn later(&self, segment: Segment, up: bool) -> Option<Went> {
         let at = segment.unit as usize;
-        let (Some(unit), Some(state)) = (self.fleet.units.get(at), self.states.get(at)) else {
+        let (Some(unit), Some(state)) = (self.fleet.units.get(at), self.state(at)) else {
             return Some(Went::Later(self.clock.now + RETRY));
         };
         let (from, to) = ends(segment, up);
-        let free = free(unit, state, self.clock, up, to);
+        let free = free(unit, May::of(state), self.clock, up, to);
         if self.clock.now < free {
             return Some(Went::Later(free));
         }
@@ -100,7 +118,7 @@ impl Steps for Moves<'_> {
         if next.up != UNORDERED {
             *next = Next::at(&self.fleet.corners[corner..end], to);
         }
-        self.told.push((segment.unit, self.fleet.corners[corner + usize::from(to)].level));
+        self.fleet.news[at] = self.fleet.corners[corner + usize::from(to)].level;
         let after = *unit;
         let sum = if after.fast { &mut self.fleet.fast } else { &mut self.fleet.slow };
         sum.remove(&before);
@@ -123,43 +141,37 @@ impl Steps for Moves<'_> {
     }
 
     fn pass(&mut self, pass: &Pass<'_>) -> (f64, Rest) {
-        let clock = self.clock;
-        let loads = self.fleet.len();
-        let threads = match loads / SHARED {
-            0 | 1 => 1,
-            parts => {
-                std::thread::available_parallelism().map_or(1, usize::from).min(parts).min(MOST)
-            }
+        let fleet = &mut *self.fleet;
+        self.may.resize(fleet.len(), May::UNKNOWN);
+        let (first, last) = match pass.fast {
+            true => (0, fleet.fast_ones),
+            false => (fleet.fast_ones, fleet.len()),
+        };
+        let sum = if pass.fast { &mut fleet.fast } else { &mut fleet.slow };
+        let (changes, clock) = (sum.beside(), self.clock);
+        let tables = Tables {
+            kinds: &fleet.kinds,
+            corners: &fleet.corners,
+            firsts: &fleet.firsts[first..=last],
+            listed: &fleet.listed[first..last],
+            states: self.states,
         };
         // Parts of whole words of places.
-        let part = loads.div_ceil(threads).next_multiple_of(64).max(64);
-        let fleet = &mut *self.fleet;
-        let sum = if pass.fast { &mut fleet.fast } else { &mut fleet.slow };
-        let changes = sum.beside();
-        let tables = Tables { kinds: &fleet.kinds, corners: &fleet.corners, firsts: &fleet.firsts };
-        let units = fleet.units.chunks_mut(part).zip(fleet.next.chunks_mut(part));
-        let parts = units.zip(self.states.chunks(part)).enumerate();
-        let results: Vec<Passed> = std::thread::scope(|scope| {
-            type Part<'a> = (usize, ((&'a mut [Unit], &'a mut [Next]), &'a [LoadState]));
-            let work = |(at, (units, states)): Part<'_>| {
-                walk(pass, clock, at * part, units, states, tables, changes.clone())
-            };
-            let mut parts: Vec<_> = parts.collect();
-            let last = parts.pop();
-            let others: Vec<_> =
-                parts.into_iter().map(|part| scope.spawn(move || work(part))).collect();
-            let last = last.map(work);
-            let others = others.into_iter().map(|one| match one.join() {
-                Ok(passed) => passed,
-                Err(panic) => std::panic::resume_unwind(panic),
-            });
-            others.chain(last).collect()
+        let part = share::part(last - first, pass.count).next_multiple_of(64);
+        self.passed += pass.count;
+        let units = fleet.units[first..last].chunks_mut(part);
+        let next = fleet.next[first..last].chunks_mut(part);
+        let news = fleet.news[first..last].chunks_mut(part);
+        let may = self.may[first..last].chunks_mut(part);
+        let parts = units.zip(next).zip(news.zip(may)).enumerate();
+        let results = share::each(parts, |(at, ((units, next), (news, may)))| {
+            let part = Part { first: at * part, units, next, news, may };
+            walk(pass, clock, part, tables, changes.clone())
         });
-        let (mut watts, mut rest) = (0.0, Rest::default());
+        let (mut watts, mut rest) = (0.0, Rest::from(first));
         for one in results {
             watts += one.watts;
             rest.append(one.rest);
-            self.told.extend(one.told);
             sum.merge(&one.changes);
         }
         rest.count();
@@ -167,43 +179,59 @@ impl Steps for Moves<'_> {
     }
 }
 
-/// What all loads are looked up in.
+/// What the loads of a pass are looked up in.
 #[derive(Clone, Copy)]
 struct Tables<'a> {
     kinds: &'a [Kind],
     corners: &'a [Corner],
     firsts: &'a [u32],
+    listed: &'a [u32],
+    states: &'a [LoadState],
+}
+
+/// Loads from the `first` on that one thread moves.
+struct Part<'a> {
+    first: usize,
+    units: &'a mut [Unit],
+    next: &'a mut [Next],
+    news: &'a mut [u16],
+    may: &'a mut [May],
 }
 
 /// What came of a pass over some loads.
 struct Passed {
     watts: f64,
-    told: Vec<(u32, u16)>,
     rest: Rest,
     changes: Changes,
 }
 
-/// Moves loads from the `first` on by all wanted steps.
+/// Moves loads by all wanted steps.
 fn walk(
     pass: &Pass<'_>,
     clock: Clock,
-    first: usize,
-    (units, next): (&mut [Unit], &mut [Next]),
-    states: &[LoadState],
+    part: Part<'_>,
     tables: Tables<'_>,
     changes: Changes,
 ) -> Passed {
-    let mut passed = Passed { watts: 0.0, told: Vec::new(), rest: Rest::default(), changes };
-    passed.rest.loads.resize(units.len().div_ceil(64), 0);
-    let count = units.len().min(next.len()).min(states.len());
+    let Part { first, units, next, news, may } = part;
+    let mut passed = Passed { watts: 0.0, rest: Rest::default(), changes };
+    let count = units.len();
+    passed.rest.make_room(count);
     let mut picked = [0_u16; BLOCK];
     for block in (0..count).step_by(BLOCK) {
-        let picked = pick(pass, &next[block..count.min(block + BLOCK)], &mut picked);
+        let end = count.min(block + BLOCK);
+        if may[block].is_unknown() {
+            let listed = &tables.listed[first + block..first + end];
+            for (may, load) in may[block..end].iter_mut().zip(listed) {
+                *may = tables.states.get(*load as usize).map_or(May::NOTHING, May::of);
+            }
+        }
+        let picked = pick(pass, &next[block..end], &mut picked);
         // Nothing here waits for anything else, so that memory is asked for many loads at once.
         let touch = |at: usize| {
             let corner = tables.firsts[first + at] as usize;
             let level = tables.corners.get(corner).map_or(0, |corner| corner.level);
-            units[at].told ^ level ^ u16::from(states[at].answers)
+            units[at].told ^ level
         };
         let touched = picked.iter().fold(0, |all, at| all ^ touch(block + usize::from(*at)));
         std::hint::black_box(touched);
@@ -211,14 +239,21 @@ fn walk(
             let begin = tables.firsts[first + at] as usize;
             let end = tables.firsts[first + at + 1] as usize;
             let corners = &tables.corners[begin..end];
-            let (unit, next) = (&mut units[at], &mut next[at]);
-            passed.step(pass, clock, at, unit, next, &states[at], corners, tables.kinds);
+            let one = One { unit: &mut units[at], next: &mut next[at], may: may[at], corners };
+            if let Some(to) = passed.step(pass, clock, at, one, tables.kinds) {
+                news[at] = corners[to].level;
+            }
         }
     }
-    for (load, _) in &mut passed.told {
-        *load += first as u32;
-    }
     passed
+}
+
+/// One load, from the lists that its parts are in.
+struct One<'a> {
+    unit: &'a mut Unit,
+    next: &'a mut Next,
+    may: May,
+    corners: &'a [Corner],
 }
 
 /// Those among some loads that may have wanted steps, by their places.
@@ -244,20 +279,17 @@ fn pick<'a>(pass: &Pass<'_>, next: &[Next], picked: &'a mut [u16; BLOCK]) -> &'a
 }
 
 impl Passed {
-    /// Makes all wanted steps of one load.
-    #[expect(clippy::too_many_arguments, reason = "one load, from the lists that its parts are in")]
+    /// Makes all wanted steps of one load. Gives the corner at which it then is, if it has moved.
     #[inline]
     fn step(
         &mut self,
         pass: &Pass<'_>,
         clock: Clock,
         at: usize,
-        unit: &mut Unit,
-        next: &mut Next,
-        state: &LoadState,
-        corners: &[Corner],
+        one: One<'_>,
         kinds: &[Kind],
-    ) {
+    ) -> Option<usize> {
+        let One { unit, next, may, corners } = one;
         let ordered = next.up != UNORDERED;
         let told = usize::from(unit.told);
         let (to, out_of_turn) = match ordered && pass.not.is_none() {
@@ -267,12 +299,12 @@ impl Passed {
         let mut to = to;
         let mut until = 0;
         if to != told {
-            let free = free(unit, state, clock, pass.up, to as u16);
+            let free = free(unit, may, clock, pass.up, to as u16);
             if clock.now < free {
                 until = free;
                 // Perhaps it may only not be stopped.
                 let runs =
-                    to == 0 && told > 1 && self::free(unit, state, clock, false, 1) <= clock.now;
+                    to == 0 && told > 1 && self::free(unit, may, clock, false, 1) <= clock.now;
                 to = if runs { 1 } else { told };
             }
         }
@@ -280,7 +312,7 @@ impl Passed {
             self.rest.add(at, Left { told: to as u16, until: NonZero::new(until) });
         }
         if to == told {
-            return;
+            return None;
         }
         let before = *unit;
         let kind = kinds[unit.kind as usize];
@@ -288,7 +320,7 @@ impl Passed {
         *next = if ordered { Next::at(corners, unit.told) } else { *next };
         self.changes.replace(&before, unit);
         self.watts += (f64::from(unit.target) - f64::from(before.target)).abs();
-        self.told.push((at as u32, corners[to].level));
+        Some(to)
     }
 }
 
@@ -318,69 +350,39 @@ fn in_turn(pass: &Pass<'_>, corners: &[Corner], told: usize) -> (usize, bool) {
 }
 
 /// The tick from which a load may be told something.
-fn free(unit: &Unit, state: &LoadState, clock: Clock, up: bool, to: u16) -> u32 {
-    match state.answers && (state.enabled || !up) {
+fn free(unit: &Unit, may: May, clock: Clock, up: bool, to: u16) -> u32 {
+    match may.go(up) {
         true => unit.free(up, to),
         false => clock.now + RETRY,
+    }
+}
+
+/// What a load may be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct May(u8);
+
+impl May {
+    const NOTHING: Self = Self(0);
+    const DOWN: u8 = 1;
+    const UP: u8 = 2;
+    const UNKNOWN: Self = Self(4);
+
+    fn of(state: &LoadState) -> Self {
+        let down = if state.answers { Self::DOWN } else { 0 };
+        let up = if state.answers & state.enabled { Self::UP } else { 0 };
+        Self(down | up)
+    }
+
+    fn go(self, up: bool) -> bool {
+        self.0 & if up { Self::UP } else { Self::DOWN } != 0
+    }
+
+    fn is_unknown(self) -> bool {
+        self == Self::UNKNOWN
     }
 }
 
 fn ends(segment: Segment, up: bool) -> (u16, u16) {
     let (low, high) = (segment.corner - 1, segment.corner);
     if up { (low, high) } else { (high, low) }
-}
-
-/// A load that could not make all of its wanted steps: where it stands now, and the tick before which it cannot
-/// make the others, unless it is only that other steps come before them.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Left {
-    pub told: u16,
-    pub until: Option<NonZero<u32>>,
-}
-
-/// Loads that could not make all of their wanted steps.
-#[derive(Debug, Default)]
-pub(super) struct Rest {
-    /// A bit for each load,
-    loads: Vec<u64>,
-    /// for each 64 of them how many lie before,
-    before: Vec<u32>,
-    /// and those that could not, in their order.
-    left: Vec<Left>,
-}
-
-impl Rest {
-    /// Adds one that comes after all others.
-    fn add(&mut self, at: usize, left: Left) {
-        if let Some(word) = self.loads.get_mut(at / 64) {
-            *word |= 1 << (at % 64);
-            self.left.push(left);
-        }
-    }
-
-    /// Adds those of the next loads.
-    fn append(&mut self, mut next: Self) {
-        self.loads.append(&mut next.loads);
-        self.left.append(&mut next.left);
-    }
-
-    /// Once all are there.
-    fn count(&mut self) {
-        self.before.clear();
-        let mut all = 0;
-        for word in &self.loads {
-            self.before.push(all);
-            all += word.count_ones();
-        }
-    }
-
-    pub(super) fn of(&self, at: usize) -> Option<Left> {
-        let word = self.loads.get(at / 64)?;
-        let bit = 1_u64 << (at % 64);
-        if word & bit == 0 {
-            return None;
-        }
-        let place = self.before.get(at / 64)? + (word & (bit - 1)).count_ones();
-        self.left.get(place as usize).copied()
-    }
 }

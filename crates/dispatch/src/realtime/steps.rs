@@ -1,7 +1,7 @@
 //! Steps of loads: what one is, what comes of it, and what whoever makes them can be asked for. It holds no load and
 //! no order.
 
-use super::moves::Rest;
+use super::rest::Rest;
 use std::ops::Range;
 
 /// A step of one load from one corner of its hull to the next.
@@ -29,7 +29,7 @@ pub(super) enum Went {
 }
 
 /// What can make steps.
-pub(super) trait Steps {
+pub(super) trait Steps: Sync {
     /// Why a step cannot be made now; `None` if it can.
     fn later(&self, segment: Segment, up: bool) -> Option<Went>;
 
@@ -55,7 +55,9 @@ pub(super) trait Steps {
 pub(super) struct Pass<'a> {
     pub fast: bool,
     pub up: bool,
-    /// Those of these ranks,
+    /// About so many,
+    pub count: usize,
+    /// those of these ranks,
     pub ranks: Range<u16>,
     /// but not of these buckets, by their places in the tier.
     pub not: Option<&'a [bool]>,

@@ -13,10 +13,11 @@ use super::{
     aside::{Aside, Run},
     fleet::UNRANKED,
     line::{Line, Parts},
-    moves::Rest,
+    rest::Rests,
+    share,
     steps::{Pass, SLOW, Segment, Steps, Went},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 /// A segment with what it earns.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,6 +66,41 @@ struct Bucket {
     on_watts: Parts,
 }
 
+impl Bucket {
+    /// Segments change places after passes that left these over; or go aside.
+    fn passed(&mut self, at: usize, up: bool, rests: &Rests, aside: &mut Aside) {
+        let (here, there) = match up {
+            true => (&mut self.off, &mut self.on),
+            false => (&mut self.on, &mut self.off),
+        };
+        let Line { waiting, mut watts } = std::mem::take(here);
+        let mut waiting = Vec::from(waiting);
+        waiting.retain(|segment| {
+            let unit = segment.unit as usize;
+            let Some(left) = rests.of(unit) else { return true };
+            if (left.told >= segment.corner) == up {
+                return true;
+            }
+            watts.remove(segment.watts);
+            match left.until {
+                Some(tick) => aside.put(tick.get(), (at, !up), *segment),
+                None => here.push_back(*segment),
+            }
+            false
+        });
+        there.watts.merge(watts);
+        if there.waiting.is_empty() {
+            there.waiting = waiting.into();
+        } else {
+            there.waiting.extend(waiting);
+        }
+        match up {
+            true => self.on_watts.merge(watts),
+            false => self.on_watts.without(watts),
+        }
+    }
+}
+
 /// Segments by merit, best first.
 #[derive(Debug, Default)]
 pub(super) struct Tier {
@@ -83,7 +119,7 @@ const PATIENCE: usize = 1024;
 /// So many more such segments are passed for each that moves: steps of one load may lie in one bucket.
 const REWARD: usize = 4;
 /// So many times a pass is made for what one has left over, because steps may come to more than their watts.
-const PASSES: usize = 2;
+const PASSES: usize = 4;
 
 fn key(merit: f64) -> i64 {
     let scaled = merit.abs().max(1e-6).ln() / RESOLUTION;
@@ -167,8 +203,11 @@ impl Tier {
     pub(super) fn wake(&mut self, now: u32, steps: &impl Steps) {
         while let Some(due) = self.aside.due(now) {
             // Loads lie anywhere in memory: all are asked before anything is done about one.
-            let is_on: Vec<bool> = due.segments.iter().map(|one| steps.on(*one)).collect();
-            let mut back = due.segments.into_iter().zip(is_on);
+            let parts = due.segments.chunks(share::part(due.segments.len(), due.segments.len()));
+            let is_on = share::each(parts, |part| -> Vec<bool> {
+                part.iter().map(|one| steps.on(*one)).collect()
+            });
+            let mut back = due.segments.iter().copied().zip(is_on.into_iter().flatten());
             for Run { bucket, on, count } in due.runs {
                 let bucket = &mut self.buckets[bucket as usize];
                 for (segment, is_on) in back.by_ref().take(count as usize) {
@@ -212,10 +251,12 @@ impl Tier {
     /// Moves all segments of the best (worst) buckets that are wanted whole, if they are many. Gives the
     /// watts gained (lost).
     fn pass(&mut self, want: Want, up: bool, steps: &mut impl Steps) -> f64 {
-        let (mut done, most, mut before) = (0.0, steps.many(), Rest::default());
-        for round in 0..PASSES {
+        let (mut done, most, mut rests) = (0.0, steps.many(), Rests::default());
+        // Who has left something in the buckets before these could not help it.
+        let mut first = 0;
+        for _ in 0..PASSES {
             let sure = (want.watts.min(want.most) - done) / (1.0 + steps.beyond());
-            let (mut watts, mut count, mut whole, mut first) = (0.0, 0, 0, 0);
+            let (mut watts, mut count, mut whole) = (0.0, 0, first);
             let (all, skip) = (self.buckets.len(), |bucket: &Bucket| want.lightly && bucket.locks);
             let place = |at: usize| if up { at } else { all - 1 - at };
             while whole < all {
@@ -229,8 +270,6 @@ impl Tier {
                     count += here.waiting.len();
                 }
                 whole += 1;
-                // Who has left nothing there is done with, or is known to be unable.
-                first = if count == 0 && round > 0 && !want.lightly { whole } else { first };
             }
             if count <= most || all > usize::from(SLOW - 1) {
                 break;
@@ -240,16 +279,14 @@ impl Tier {
             let (changed, rest) = steps.pass(&Pass {
                 fast: self.fast,
                 up,
+                count,
                 ranks: rank(places.start)..rank(places.end),
                 not: want.lightly.then_some(&self.locks),
             });
             done += changed;
-            for at in places {
-                if !skip(&self.buckets[at]) {
-                    self.passed(at, up, (&rest, &before));
-                }
-            }
-            before = rest;
+            rests.push(rest);
+            self.passed(places, want.lightly, up, &rests, count);
+            first = whole;
             debug_assert!(self.in_place(steps), "a segment waits where its load does not stand");
         }
         done
@@ -263,39 +300,27 @@ impl Tier {
         })
     }
 
-    /// Segments of a bucket change places after a pass, and perhaps another before it.
-    fn passed(&mut self, at: usize, up: bool, (rest, before): (&Rest, &Rest)) {
-        let bucket = &mut self.buckets[at];
-        let (here, there) = match up {
-            true => (&mut bucket.off, &mut bucket.on),
-            false => (&mut bucket.on, &mut bucket.off),
-        };
-        let mut moved = std::mem::take(here);
-        moved.waiting.retain(|segment| {
-            let unit = segment.unit as usize;
-            let Some(left) = rest.of(unit).or_else(|| before.of(unit)) else { return true };
-            if (left.told >= segment.corner) == up {
-                return true;
+    /// Segments of these buckets, `count` of them, change places after passes that left these over.
+    fn passed(
+        &mut self,
+        places: Range<usize>,
+        lightly: bool,
+        up: bool,
+        rests: &Rests,
+        count: usize,
+    ) {
+        let part = share::part(places.len(), count);
+        let parts = self.buckets[places.clone()].chunks_mut(part).enumerate();
+        let asides = share::each(parts, |(number, buckets)| {
+            let mut aside = Aside::default();
+            for (at, bucket) in buckets.iter_mut().enumerate() {
+                if !(lightly && bucket.locks) {
+                    bucket.passed(places.start + number * part + at, up, rests, &mut aside);
+                }
             }
-            moved.watts.remove(segment.watts);
-            if let Some(tick) = left.until {
-                self.aside.put(tick.get(), (at, !up), *segment);
-            } else {
-                here.push_back(*segment);
-            }
-            false
+            aside
         });
-        let watts = moved.watts;
-        if there.waiting.is_empty() {
-            *there = moved;
-        } else {
-            there.waiting.append(&mut moved.waiting);
-            there.watts.merge(watts);
-        }
-        match up {
-            true => bucket.on_watts.merge(watts),
-            false => bucket.on_watts.without(watts),
-        }
+        asides.into_iter().for_each(|aside| self.aside.append(aside));
     }
 
     fn shift(
@@ -390,7 +415,7 @@ impl Tier {
     fn swap(
         &mut self,
         one: f64,
-        among: std::ops::Range<usize>,
+        among: Range<usize>,
         band: f64,
         (up, down): (f64, f64),
         patience: &mut usize,
