@@ -27,6 +27,13 @@ impl Line {
         self.watts.remove(segment.watts);
         Some(segment)
     }
+
+    /// Takes this one out, wherever it waits; false if it does not.
+    pub(super) fn take(&mut self, segment: Segment) -> bool {
+        let place = self.waiting.iter().position(|one| *one == segment);
+        let taken = place.and_then(|place| self.waiting.remove(place));
+        taken.inspect(|one| self.watts.remove(one.watts)).is_some()
+    }
 }
 
 /// Watts in whole parts, so that what comes and goes adds up to nothing.

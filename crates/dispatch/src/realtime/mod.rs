@@ -244,7 +244,11 @@ impl Controller {
             (&mut self.fast, moves.fleet().fast.moving(ticks)),
             (&mut self.slow, moves.fleet().slow.moving(ticks)),
         ] {
-            let room = (most - moves.fleet().set(), moves.fleet().set() - floor);
+            // Nor does it leave the target farther off than it was: what brings it back might cost more
+            // than was gained, and then all begins anew.
+            let set = moves.fleet().set();
+            let off = (set - wanted).abs().max(self.tuning.dead_band * wanted.abs());
+            let room = (most.min(wanted + off) - set, set - floor.max(wanted - off));
             tier.exchange(band, little - moving, room, &mut moves);
         }
 

@@ -411,7 +411,7 @@ impl Tier {
 
     /// Makes room for the next segment of the first of these buckets in those that earn `band` and its
     /// start less, from the last on, and takes it. Gives the watts gained and lost. Where that much cannot
-    /// be made nothing is taken, lest what was taken had to be given back.
+    /// be made nothing is given up, lest it had to be taken again.
     fn swap(
         &mut self,
         one: f64,
@@ -434,22 +434,75 @@ impl Tier {
             }
             on += bucket.on_watts.get();
         }
-        let mut lost = 0.0;
-        for (watts, all) in [(one, false), (need, true)] {
-            let want = Want { watts, most: one + down.max(0.0), all, lightly: false };
-            for at in (first..among.end).rev() {
-                if lost >= watts || *patience == 0 {
-                    break;
-                }
-                self.shift(at, want, false, (&mut lost, patience), steps);
-            }
-        }
+        let want = |watts, all| Want { watts, most: one + down.max(0.0), all, lightly: false };
+        let wants = [want(one, false), want(need, true)];
+        let spare = self.spare(first..among.end, wants, patience, steps);
+        let Some(spare) = spare else { return (0.0, 0.0) };
+        let lost = spare.into_iter().map(|(at, segment)| self.give(at, segment, steps)).sum();
         let mut gained = 0.0;
         if lost >= need {
             let want = Want { watts: 1e-3, most: lost + up, all: true, lightly: false };
             self.shift(among.start, want, true, (&mut gained, patience), steps);
         }
         (gained, lost)
+    }
+
+    /// Which segments of these buckets, from the last on, can be given up now and come to what the last of
+    /// these wants asks for, by their nominal watts.
+    fn spare(
+        &self,
+        buckets: Range<usize>,
+        wants: [Want; 2],
+        patience: &mut usize,
+        steps: &impl Steps,
+    ) -> Option<Vec<(usize, Segment)>> {
+        let (mut spare, mut watts) = (Vec::<(usize, Segment)>::new(), 0.0);
+        for want in wants {
+            let lines = buckets.clone().rev().map(|at| (at, &self.buckets[at].on.waiting));
+            for (at, segment) in lines.flat_map(|(at, line)| line.iter().map(move |one| (at, one)))
+            {
+                if watts >= want.watts || *patience == 0 {
+                    break;
+                }
+                // A load's steps go from the highest down.
+                let last = spare.iter().rfind(|(_, one)| one.unit == segment.unit);
+                let turn = match (last, steps.later(*segment, false)) {
+                    (None, later) => later.is_none(),
+                    (Some((_, last)), Some(Went::OutOfTurn)) => last.corner == segment.corner + 1,
+                    _ => false,
+                };
+                if turn && want.fits(f64::from(segment.watts), watts) {
+                    watts += f64::from(segment.watts);
+                    spare.push((at, *segment));
+                } else {
+                    *patience -= 1;
+                }
+            }
+        }
+        (watts >= wants[1].watts).then_some(spare)
+    }
+
+    /// Gives one segment up, wherever it waits. Gives the watts lost.
+    fn give(&mut self, at: usize, segment: Segment, steps: &mut impl Steps) -> f64 {
+        let bucket = &mut self.buckets[at];
+        if !bucket.on.take(segment) {
+            return 0.0;
+        }
+        match steps.go(segment, false) {
+            Went::By(change) => {
+                bucket.off.push_back(segment);
+                bucket.on_watts.remove(segment.watts);
+                change.abs()
+            }
+            Went::Later(tick) => {
+                self.aside.put(tick, (at, true), segment);
+                0.0
+            }
+            Went::OutOfTurn => {
+                bucket.on.push_back(segment);
+                0.0
+            }
+        }
     }
 
     /// Puts those aside that cannot move now, until one that can is next; false if none is.
