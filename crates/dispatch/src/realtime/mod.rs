@@ -240,26 +240,32 @@ impl Controller {
         // on its way for their sake.
         let band = self.tuning.band.usd_per_kwh();
         let little = EASE * wanted.abs();
-        for (tier, moving) in [
-            (&mut self.fast, moves.fleet().fast.moving(ticks)),
-            (&mut self.slow, moves.fleet().slow.moving(ticks)),
-        ] {
-            // Nor does it leave the target farther off than it was: what brings it back might cost more
-            // than was gained, and then all begins anew.
-            let set = moves.fleet().set();
-            let off = (set - wanted).abs().max(self.tuning.dead_band * wanted.abs());
-            let room = (most.min(wanted + off) - set, set - floor.max(wanted - off));
-            tier.exchange(band, little - moving, room, &mut moves);
+        // Nor do they leave their goal farther off than it is: what brings it back might cost more than was
+        // gained, and then all begins anew. Fast loads meet what is wanted now, slow ones have their share.
+        let dead = (self.tuning.dead_band * wanted.abs()).max(NOTHING);
+        let soon = ticks + ticks_of(FAST / 4);
+        for fast in [true, false] {
+            let fleet = moves.fleet();
+            let (tier, sum, over) = match fast {
+                true => {
+                    let over = fleet.slow.at(soon) + fleet.fast.set() - wanted;
+                    (&mut self.fast, &fleet.fast, over)
+                }
+                false => (&mut self.slow, &fleet.slow, fleet.slow.set() - slow_share),
+            };
+            let off = over.abs().max(dead);
+            let room =
+                ((off - over).min(most - fleet.set()), (off + over).min(fleet.set() - floor));
+            let can_wait = little - sum.moving(ticks);
+            tier.exchange(band, can_wait, room, &mut moves);
         }
 
         // Slow loads follow the merit order; fast ones take what is left at any moment.
         let need = wanted - moves.fleet().set();
         let off = slow_share - moves.fleet().slow.set();
         let can_wait = (little - moves.fleet().slow.moving(ticks)).max(0.0);
-        let dead = (self.tuning.dead_band * wanted.abs()).max(NOTHING);
         // Beyond the bounds they only go by what fast loads can make up for.
         let (give, take) = self.fast.free();
-        let soon = ticks + ticks_of(FAST / 4);
         let (least, most_soon) = moves.fleet().between(soon, ticks + ticks_of(FAST));
         if off > dead && least <= wanted + dead {
             let off = off.min(need.max(can_wait * EASE_UP));
