@@ -118,7 +118,8 @@ const RESOLUTION: f64 = 1.0 / 256.0;
 const PATIENCE: usize = 1024;
 /// So many more such segments are passed for each that moves: steps of one load may lie in one bucket.
 const REWARD: usize = 4;
-/// So many times a pass is made for what one has left over, because steps may come to more than their watts.
+/// So many passes are made at most: what one leaves over, since loads may be held or their steps come to more than
+/// their watts, the next takes from the buckets that follow.
 const PASSES: usize = 4;
 
 fn key(merit: f64) -> i64 {
