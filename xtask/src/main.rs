@@ -24,8 +24,9 @@ cargo xtask fuzz [target] [--for 60s]  one fuzz target, or each in turn, for tha
 cargo xtask clients                    unmodified pyasic and asic-rs against emulated machines
 cargo xtask emhass                     the day plan against EMHASS on ten made-up days
 cargo xtask vtn                        the OpenADR end node against a real openleadr-vtn
-cargo xtask soak [--for 5m]            an engine through thousands of random hours and heat through
-                                       whole seasons, then load a server and look for leaks
+cargo xtask soak [--for 5m]            an engine through thousands of random hours, heat through whole
+                                       seasons, 10,000 devices on a set-point, then load a server and
+                                       look for leaks
 
 Bitcoin Core is taken from $BITCOIND, then from PATH; otherwise it is built and kept in
 $HEARTH_CACHE, or ~/.cache/hearth when that is not set.

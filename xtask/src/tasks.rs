@@ -16,7 +16,7 @@ pub fn demo(arguments: &[String]) -> Outcome {
 /// The proofs of power control that take too long for every change, then `hearth bench stratum --soak`.
 pub fn soak(time: u64) -> Outcome {
     step(
-        "thousands of random hours of an engine, whole seasons of heat",
+        "thousands of random hours of an engine, whole seasons of heat, 10,000 devices on a set-point",
         &mut cargo(&[
             "test",
             "--release",
@@ -26,12 +26,14 @@ pub fn soak(time: u64) -> Outcome {
             "engine",
             "--test",
             "season",
+            "--test",
+            "tracking",
             "--",
             "--ignored",
             "--nocapture",
         ]),
-        "the engine left its band or its step, or a control of heat cost more than the plainer one: the \
-         lines above say in which hour or season, by its seed",
+        "the engine left its band or its step, a control of heat cost more than the plainer one, or \
+         devices missed their set-point: the lines above say in which hour or season, by its seed",
     )?;
     let time = format!("{time}s");
     hearth("building hearth, then the soak", &["bench", "stratum", "--soak", &time], &[])

@@ -57,8 +57,8 @@ pub struct Signals {
     pub prices: Option<Told<Arc<Prices>>>,
     /// Dollars per bitcoin.
     pub bitcoin_price: Option<Told<Usd>>,
-    /// Events of a grid operator.
-    pub events: Option<Told<Arc<Events>>>,
+    /// Events of each grid operator, by its source.
+    pub events: BTreeMap<Arc<str>, Told<Arc<Events>>>,
     /// An aggregator's set-point; it carries its own expiry.
     pub set_point: Option<Told<SetPoint>>,
     /// The last sign of life.
@@ -150,10 +150,12 @@ impl Hub {
         });
     }
 
-    /// Takes the operator's events, all of them.
+    /// Takes an operator's events, all of them; those of others stay.
     pub fn tell_events(&self, source: &Arc<str>, quality: Quality, events: Events) {
         let told = self.told(source, quality, Arc::new(events));
-        self.publish(source, |signals| signals.events = Some(told));
+        self.publish(source, |signals| {
+            signals.events.insert(source.clone(), told);
+        });
     }
 
     /// Takes an aggregator's set-point.
@@ -348,12 +350,12 @@ mod tests {
         let meter: Arc<str> = "meter".into();
         hub.tell(&meter, Quality::Measured, &Signal::NetPower, 1500.0);
         let frozen = hub.snapshot();
-        tokio::time::advance(std::time::Duration::from_secs(7)).await;
+        tokio::time::advance(std::time::Duration::from_secs(17)).await;
         hub.tell(&meter, Quality::Measured, &Signal::NetPower, f64::NAN);
         let later = hub.snapshot();
         assert_eq!(frozen, later);
         let reading = later.net_power.unwrap().reading;
-        assert_eq!(reading.age(hub.now()).as_secs(), 7);
+        assert_eq!(reading.age(hub.now()).as_secs(), 17);
         assert!(reading.fresh(hub.now(), Signal::NetPower.age_limit()).is_none());
         let health = &hub.health()[&meter];
         assert_eq!((health.refused, &health.link), (1, &Link::Up));

@@ -155,6 +155,11 @@ impl Ven {
         self.0.wake.notify_one();
     }
 
+    /// Reports that the operator has not taken yet.
+    pub fn waiting(&self) -> usize {
+        lock(&self.0.waiting).len()
+    }
+
     /// The owner says no to an event: it asks nothing more of the site, and the operator is told so by
     /// a report. OpenADR 3.1 has no message of its own for it; `OPERATING_STATE` has a value.
     pub fn opt_out(&self, event: &Arc<str>, now: UnixTime) {

@@ -99,17 +99,15 @@ impl Signal {
         ]
     }
 
-    /// How old it may be unless the configuration says otherwise.
+    /// How old it may be.
     pub fn age_limit(&self) -> Duration {
         match self {
-            Self::Frequency => Duration::from_millis(500),
-            Self::FuelPressure => Duration::from_secs(3),
-            Self::NetPower | Self::PhasePower(_) | Self::Generator => Duration::from_secs(5),
+            Self::Frequency => Duration::from_secs(1),
+            Self::FuelPressure | Self::Generator => Duration::from_secs(5),
+            Self::NetPower | Self::PhasePower(_) => Duration::from_secs(10),
             Self::Pv | Self::BatteryPower => Duration::from_secs(30),
-            Self::Alive => Duration::from_secs(60),
-            Self::BatteryCharge | Self::Temperature(_) | Self::Contact(_) => {
-                Duration::from_secs(10 * 60)
-            }
+            Self::Alive | Self::BatteryCharge => Duration::from_secs(60),
+            Self::Temperature(_) | Self::Contact(_) => Duration::from_secs(10 * 60),
             Self::Events | Self::SetPoint => Duration::from_secs(15 * 60),
             Self::Irradiance | Self::Price => Duration::from_secs(30 * 60),
             Self::BitcoinPrice => Duration::from_secs(6 * 3600),
@@ -139,23 +137,25 @@ impl Signal {
     pub fn loss_sentence(&self) -> &'static str {
         match self {
             Self::NetPower => {
-                "on-grid the last set-points stay and no integrator moves; off-grid loads are shed"
+                "the last set-points stay and no integrator moves; off-grid, where a limit or a surplus \
+                 is to be kept, loads are shed"
             }
-            Self::PhasePower(_) => "as for net power, for what is bound to that phase",
-            Self::Pv => "surplus is taken from net power alone",
-            Self::BatteryPower | Self::BatteryCharge => {
-                "the battery is left alone: neither planned nor counted on"
+            Self::PhasePower(_) => {
+                "only shown; where nothing else tells net power, that is lost too"
+            }
+            Self::Pv => "only shown: surplus is taken from net power",
+            Self::BatteryPower => "only shown",
+            Self::BatteryCharge => {
+                "where a reserve is kept, loads are shed if off-grid or stopped by it already"
             }
             Self::Generator => "off-grid loads are shed to the first stable level",
             Self::FuelPressure => "taken as low: loads are shed as if the fuel ran out",
-            Self::Frequency => {
-                "droop stops where it stands for ten minutes, and its reserve is reported as lost"
-            }
+            Self::Frequency => "droop stops where it stands for ten minutes",
             Self::Temperature(_) => {
-                "the heater keeps its backup duty, neither freezing nor overheating; \
-                 a lost outdoor temperature only makes the forecast plainer"
+                "the body's machines idle, and the status calls for its backup heater; without the air \
+                 outside nothing is planned ahead, and PI control goes on"
             }
-            Self::Irradiance => "the sun is forecast from its panels' own past",
+            Self::Irradiance => "only shown",
             Self::Contact(_) => "taken as open: what it enables does not run",
             Self::Price => "the day-ahead series holds, else nothing above break-even is bought",
             Self::Prices => {

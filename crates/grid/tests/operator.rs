@@ -55,7 +55,7 @@ async fn until(hub: &Hub, what: &str, mut holds: impl FnMut(&Hub) -> bool) {
 }
 
 fn limit_now(hub: &Hub) -> Option<Watts> {
-    let events = hub.snapshot().events?.reading.value;
+    let events = hub.snapshot().events.into_values().next()?.reading.value;
     events.at(now()).into_iter().find_map(|(ask, _)| match ask {
         Ask::ImportLimit(limit) => Some(*limit),
         _ => None,
@@ -83,7 +83,7 @@ async fn the_emulated_operator_calls_is_reported_to_and_takes_its_call_back() {
     let config = config(&url, "s3cret");
     config.validate().unwrap();
     tokio::spawn(ven.clone().run(hub.clone(), config));
-    until(&hub, "an empty list", |hub| hub.snapshot().events.is_some()).await;
+    until(&hub, "an empty list", |hub| !hub.snapshot().events.is_empty()).await;
     assert_eq!(vtn.vens(), ["hearth home"]);
     let call = Call {
         name: "evening".into(),
@@ -106,7 +106,7 @@ async fn the_emulated_operator_calls_is_reported_to_and_takes_its_call_back() {
     assert!(payloads(1).contains("RUNNING_OPTED_OUT"));
     vtn.withdraw(&id);
     until(&hub, "the end", |hub| {
-        hub.snapshot().events.is_some_and(|events| events.reading.value.0.is_empty())
+        hub.snapshot().events.values().any(|events| events.reading.value.0.is_empty())
     })
     .await;
 }
@@ -255,7 +255,7 @@ async fn a_real_vtn_calls_hears_our_reports_and_sees_us_opt_out() {
     let hub = Hub::new(Instant::now());
     let ven = Ven::default();
     tokio::spawn(ven.clone().run(hub.clone(), config(&real.url, "home")));
-    until(&hub, "an empty list", |hub| hub.snapshot().events.is_some()).await;
+    until(&hub, "an empty list", |hub| !hub.snapshot().events.is_empty()).await;
     assert!(operator.get_ven_by_name("hearth home").await.is_ok(), "it registered");
 
     let empty = program.new_event(Vec::new());
@@ -263,7 +263,14 @@ async fn a_real_vtn_calls_hears_our_reports_and_sees_us_opt_out() {
     until(&hub, "the call", |hub| limit_now(hub).is_some_and(|w| w.get() == 500e3)).await;
     let urgent = program.create_event(limit(250.0, now(), 0, &empty)).await.unwrap();
     until(&hub, "the urgent call", |hub| limit_now(hub).is_some_and(|w| w.get() == 250e3)).await;
-    assert!(hub.snapshot().events.unwrap().reading.value.0.iter().all(|e| e.wants_reports));
+    assert!(
+        hub.snapshot().events.values().all(|told| told
+            .reading
+            .value
+            .0
+            .iter()
+            .all(|e| e.wants_reports))
+    );
 
     let id: Arc<str> = urgent.id().as_str().into();
     ven.report(report(&id));

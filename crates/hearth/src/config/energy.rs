@@ -103,6 +103,14 @@ pub struct Evidence {
     pub certificates: Vec<String>,
 }
 
+impl Evidence {
+    /// Sums by the usual intervals, for a site without a record.
+    pub fn unrecorded() -> Self {
+        let interval = Duration::from_secs(300);
+        Self { meter: String::new(), interval, factor: None, certificates: Vec::new() }
+    }
+}
+
 /// How Home Assistant is reached.
 #[derive(Debug, Clone)]
 pub struct HomeAssistant {

@@ -7,7 +7,10 @@ use dispatch::{
     heat::Ahead,
     site::{Call, Called, Inputs},
 };
-use grid::{Signal, Signals, Told, event::Ask};
+use grid::{
+    Signal, Signals, Told,
+    event::{Ask, Event},
+};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use units::{Celsius, EnergyPrice, Moment, NetWatts, Ratio, Reading, UnixTime, Watts};
 
@@ -15,7 +18,8 @@ use units::{Celsius, EnergyPrice, Moment, NetWatts, Ratio, Reading, UnixTime, Wa
 const AHEAD: usize = 96;
 const STEP: Duration = Duration::from_secs(900);
 
-/// What energy costs at a time: a source's word, its series, else the owner's own price.
+/// What energy costs at a time: a source's word, an operator's most urgent event, a series, else the owner's
+/// own price.
 pub fn price_at(
     told: &Energy,
     signals: &Signals,
@@ -27,15 +31,22 @@ pub fn price_at(
         let reading = signals.price.as_ref()?.reading;
         reading.fresh(now, Signal::Price.age_limit()).copied().filter(|_| at == utc)
     };
+    let called = || {
+        let asked = signals.events.values().flat_map(|told| told.reading.value.at(at));
+        let price = |(ask, event): (&Ask, &Event)| match ask {
+            Ask::Price(price) => Some((event.priority.unwrap_or(u32::MAX), *price)),
+            _ => None,
+        };
+        asked.filter_map(price).min_by_key(|(priority, _)| *priority).map(|(_, price)| price)
+    };
     let series = || signals.prices.as_ref()?.reading.value.at(at);
-    present().or_else(series).or(told.power_price)
+    present().or_else(called).or_else(series).or(told.power_price)
 }
 
 /// Calls of grid operators that were not refused.
 pub fn calls(signals: &Signals, owner: &Owner) -> Vec<Call> {
-    let Some(events) = &signals.events else { return Vec::new() };
     let mut calls = Vec::new();
-    for event in &events.reading.value.0 {
+    for event in signals.events.values().flat_map(|told| &told.reading.value.0) {
         if event.opted_out || owner.refused.contains(&event.id) {
             continue;
         }
@@ -49,6 +60,7 @@ pub fn calls(signals: &Signals, owner: &Owner) -> Vec<Call> {
                     Ask::Relative(net) => Called::Relative(*net),
                     // An emergency without a number asks for all that can go.
                     Ask::Emergency(_) => Called::Simple(3),
+                    // A price is no call; what is sold is not decided on.
                     Ask::Price(_) | Ask::ExportPrice(_) | Ask::Other(_) => continue,
                 };
                 calls.push(Call {
@@ -106,8 +118,8 @@ pub fn inputs<'a>(
                 price: price_at(told, signals, now, utc, time)?,
             })
         };
-        let steps: Option<Vec<Ahead>> = (0..AHEAD).map(step).collect();
-        (zone.body.name.clone(), steps.unwrap_or_default())
+        // As far as prices are known: day-ahead prices end at midnight.
+        (zone.body.name.clone(), (0..AHEAD).map_while(step).collect())
     });
     let temperatures: BTreeMap<Arc<str>, Reading<Celsius>> =
         signals.temperatures.iter().map(|(name, told)| (name.clone(), told.reading)).collect();
@@ -131,5 +143,54 @@ pub fn inputs<'a>(
         owner: owner.power,
         planned,
         alive: signals.alive.as_ref().map(|told| told.reading.at),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use grid::{
+        Hub, Quality,
+        event::{Events, Interval},
+    };
+    use tokio::time::Instant;
+
+    fn priced(id: &str, priority: u32, usd: f64) -> Event {
+        Event {
+            id: id.into(),
+            program: "program".into(),
+            name: None,
+            priority: Some(priority),
+            wants_reports: false,
+            opted_out: false,
+            intervals: vec![Interval {
+                start: UnixTime(1000),
+                end: Some(UnixTime(2000)),
+                asks: vec![Ask::Price(EnergyPrice::per_kwh(usd).unwrap()), Ask::Simple(1)],
+            }],
+        }
+    }
+
+    #[test]
+    fn each_operator_is_heard_and_the_most_urgent_price_counts() {
+        let hub = Hub::new(Instant::now());
+        let tell = |source: &str, event| {
+            hub.tell_events(&source.into(), Quality::Measured, Events(vec![event]));
+        };
+        tell("one", priced("a", 2, 0.5));
+        tell("other", priced("b", 1, 0.25));
+        let (told, now) = (Energy::default(), hub.now());
+        let price = |at| price_at(&told, &hub.snapshot(), now, UnixTime(1500), UnixTime(at));
+        assert_eq!(price(1500).map(EnergyPrice::usd_per_kwh), Some(0.25));
+        assert_eq!(price(2500), None);
+        let mut owner = Owner::default();
+        let ids = |owner: &Owner| -> Vec<Arc<str>> {
+            calls(&hub.snapshot(), owner).into_iter().map(|call| call.id).collect()
+        };
+        assert_eq!(ids(&owner), [Arc::from("a"), Arc::from("b")]);
+        owner.refused.insert("a".into());
+        assert_eq!(ids(&owner), [Arc::from("b")]);
+        hub.tell_events(&"one".into(), Quality::Measured, Events(Vec::new()));
+        assert_eq!(hub.snapshot().events["other"].reading.value.0.len(), 1, "others stay");
     }
 }

@@ -9,9 +9,11 @@
 //!                                             └─▶ home (Home Assistant)
 //! ```
 
+mod door;
 mod home;
 mod inputs;
 mod loads;
+mod operators;
 mod orders;
 mod plan;
 mod record;
@@ -22,9 +24,11 @@ pub use inputs::calls;
 pub use run::utc;
 
 use crate::{bridge::Bridge, config::Energy, fleet::meter::ServerMeter};
-use axum::{Router, body::Bytes, extract::State, http::StatusCode, routing::post};
+use axum::Router;
+use door::Door;
 use fleet::{DeviceId, control::Fleet};
 use grid::{Hub, command::Inbox};
+use operators::Operators;
 use std::{
     collections::{BTreeMap, BTreeSet},
     error::Error,
@@ -70,9 +74,7 @@ fn hold<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// Power that is decided on. Dropping it ends that; machines keep what they were set to.
 pub struct Running {
-    hub: Hub,
-    inbox: Inbox,
-    token: Arc<str>,
+    door: Door,
     tasks: Vec<JoinHandle<()>>,
     record: Option<record::Recorder>,
 }
@@ -97,8 +99,8 @@ impl Running {
         let inbox = Inbox::default();
         let mut tasks = sources(&told.sources, &hub, &inbox);
         let owner: Shared<Owner> = Arc::default();
-        let (vens, ven_tasks) = vens(&told.sources, &hub);
-        tasks.extend(ven_tasks);
+        let (operators, asking) = Operators::start(&told.sources.openadr, &hub);
+        tasks.extend(asking);
         let record = match &told.evidence {
             Some(evidence) => {
                 Some(record::Recorder::start(&folder.join("evidence"), &told.site, evidence)?)
@@ -129,31 +131,26 @@ impl Running {
             machines,
             owner: owner.clone(),
             planned,
-            vens,
+            operators: operators.clone(),
             record: record.as_ref().map(record::Recorder::sender),
             report,
         });
         if let Some(home) = &told.home_assistant {
-            tasks.extend(home::start(home, &told, &hub, bridge, owner)?);
+            tasks.extend(home::start(home, &told, &hub, bridge, owner.clone())?);
         }
         tasks.push(tokio::spawn(shown.run()));
-        Ok(Self { hub, inbox, token, tasks, record })
+        let door = Door { hub, inbox, operators, owner, token };
+        Ok(Self { door, tasks, record })
     }
 
     /// Where signals meet; the demonstration tells its own.
     pub fn hub(&self) -> Hub {
-        self.hub.clone()
+        self.door.hub.clone()
     }
 
-    /// What can be told over HTTP: an aggregator's set-points and signs of life, with the same token as
-    /// tuning.
+    /// What can be told over HTTP, with the same token as tuning.
     pub fn routes(&self) -> Router {
-        let door =
-            Door { hub: self.hub.clone(), inbox: self.inbox.clone(), token: self.token.clone() };
-        Router::new()
-            .route("/api/v1/energy/set-point", post(set_point))
-            .route("/api/v1/energy/alive", post(alive))
-            .with_state(door)
+        self.door.clone().routes()
     }
 
     /// Ends decisions; the record is whole on disk.
@@ -163,44 +160,6 @@ impl Running {
             record.stop().await;
         }
     }
-}
-
-#[derive(Clone)]
-struct Door {
-    hub: Hub,
-    inbox: Inbox,
-    token: Arc<str>,
-}
-
-impl Door {
-    fn admits(&self, headers: &axum::http::HeaderMap) -> bool {
-        let said = headers.get("authorization").and_then(|value| value.to_str().ok());
-        said.and_then(|said| said.strip_prefix("Bearer ")).is_some_and(|said| *said == *self.token)
-    }
-}
-
-const WHO: &str = "the token in control.token is needed: Authorization: Bearer …";
-
-async fn set_point(
-    State(door): State<Door>,
-    headers: axum::http::HeaderMap,
-    body: Bytes,
-) -> (StatusCode, String) {
-    if !door.admits(&headers) {
-        return (StatusCode::UNAUTHORIZED, WHO.into());
-    }
-    match door.inbox.accept(&door.hub, &"http".into(), &body) {
-        Ok(taken) => (StatusCode::OK, format!("{{\"sequence\":{}}}", taken.sequence)),
-        Err(bad) => (StatusCode::BAD_REQUEST, bad.to_string()),
-    }
-}
-
-async fn alive(State(door): State<Door>, headers: axum::http::HeaderMap) -> (StatusCode, String) {
-    if !door.admits(&headers) {
-        return (StatusCode::UNAUTHORIZED, WHO.into());
-    }
-    door.hub.tell_alive(&"http".into());
-    (StatusCode::OK, String::new())
 }
 
 fn sources(told: &crate::config::Sources, hub: &Hub, inbox: &Inbox) -> Vec<JoinHandle<()>> {
@@ -224,16 +183,4 @@ fn sources(told: &crate::config::Sources, hub: &Hub, inbox: &Inbox) -> Vec<JoinH
         tasks.push(tokio::spawn(rates.clone().run(hub.clone())));
     }
     tasks
-}
-
-fn vens(
-    told: &crate::config::Sources,
-    hub: &Hub,
-) -> (Vec<grid::openadr::Ven>, Vec<JoinHandle<()>>) {
-    let one = |config: &grid::openadr::Config| {
-        let ven = grid::openadr::Ven::default();
-        let task = tokio::spawn(ven.clone().run(hub.clone(), config.clone()));
-        (ven, task)
-    };
-    told.openadr.iter().map(one).unzip()
 }

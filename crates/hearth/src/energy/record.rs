@@ -106,7 +106,7 @@ impl Recorder {
 /// The interval under way.
 pub struct Meterage {
     told: Evidence,
-    sender: Sender,
+    sender: Option<Sender>,
     begin: Option<UnixTime>,
     /// Wh in and out, by a meter without gaps.
     energy: (f64, f64),
@@ -120,6 +120,8 @@ pub struct Meterage {
     /// Metered intervals without a call, latest last.
     prior: VecDeque<Option<WattHours>>,
     event: Option<Arc<str>>,
+    /// Something in this interval was made up.
+    made_up: bool,
 }
 
 /// What is known at a second.
@@ -133,6 +135,8 @@ pub struct Second<'a> {
     pub work: Option<(u64, Work)>,
     /// Power of machines whose heat is used, as measured, W.
     pub heating: Option<f64>,
+    /// The meter's figures are made up.
+    pub made_up: bool,
     /// The call that runs.
     pub event: Option<&'a Arc<str>>,
 }
@@ -146,7 +150,8 @@ pub struct Done {
 }
 
 impl Meterage {
-    pub fn new(told: Evidence, sender: Sender, has_heat: bool) -> Self {
+    /// Without a sender nothing is recorded.
+    pub fn new(told: Evidence, sender: Option<Sender>, has_heat: bool) -> Self {
         Self {
             told,
             sender,
@@ -160,6 +165,7 @@ impl Meterage {
             has_heat,
             prior: VecDeque::new(),
             event: None,
+            made_up: false,
         }
     }
 
@@ -176,6 +182,7 @@ impl Meterage {
             _ => None,
         };
         self.begin = Some(begin);
+        self.made_up |= second.made_up;
         if let Some((at, net)) = self.last {
             let seconds = second.at - at;
             if seconds > GAP.as_secs_f64() {
@@ -212,7 +219,12 @@ impl Meterage {
     }
 
     fn finish(&mut self, start: UnixTime) -> Option<Done> {
-        let gap = std::mem::take(&mut self.gap);
+        let (gap, made_up) = (std::mem::take(&mut self.gap), std::mem::take(&mut self.made_up));
+        let void = match (gap, made_up) {
+            (_, true) => Some("the meter's figures are made up"),
+            (true, false) => Some("the meter was not read without a gap"),
+            (false, false) => None,
+        };
         let (imported, exported) = std::mem::take(&mut self.energy);
         let (shares, hashes) = std::mem::take(&mut self.work);
         let heat = std::mem::replace(&mut self.heat, self.has_heat.then_some(0.0));
@@ -241,23 +253,25 @@ impl Meterage {
         let interval = Interval {
             start,
             seconds: self.told.interval,
-            quality: if gap { Quality::Void } else { Quality::Metered },
-            why: gap.then(|| label("the meter was not read without a gap")).flatten(),
-            imported,
-            exported,
-            heat_reused: heat.and_then(wh),
+            quality: if void.is_some() { Quality::Void } else { Quality::Metered },
+            why: void.and_then(label),
+            imported: imported.filter(|_| !made_up),
+            exported: exported.filter(|_| !made_up),
+            heat_reused: heat.and_then(wh).filter(|_| !made_up),
             work: self
                 .work_before
                 .map(|_| AcceptedWork { shares, hashes: Work::from_hashes(hashes) }),
             grid,
             certificates: self.told.certificates.iter().filter_map(|text| label(text)).collect(),
-            baseline,
-            delivered: delivered.filter(|_| !gap),
+            baseline: baseline.filter(|_| !made_up),
+            delivered: delivered.filter(|_| void.is_none()),
             event: event.as_deref().and_then(label),
         };
-        if self.sender.queue.try_send(interval).is_err() {
+        if let Some(sender) = &self.sender
+            && sender.queue.try_send(interval).is_err()
+        {
             tracing::error!("an interval of energy is lost: the disk does not keep up");
-            *super::hold(&self.sender.trouble) =
+            *super::hold(&sender.trouble) =
                 Some("intervals of energy are lost: the disk does not keep up".into());
         }
         Some(Done { start, length: self.told.interval, event, imported })
@@ -305,7 +319,7 @@ mod tests {
             factor: None,
             certificates: Vec::new(),
         };
-        (Meterage::new(told, sender, has_heat), written)
+        (Meterage::new(told, Some(sender), has_heat), written)
     }
 
     /// Seconds from the beginning of an interval on, at 3.6 kW in.
@@ -317,9 +331,38 @@ mod tests {
                 net: NetWatts::new(3600.0).ok(),
                 work: None,
                 heating,
+                made_up: false,
                 event: None,
             });
         }
+    }
+
+    #[test]
+    fn what_a_made_up_meter_says_is_void_and_never_metered() {
+        let (mut meterage, mut written) = meterage(true);
+        let call = Arc::from("call");
+        let mut told = None;
+        for second in 0..=60 {
+            let done = meterage.take(&Second {
+                utc: UnixTime(6000 + second),
+                at: second as f64,
+                net: NetWatts::new(3600.0).ok(),
+                work: None,
+                heating: Some(1800.0),
+                made_up: second == 30,
+                event: Some(&call),
+            });
+            told = told.or(done);
+        }
+        let interval = written.try_recv().unwrap();
+        assert_eq!((interval.quality, interval.imported), (Quality::Void, None));
+        assert!(interval.why.unwrap().to_string().contains("made up"));
+        assert_eq!(
+            (interval.heat_reused, interval.baseline, interval.delivered),
+            (None, None, None)
+        );
+        // The operator, who asked, is told what was read.
+        assert!(told.unwrap().imported.is_some());
     }
 
     #[test]

@@ -4,19 +4,23 @@
 use super::{
     Machines, Owner, Shared, hold, inputs,
     loads::{self, Held, How, Standing},
+    operators::Operators,
     orders::Hands,
     plan::{self, Planned},
     record::{Meterage, Second, Sender},
     view,
 };
-use crate::{bridge::Bridge, config::Energy};
+use crate::{
+    bridge::Bridge,
+    config::{Energy, Evidence},
+};
 use dispatch::{
     ask::Mode,
     load::LoadState,
     local::Reserve,
     site::{Connection, Setup, Site},
 };
-use grid::{Hub, Signal, openadr};
+use grid::{Hub, Quality, Signal, openadr};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -55,7 +59,7 @@ pub struct Parts {
     pub machines: Machines,
     pub owner: Shared<Owner>,
     pub planned: Shared<Planned>,
-    pub vens: Vec<openadr::Ven>,
+    pub operators: Operators,
     pub record: Option<Sender>,
     /// To an aggregator.
     pub report: Option<watch::Sender<Option<grid::homes::Report>>>,
@@ -111,9 +115,12 @@ impl Loop {
             ..Setup::default()
         };
         let hands = Hands::new(told.clone(), parts.machines.clone());
-        let meterage = parts.record.as_ref().zip(told.evidence.as_ref()).map(|(sender, told)| {
-            Meterage::new(told.clone(), sender.clone(), !parts.told.zones.is_empty())
-        });
+        // Operators are told what their calls came to although nobody wants a record.
+        let reports = || (!parts.operators.is_empty()).then(Evidence::unrecorded);
+        let meterage =
+            told.evidence.clone().or_else(reports).map(|told| {
+                Meterage::new(told, parts.record.clone(), !parts.told.zones.is_empty())
+            });
         Self {
             site: Site::new(setup),
             hands,
@@ -232,6 +239,8 @@ impl Loop {
                 }
             }
         }
+        let made_up =
+            signals.net_power.as_ref().is_some_and(|told| told.quality == Quality::Synthetic);
         let net = signals.net_power.as_ref().map(|told| told.reading);
         let net = net.and_then(|net| net.fresh(now, Signal::NetPower.age_limit()).copied());
         if let Some(report) = &self.parts.report {
@@ -251,7 +260,7 @@ impl Loop {
         let heating = self.heating(&states, now);
         let by_call = running.is_some() && decision.target.mode == Mode::DemandResponse;
         self.followed |= by_call;
-        self.record(net, running, heating, now, utc);
+        self.record(net, made_up, running, heating, now, utc);
         let best = hash.and_then(|_| self.best());
         let tree = view::make(&view::Seen {
             told: &self.parts.told,
@@ -407,6 +416,7 @@ impl Loop {
     fn record(
         &mut self,
         net: Option<NetWatts>,
+        made_up: bool,
         event: Option<&Arc<str>>,
         heating: Option<f64>,
         now: Moment,
@@ -420,23 +430,22 @@ impl Loop {
         let counted = *hold(&self.counted);
         let work = counted.filter(|(at, ..)| at.elapsed() < COUNTED);
         let work = work.map(|(_, shares, work)| (shares, work));
-        let second = Second { utc, at: now.0.as_secs_f64(), net, work, heating, event };
+        let second = Second { utc, at: now.0.as_secs_f64(), net, work, heating, made_up, event };
         let Some(done) = meterage.take(&second) else { return };
         let state = match std::mem::take(&mut self.followed) {
             true => openadr::State::Curtailed,
             false => openadr::State::Normal,
         };
         if let Some(event) = done.event {
-            for ven in &self.parts.vens {
-                ven.report(openadr::Report {
-                    event: event.clone(),
-                    start: done.start,
-                    length: done.length,
-                    demand: done.imported.and_then(|energy| energy.mean_over(done.length)),
-                    usage: done.imported,
-                    state,
-                });
-            }
+            let report = openadr::Report {
+                event,
+                start: done.start,
+                length: done.length,
+                demand: done.imported.and_then(|energy| energy.mean_over(done.length)),
+                usage: done.imported,
+                state,
+            };
+            self.parts.operators.report(&self.parts.hub.snapshot(), report);
         }
     }
 }

@@ -146,7 +146,7 @@ fn signals(seen: &Seen<'_>) -> Vec<shown::Signal> {
     one(Signal::BitcoinPrice, "$", read(&signals.bitcoin_price, |usd| usd.get()));
     let at = |at: Option<Moment>| (None, at);
     one(Signal::Prices, "", at(signals.prices.as_ref().map(|told| told.reading.at)));
-    one(Signal::Events, "", at(signals.events.as_ref().map(|told| told.reading.at)));
+    one(Signal::Events, "", at(signals.events.values().map(|told| told.reading.at).min()));
     one(Signal::SetPoint, "", at(signals.set_point.as_ref().map(|told| told.reading.at)));
     one(Signal::Alive, "", at(signals.alive.as_ref().map(|told| told.reading.at)));
     all
