@@ -52,15 +52,15 @@ impl NetExport {
     const TRIM_S: f64 = 120.0;
 
     /// Decides. `asked` is what the grid wants; `meter` is the connection point, where export is
-    /// negative; `output` is what the plant gives, taken as constant where nobody reads it; `held` says
-    /// that limits of the machines act now, which freezes the trim.
+    /// negative; `output` is what the plant gives, taken as constant where nobody reads it; `ceiling` is
+    /// what others leave to the machines: while that is less than they are to draw, the trim is frozen.
     pub fn step(
         &mut self,
         now: Moment,
         asked: Watts,
         meter: Option<Reading<NetWatts>>,
         output: Option<Reading<Watts>>,
-        held: bool,
+        ceiling: Option<Watts>,
     ) -> Share {
         let given = output.and_then(|output| output.fresh(now, Self::STALE).copied());
         let output = self.plant.output.get();
@@ -76,7 +76,6 @@ impl NetExport {
         // them, and without a reading.
         let metered = meter.and_then(|meter| meter.fresh(now, Self::STALE).copied());
         if let Some(net) = metered
-            && !held
             && !self.at_limit
             && scheduled == asked
             && before == asked
@@ -88,7 +87,7 @@ impl NetExport {
         }
         let wanted = output - scheduled + self.trim;
         let machines = wanted.clamp(0.0, self.plant.machines.get());
-        self.at_limit = machines != wanted;
+        self.at_limit = machines != wanted || ceiling.is_some_and(|most| most.get() < machines);
         let watts = |value: f64| Watts::new(value.max(0.0)).unwrap_or(Watts::ZERO);
         Share {
             machines: watts(machines),
@@ -117,10 +116,10 @@ mod tests {
     #[test]
     fn export_ramps_at_the_plants_rate_and_the_machines_take_the_difference() {
         let mut control = control();
-        control.step(Moment::default(), watts(300.0), None, None, false);
+        control.step(Moment::default(), watts(300.0), None, None, None);
         for minute in 1..=15 {
             let share =
-                control.step(Moment::from_secs(60 * minute), watts(200.0), None, None, false);
+                control.step(Moment::from_secs(60 * minute), watts(200.0), None, None, None);
             let export = (300.0 - 9.0 * minute as f64).max(200.0);
             assert!((share.export.megawatts() - export).abs() < 1e-9, "{share:?}");
             assert!((share.machines.megawatts() - (300.0 - export)).abs() < 1e-9, "{share:?}");
@@ -131,7 +130,7 @@ mod tests {
     #[test]
     fn what_the_machines_cannot_take_is_said() {
         let mut control = control();
-        let share = control.step(Moment::default(), watts(150.0), None, None, false);
+        let share = control.step(Moment::default(), watts(150.0), None, None, None);
         assert_eq!((share.machines, share.left.get()), (watts(120.0), 30e6));
     }
 
@@ -144,10 +143,10 @@ mod tests {
             let now = Moment::from_secs(second);
             let net = NetWatts::new(-(300e6 - 3e6 - machines)).unwrap();
             let meter = Some(Reading::new(net, now));
-            machines = control.step(now, watts(250.0), meter, None, false).machines.get();
+            machines = control.step(now, watts(250.0), meter, None, None).machines.get();
         }
         assert!((machines - 47e6).abs() < 1e4, "{machines}");
-        let blind = control.step(Moment::from_secs(3000), watts(250.0), None, None, false);
+        let blind = control.step(Moment::from_secs(3000), watts(250.0), None, None, None);
         assert!((blind.machines.get() - machines).abs() < 1.0);
     }
 }

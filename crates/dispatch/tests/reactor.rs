@@ -97,7 +97,7 @@ fn day(seed: u64, machines_follow: bool) -> Day {
             (0..spec.count).filter(|&m| miners.answers(m, Duration::from_secs(3))).collect();
         let drawn = miners.total().megawatts();
         let output = Some(Reading::new(reactor.output(), now));
-        let share = control.step(now, watts(asked), meter, output, false);
+        let share = control.step(now, watts(asked), meter, output, None);
         if machines_follow {
             let by_others: f64 = (0..spec.count)
                 .filter(|m| !answers.contains(m))

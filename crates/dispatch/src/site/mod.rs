@@ -282,7 +282,8 @@ impl Site {
         }
         if let (Some(export), Some((_, usual))) = (&mut self.export, self.setup.export) {
             let asked = inputs.set_point.map_or(usual, NetWatts::export);
-            let share = export.step(now, asked, inputs.net, inputs.generator, false);
+            let ceiling = asks.iter().filter_map(|ask| ask.ceiling).reduce(Watts::min);
+            let share = export.step(now, asked, inputs.net, inputs.generator, ceiling);
             let why = format!("the plant stays constant and exports {}", share.export);
             asks.push(Ask::exactly(Mode::Plant, share.machines, why));
             if share.left.get().abs() > 1.0 {

@@ -220,6 +220,30 @@ fn an_aggregators_set_point_is_met_at_the_connection_point_although_others_draw_
 }
 
 #[test]
+fn a_plant_stays_constant_and_exports_what_was_asked_also_after_a_dead_man_held_the_machines() {
+    let of = |value: f64| Watts::new(value).unwrap();
+    let plant = Plant { output: of(20_000.0), ramp_per_minute: r(0.05), machines: of(10_000.0) };
+    let dead_man = Some(Duration::from_secs(10));
+    let setup = Setup { export: Some((plant, of(15_000.0))), dead_man, ..Setup::default() };
+    let mut world = World::new(setup, machines());
+    (world.others, world.signals.generator) = (-19_700.0, false);
+    let off = |world: &World, export: f64| (world.others + world.drawn() + export).abs();
+    world.run(600, 0.0, None);
+    assert!(off(&world, 15_000.0) <= 500.0, "{}", world.drawn());
+    world.signals.alive = false;
+    world.run(1800, 0.0, None);
+    assert_eq!(world.drawn(), 0.0);
+    world.signals.alive = true;
+    world.run(20, 0.0, None);
+    assert!(off(&world, 15_000.0) <= 500.0, "the trim stood still: {}", world.drawn());
+    // Another export, no faster than the plant could ramp: a kilowatt a minute.
+    world.run(60, 0.0, Some(-11_000.0));
+    assert!(off(&world, 14_000.0) <= 500.0, "{}", world.drawn());
+    world.run(600, 0.0, Some(-11_000.0));
+    assert!(off(&world, 11_000.0) <= 500.0, "{}", world.drawn());
+}
+
+#[test]
 fn the_breaker_wins_over_everybody() {
     let setup = Setup { price: true, import_limit: Some(w(5_000.0)), ..Setup::default() };
     let mut world = World::new(setup, machines());
