@@ -149,10 +149,13 @@ pub fn inputs<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
     use grid::{
         Hub, Quality,
         event::{Events, Interval},
+        price::Prices,
     };
+    use std::path::Path;
     use tokio::time::Instant;
 
     fn priced(id: &str, priority: u32, usd: f64) -> Event {
@@ -192,5 +195,27 @@ mod tests {
         assert_eq!(ids(&owner), [Arc::from("b")]);
         hub.tell_events(&"one".into(), Quality::Measured, Events(Vec::new()));
         assert_eq!(hub.snapshot().events["other"].reading.value.0.len(), 1, "others stay");
+    }
+
+    #[test]
+    fn what_is_ahead_reaches_as_far_as_prices_are_known() {
+        let hub = Hub::new(Instant::now());
+        let text = "[energy]\nenabled = true\nsite = \"a\"\n[[energy.heat]]\nname = \"room\"\n\
+                    temperature = \"room\"\nset = \"21 C\"\nmachines = [\"m\"]\n";
+        let told = Config::parse(text, Path::new(".")).unwrap().energy;
+        let outdoor = Signal::Temperature(told.zones[0].outdoor.clone());
+        hub.tell(&"sensor".into(), Quality::Measured, &outdoor, 5.0);
+        let utc = UnixTime(1_800_000_000);
+        let reach = || {
+            let (signals, owner) = (hub.snapshot(), Owner::default());
+            let inputs = inputs(&told, &signals, &owner, &[], None, hub.now(), utc);
+            inputs.ahead[&Arc::from("room")].len()
+        };
+        assert_eq!(reach(), 0, "no price, no plan");
+        let price = EnergyPrice::per_kwh(0.1).unwrap();
+        let hours = (0..2).map(|at| (utc.after(Duration::from_secs(3600 * at)), price)).collect();
+        let prices = Prices::new(hours, None).unwrap();
+        hub.tell_prices(&"market".into(), Quality::Measured, prices);
+        assert_eq!(reach(), 8, "quarters of an hour");
     }
 }
