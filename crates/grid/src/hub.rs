@@ -158,6 +158,18 @@ impl Hub {
         });
     }
 
+    /// The owner takes part in an operator's event, or does not.
+    pub fn answer_event(&self, source: &Arc<str>, event: &str, takes_part: bool) {
+        self.signals.send_if_modified(|signals| {
+            let Some(told) = signals.events.get_mut(source) else { return false };
+            let events = Arc::make_mut(&mut told.reading.value);
+            let mut answered = events.0.iter_mut().filter(|one| *one.id == *event).peekable();
+            let changes = answered.peek().is_some();
+            answered.for_each(|one| one.opted_out = !takes_part);
+            changes
+        });
+    }
+
     /// Takes an aggregator's set-point.
     pub fn tell_set_point(&self, source: &Arc<str>, set_point: SetPoint) {
         let told = self.told(source, Quality::Measured, set_point);
@@ -295,6 +307,14 @@ impl Signals {
         Ok(())
     }
 
+    /// Whether net power, or a phase that it is the sum of, is made up.
+    pub fn made_up(&self) -> bool {
+        let is = |told: &Told<NetWatts>| told.quality == Quality::Synthetic;
+        let phases = || self.phases.iter().flatten().any(is);
+        let sum = |told: &Told<NetWatts>| told.quality == Quality::Derived && phases();
+        self.net_power.as_ref().is_some_and(|told| is(told) || sum(told))
+    }
+
     /// Where nobody measures the total, or no longer, it is the sum of the phases, as old as the
     /// oldest.
     fn sum_phases(&mut self, now: Moment) {
@@ -375,5 +395,8 @@ mod tests {
         assert_eq!((total.reading.value.get(), total.quality), (-100.0, Quality::Derived));
         hub.tell(&meter, Quality::Measured, &Signal::PhasePower(3), 50.0);
         assert_eq!(hub.health()[&meter].refused, 1);
+        assert!(!hub.snapshot().made_up());
+        hub.tell(&meter, Quality::Synthetic, &Signal::PhasePower(1), 50.0);
+        assert!(hub.snapshot().made_up(), "nor is a total better than its phases");
     }
 }

@@ -132,10 +132,8 @@ impl All {
         let (now, utc) = (hub.now(), utc());
         let signals = hub.snapshot();
         let set_point = signals.set_point.as_ref().and_then(|told| told.reading.value.wanted(now));
-        let mut running: Vec<_> = calls(&signals, &Default::default())
-            .into_iter()
-            .filter(|call| call.runs(utc))
-            .collect();
+        let mut running: Vec<_> =
+            calls(&signals).into_iter().filter(|call| call.runs(utc)).collect();
         running.sort_by_key(|call| (call.priority, std::cmp::Reverse(call.starts)));
         self.before.retain(|id, _| running.iter().any(|call| call.id == *id));
         let drawn = self.aggregate.drawn(now);

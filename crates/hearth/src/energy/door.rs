@@ -1,7 +1,7 @@
 //! What can be told over HTTP: an aggregator's set-points, signs of life, and whether the owner takes part in
 //! an operator's event. It decides nothing.
 
-use super::{Operators, Owner, Shared, hold, run::utc};
+use super::{Operators, run::utc};
 use axum::{
     Router,
     body::Bytes,
@@ -17,7 +17,6 @@ pub struct Door {
     pub hub: Hub,
     pub inbox: Inbox,
     pub operators: Operators,
-    pub owner: Shared<Owner>,
     pub token: Arc<str>,
 }
 
@@ -43,20 +42,10 @@ impl Door {
         if !self.admits(headers) {
             return (StatusCode::UNAUTHORIZED, WHO.into());
         }
-        let (event, signals): (Arc<str>, _) = (event.into(), self.hub.snapshot());
-        if !self.operators.answer(&signals, &event, takes_part, utc()) {
-            return (StatusCode::NOT_FOUND, format!("no operator shows an event `{event}`"));
+        match self.operators.answer(&self.hub, &event.into(), takes_part, utc()) {
+            true => (StatusCode::OK, String::new()),
+            false => (StatusCode::NOT_FOUND, format!("no operator shows an event `{event}`")),
         }
-        let mut owner = hold(&self.owner);
-        // It counts at once, and not only once the operator was asked again.
-        let shown = signals.events.values().flat_map(|told| &told.reading.value.0);
-        let shown: Vec<&Arc<str>> = shown.map(|event| &event.id).collect();
-        owner.refused.retain(|id| shown.contains(&id));
-        match takes_part {
-            true => owner.refused.remove(&event),
-            false => owner.refused.insert(event),
-        };
-        (StatusCode::OK, String::new())
     }
 }
 
@@ -102,7 +91,7 @@ async fn opt_in(
 mod tests {
     use super::*;
     use grid::{
-        Quality, Signals,
+        Quality,
         event::{Event, Events},
         openadr::Config,
     };
@@ -143,12 +132,10 @@ mod tests {
         let (operators, tasks) = Operators::start(&configs, &hub);
         hub.tell_events(&"one".into(), Quality::Measured, shown("a"));
         hub.tell_events(&"other".into(), Quality::Measured, shown("b"));
-        let owner: Shared<Owner> = Arc::default();
         let door = Door {
             hub: hub.clone(),
             inbox: Inbox::default(),
             operators: operators.clone(),
-            owner: owner.clone(),
             token: "token".into(),
         };
         let mut headers = HeaderMap::new();
@@ -156,17 +143,16 @@ mod tests {
         headers.insert("authorization", "Bearer token".parse().unwrap());
         assert_eq!(door.answer(&headers, "c", false).0, StatusCode::NOT_FOUND);
         assert_eq!(door.answer(&headers, "b", false).0, StatusCode::OK);
-        assert!(hold(&owner).refused.contains("b"));
-        let waiting =
-            |signals: &Signals| operators.waiting(signals, "a") + operators.waiting(signals, "b");
-        assert_eq!((waiting(&hub.snapshot()), operators.waiting(&hub.snapshot(), "a")), (1, 0));
+        let refused = || -> Vec<Arc<str>> {
+            let events = hub.snapshot().events;
+            let all = events.values().flat_map(|told| &told.reading.value.0);
+            all.filter(|event| event.opted_out).map(|event| event.id.clone()).collect()
+        };
+        assert_eq!(refused(), [Arc::from("b")]);
+        let waiting = |event| operators.waiting(&hub.snapshot(), event);
+        assert_eq!((waiting("a"), waiting("b")), (0, 1));
         assert_eq!(door.answer(&headers, "b", true).0, StatusCode::OK);
-        assert!(hold(&owner).refused.is_empty());
-        // One that its operator has withdrawn is forgotten.
-        door.answer(&headers, "b", false);
-        hub.tell_events(&"other".into(), Quality::Measured, shown("d"));
-        door.answer(&headers, "a", false);
-        assert_eq!(hold(&owner).refused.iter().map(|id| &**id).collect::<Vec<_>>(), ["a"]);
+        assert_eq!(refused(), []);
         tasks.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }

@@ -44,10 +44,10 @@ pub fn price_at(
 }
 
 /// Calls of grid operators that were not refused.
-pub fn calls(signals: &Signals, owner: &Owner) -> Vec<Call> {
+pub fn calls(signals: &Signals) -> Vec<Call> {
     let mut calls = Vec::new();
     for event in signals.events.values().flat_map(|told| &told.reading.value.0) {
-        if event.opted_out || owner.refused.contains(&event.id) {
+        if event.opted_out {
             continue;
         }
         for interval in &event.intervals {
@@ -186,13 +186,13 @@ mod tests {
         let price = |at| price_at(&told, &hub.snapshot(), now, UnixTime(1500), UnixTime(at));
         assert_eq!(price(1500).map(EnergyPrice::usd_per_kwh), Some(0.25));
         assert_eq!(price(2500), None);
-        let mut owner = Owner::default();
-        let ids = |owner: &Owner| -> Vec<Arc<str>> {
-            calls(&hub.snapshot(), owner).into_iter().map(|call| call.id).collect()
+        let ids = || -> Vec<Arc<str>> {
+            calls(&hub.snapshot()).into_iter().map(|call| call.id).collect()
         };
-        assert_eq!(ids(&owner), [Arc::from("a"), Arc::from("b")]);
-        owner.refused.insert("a".into());
-        assert_eq!(ids(&owner), [Arc::from("b")]);
+        assert_eq!(ids(), [Arc::from("a"), Arc::from("b")]);
+        hub.answer_event(&"other".into(), "b", false);
+        assert_eq!(ids(), [Arc::from("a")]);
+        assert_eq!(price(1500).map(EnergyPrice::usd_per_kwh), Some(0.5), "nor its price");
         hub.tell_events(&"one".into(), Quality::Measured, Events(Vec::new()));
         assert_eq!(hub.snapshot().events["other"].reading.value.0.len(), 1, "others stay");
     }

@@ -45,8 +45,6 @@ pub struct Owner {
     power: Option<Watts>,
     /// Set-points of heated bodies by name, °C.
     set_points: BTreeMap<Arc<str>, units::Celsius>,
-    /// Calls that were refused.
-    refused: BTreeSet<Arc<str>>,
     /// Heated bodies that are to be warm at once, whatever it costs.
     at_once: BTreeSet<Arc<str>>,
     /// Loads that are to stay off.
@@ -136,10 +134,10 @@ impl Running {
             report,
         });
         if let Some(home) = &told.home_assistant {
-            tasks.extend(home::start(home, &told, &hub, bridge, owner.clone())?);
+            tasks.extend(home::start(home, &told, &hub, bridge, owner)?);
         }
         tasks.push(tokio::spawn(shown.run()));
-        let door = Door { hub, inbox, operators, owner, token };
+        let door = Door { hub, inbox, operators, token };
         Ok(Self { door, tasks, record })
     }
 

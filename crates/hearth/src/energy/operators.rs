@@ -30,38 +30,34 @@ impl Operators {
 
     /// Reports on an event to the operator that it came from.
     pub fn report(&self, signals: &Signals, report: Report) {
-        if let Some(ven) = self.of(signals, &report.event) {
+        if let Some((_, ven)) = self.of(signals, &report.event) {
             ven.report(report);
         }
     }
 
-    /// The owner takes part in an event, or does not; its operator is told. False if no operator shows it.
-    pub fn answer(
-        &self,
-        signals: &Signals,
-        event: &Arc<str>,
-        takes_part: bool,
-        utc: UnixTime,
-    ) -> bool {
-        let Some(ven) = self.of(signals, event) else { return false };
+    /// The owner takes part in an event, or does not: that counts at once, and its operator is told. False if no
+    /// operator shows it.
+    pub fn answer(&self, hub: &Hub, event: &Arc<str>, takes_part: bool, utc: UnixTime) -> bool {
+        let Some((source, ven)) = self.of(&hub.snapshot(), event) else { return false };
         match takes_part {
             true => ven.opt_in(event, utc),
             false => ven.opt_out(event, utc),
         }
+        hub.answer_event(source, event, takes_part);
         true
     }
 
     /// Reports that the operator of an event has not taken yet.
     #[cfg(test)]
     pub fn waiting(&self, signals: &Signals, event: &str) -> usize {
-        self.of(signals, event).map_or(0, Ven::waiting)
+        self.of(signals, event).map_or(0, |(_, ven)| ven.waiting())
     }
 
-    fn of(&self, signals: &Signals, event: &str) -> Option<&Ven> {
+    fn of(&self, signals: &Signals, event: &str) -> Option<&(Arc<str>, Ven)> {
         let shows = |source: &Arc<str>| {
             let events = signals.events.get(source);
             events.is_some_and(|told| told.reading.value.0.iter().any(|one| *one.id == *event))
         };
-        self.0.iter().find(|(source, _)| shows(source)).map(|(_, ven)| ven)
+        self.0.iter().find(|(source, _)| shows(source))
     }
 }

@@ -236,7 +236,7 @@ impl Meterage {
             None => (None, None),
         };
         if event.is_none() {
-            self.prior.push_back(imported);
+            self.prior.push_back(imported.filter(|_| !made_up));
             if self.prior.len() > PRIOR {
                 self.prior.pop_front();
             }

@@ -20,7 +20,7 @@ use dispatch::{
     local::Reserve,
     site::{Connection, Setup, Site},
 };
-use grid::{Hub, Quality, Signal, openadr};
+use grid::{Hub, Signal, openadr};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -199,7 +199,7 @@ impl Loop {
             let name = &zone.body.name;
             self.site.heat_at_once(name, owner.at_once.contains(name));
         }
-        let calls = inputs::calls(&signals, &owner);
+        let calls = inputs::calls(&signals);
         let planned = hold(&self.parts.planned).now(utc);
         let mut inputs = inputs::inputs(told, &signals, &owner, &calls, planned, now, utc);
         if hash.is_none() {
@@ -239,8 +239,6 @@ impl Loop {
                 }
             }
         }
-        let made_up =
-            signals.net_power.as_ref().is_some_and(|told| told.quality == Quality::Synthetic);
         let net = signals.net_power.as_ref().map(|told| told.reading);
         let net = net.and_then(|net| net.fresh(now, Signal::NetPower.age_limit()).copied());
         if let Some(report) = &self.parts.report {
@@ -260,13 +258,12 @@ impl Loop {
         let heating = self.heating(&states, now);
         let by_call = running.is_some() && decision.target.mode == Mode::DemandResponse;
         self.followed |= by_call;
-        self.record(net, made_up, running, heating, now, utc);
+        self.record(net, signals.made_up(), running, heating, now, utc);
         let best = hash.and_then(|_| self.best());
         let tree = view::make(&view::Seen {
             told: &self.parts.told,
             hub: &self.parts.hub,
             signals: &signals,
-            owner: &owner,
             site: &self.site,
             held: &self.held,
             stopped: &self.stopped,

@@ -1,6 +1,6 @@
 //! Power as the state tree shows it. It computes nothing but ages and names.
 
-use super::{Owner, loads::Held, plan::Planned, record::Sender};
+use super::{loads::Held, plan::Planned, record::Sender};
 use crate::config::Energy;
 use api::energy as shown;
 use dispatch::{
@@ -23,7 +23,6 @@ pub struct Seen<'a> {
     pub told: &'a Energy,
     pub hub: &'a Hub,
     pub signals: &'a Signals,
-    pub owner: &'a Owner,
     pub site: &'a Site,
     pub held: &'a [Held],
     /// Loads that must not run.
@@ -241,8 +240,9 @@ fn events(seen: &Seen<'_>) -> Vec<shown::Event> {
             .into(),
         })
         .collect();
-    events.extend(seen.owner.refused.iter().map(|id| shown::Event {
-        id: id.to_string(),
+    let all = seen.signals.events.values().flat_map(|told| &told.reading.value.0);
+    events.extend(all.filter(|event| event.opted_out).map(|event| shown::Event {
+        id: event.id.to_string(),
         state: "refused".into(),
         ..shown::Event::default()
     }));
