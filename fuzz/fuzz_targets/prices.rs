@@ -4,7 +4,8 @@
 
 use grid::{
     number::Path,
-    price::{Format, Layout, Unit},
+    price::{Format, Unit},
+    series::Layout,
 };
 use libfuzzer_sys::fuzz_target;
 use units::EnergyPrice;
@@ -20,17 +21,17 @@ const SEEDS: [&str; 5] = [
 fuzz_target!(init: hearth_fuzz::seed(&SEEDS), |text: &[u8]| {
     let (start, price) = (Path::new("start"), Path::new("price"));
     let layouts = [
-        Layout::Csv { time: "start".into(), price: "price".into() },
-        Layout::JsonList { list: Path::new("data"), time: start.clone(), price: price.clone() },
-        Layout::JsonColumns { times: start, prices: price },
+        Layout::Csv { time: "start".into(), value: "price".into() },
+        Layout::JsonList { list: Path::new("data"), time: start.clone(), value: price.clone() },
+        Layout::JsonColumns { times: start, values: price },
     ];
     let unit = Unit::named("EUR/MWh", 1.08, EnergyPrice::ZERO).expect("a unit");
     for layout in layouts {
         let Ok(prices) = (Format { layout, unit, step: None }).read(text) else { continue };
         assert!(!prices.steps().is_empty());
         for step in prices.steps() {
-            assert!(step.start < step.end && step.price.usd_per_kwh().is_finite());
-            assert_eq!(prices.at(step.start), Some(step.price));
+            assert!(step.start < step.end && step.value.usd_per_kwh().is_finite());
+            assert_eq!(prices.at(step.start), Some(step.value));
         }
         assert!(prices.steps().windows(2).all(|two| two[0].end <= two[1].start));
     }

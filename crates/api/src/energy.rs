@@ -90,6 +90,8 @@ pub struct Zone {
     pub set_c: f64,
     /// Heat that it asks of the miners, W.
     pub asks_w: Option<f64>,
+    /// Its backup heater is needed.
+    pub backup: bool,
 }
 
 /// Net powers at the connection point that the site can be told.
@@ -133,7 +135,7 @@ pub struct Plan {
     pub cost_usd: f64,
     /// No plan can cost less than this, $.
     pub bound_usd: Option<f64>,
-    /// In order of time.
+    /// In order of time, from the one under way on.
     pub steps: Vec<PlanStep>,
 }
 
@@ -146,8 +148,22 @@ pub struct PlanStep {
     pub lasts_s: u64,
     /// What electricity is expected to cost, $/kWh.
     pub price_usd_per_kwh: Option<f64>,
-    /// What steerable loads are to draw, W.
+    /// What loads that heat nothing are to draw, W.
     pub power_w: f64,
+    /// What loads that heat something are expected to draw, W.
+    pub heat_w: f64,
+    /// What backup heaters are expected to draw, W.
+    pub backup_w: f64,
+    /// Net power at the connection point, W; negative flows out of the site.
+    pub net_w: f64,
+    /// Power into the battery, W; negative out of it, null without one.
+    pub battery_w: Option<f64>,
+    /// What is in the battery at the end of the step, Wh; null without one.
+    pub battery_wh: Option<f64>,
+    /// What the engine gives, W; null while it is to stand, and without one.
+    pub engine_w: Option<f64>,
+    /// What stands by to be taken off, W.
+    pub reserve_w: f64,
     /// What binds, and what it costs.
     pub why: String,
 }
@@ -163,4 +179,11 @@ pub struct Evidence {
     pub last_at: Option<u64>,
     /// The public key that they are signed with, hexadecimal.
     pub key: String,
+}
+
+impl Plan {
+    /// The step under way: those that are over are not shown.
+    pub fn now(&self) -> Option<&PlanStep> {
+        self.steps.first()
+    }
 }

@@ -1,4 +1,4 @@
-//! Numbers and texts over HTTP(S): weather services, sensors, markets. It never posts anything.
+//! Numbers and texts over HTTP(S), and texts of files: weather services, sensors, markets. It never posts anything.
 
 use crate::{
     BadSetting, Hub, LinkError, Quality, Signal,
@@ -6,7 +6,7 @@ use crate::{
     number::{self, Field},
 };
 use chrono::{DateTime, SecondsFormat, Utc};
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 use units::UnixTime;
 
 /// An address to ask, again and again, and what its JSON answer tells.
@@ -108,6 +108,44 @@ impl Get {
         }
         Ok(body)
     }
+}
+
+/// Where a whole text comes from; brokers are in [`crate::mqtt`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum From {
+    /// A file, read anew each time.
+    File(PathBuf),
+    /// An address.
+    Http(Get),
+}
+
+impl From {
+    /// Refuses a bad address.
+    pub fn validate(&self) -> Result<(), BadSetting> {
+        match self {
+            Self::File(_) => Ok(()),
+            Self::Http(get) => get.validate(),
+        }
+    }
+
+    /// All of it, at most [`number::LONGEST`] bytes.
+    pub(crate) async fn text(&self, client: &reqwest::Client) -> Result<Vec<u8>, LinkError> {
+        match self {
+            Self::File(path) => read_file(path).await,
+            Self::Http(get) => get.body(client).await,
+        }
+    }
+}
+
+async fn read_file(path: &std::path::Path) -> Result<Vec<u8>, LinkError> {
+    let lost =
+        |error: std::io::Error| LinkError(format!("{} is not read: {error}", path.display()));
+    let size = tokio::fs::metadata(path).await.map_err(lost)?.len();
+    if size > number::LONGEST as u64 {
+        let most = number::LONGEST;
+        return Err(LinkError(format!("{} is longer than {most} bytes", path.display())));
+    }
+    tokio::fs::read(path).await.map_err(lost)
 }
 
 impl Poll {

@@ -3,6 +3,7 @@
 
 use crate::{
     BadSetting, Health, Link, Quality, Signal, command::SetPoint, event::Events, price::Prices,
+    series::Series,
 };
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::{sync::watch, time::Instant};
@@ -55,6 +56,8 @@ pub struct Signals {
     pub price: Option<Told<EnergyPrice>>,
     /// The prices to come.
     pub prices: Option<Told<Arc<Prices>>>,
+    /// Forecasts by what they are of, in its unit.
+    pub forecasts: BTreeMap<Signal, Told<Arc<Series<f64>>>>,
     /// Dollars per bitcoin.
     pub bitcoin_price: Option<Told<Usd>>,
     /// Events of each grid operator, by its source.
@@ -129,6 +132,22 @@ impl Hub {
     pub fn tell_prices(&self, source: &Arc<str>, quality: Quality, prices: Prices) {
         let told = self.told(source, quality, Arc::new(prices));
         self.publish(source, |signals| signals.prices = Some(told));
+    }
+
+    /// Takes a forecast of this signal; a later one of whatever source replaces it.
+    pub fn tell_forecast(
+        &self,
+        source: &Arc<str>,
+        quality: Quality,
+        of: Signal,
+        series: Series<f64>,
+    ) {
+        let told = self.told(source, quality, Arc::new(series));
+        self.publish(source, |signals| {
+            if signals.forecasts.len() < MOST_NAMES || signals.forecasts.contains_key(&of) {
+                signals.forecasts.insert(of, told);
+            }
+        });
     }
 
     /// Takes the price that a series has for now; in a gap nothing stays of this source's last one.
@@ -300,7 +319,7 @@ impl Signals {
                     self.alive = Some(says.this(()));
                 }
             }
-            Signal::Prices | Signal::Events | Signal::SetPoint => {
+            Signal::Prices | Signal::Forecasts | Signal::Events | Signal::SetPoint => {
                 return Err(BadSetting(format!("{signal} is more than one number")));
             }
         }

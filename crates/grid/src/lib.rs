@@ -15,8 +15,9 @@
 //! ```
 
 pub mod command;
-pub mod compute;
+
 pub mod event;
+pub mod forecast;
 pub mod homeassistant;
 pub mod homes;
 pub mod http;
@@ -30,8 +31,10 @@ pub mod openadr;
 pub mod price;
 pub mod rate;
 pub mod register;
+pub mod series;
 mod signal;
 pub mod sunspec;
+pub mod switch;
 pub mod victron;
 
 pub use hub::{Hub, Signals, Told};

@@ -31,6 +31,8 @@ pub enum Signal {
     Price,
     /// The series of prices to come.
     Prices,
+    /// Forecasts of solar power, irradiance, temperatures and of what else is drawn.
+    Forecasts,
     /// Dollars per bitcoin.
     BitcoinPrice,
     /// Events of a grid operator (OpenADR).
@@ -52,7 +54,7 @@ pub enum Loss {
     Shed,
     /// The thermostat's backup: a duty that can neither freeze nor overheat.
     Backup,
-    /// The last published series holds; past its end nothing above break-even is bought.
+    /// The last published series holds; past the end of prices nothing above break-even is bought.
     LastSeries,
     /// What was received holds to its own end; nothing is taken to be called off.
     ToItsEnd,
@@ -92,6 +94,7 @@ impl Signal {
             Self::Contact(name()),
             Self::Price,
             Self::Prices,
+            Self::Forecasts,
             Self::BitcoinPrice,
             Self::Events,
             Self::SetPoint,
@@ -111,7 +114,7 @@ impl Signal {
             Self::Events | Self::SetPoint => Duration::from_secs(15 * 60),
             Self::Irradiance | Self::Price => Duration::from_secs(30 * 60),
             Self::BitcoinPrice => Duration::from_secs(6 * 3600),
-            Self::Prices => Duration::from_secs(36 * 3600),
+            Self::Prices | Self::Forecasts => Duration::from_secs(36 * 3600),
         }
     }
 
@@ -121,7 +124,7 @@ impl Signal {
             Self::NetPower | Self::PhasePower(_) => Loss::HoldOrShed,
             Self::Generator | Self::FuelPressure | Self::Alive => Loss::Shed,
             Self::Temperature(_) => Loss::Backup,
-            Self::Prices | Self::Price => Loss::LastSeries,
+            Self::Prices | Self::Price | Self::Forecasts => Loss::LastSeries,
             Self::Events | Self::SetPoint => Loss::ToItsEnd,
             Self::Contact(_) => Loss::NotEnabled,
             Self::Pv
@@ -143,23 +146,32 @@ impl Signal {
             Self::PhasePower(_) => {
                 "only shown; where nothing else tells net power, that is lost too"
             }
-            Self::Pv => "only shown: surplus is taken from net power",
-            Self::BatteryPower => "only shown",
-            Self::BatteryCharge => {
-                "where a reserve is kept, loads are shed if off-grid or stopped by it already"
+            Self::Pv => {
+                "surplus is taken from net power; the plan goes by a forecast, or by what is usual then"
             }
-            Self::Generator => "off-grid loads are shed to the first stable level",
+            Self::BatteryPower => "the plan takes the battery as standing still now",
+            Self::BatteryCharge => {
+                "where a reserve is kept, loads are shed if off-grid or stopped by it already; the plan \
+                 leaves the battery out"
+            }
+            Self::Generator => {
+                "off-grid loads are shed to the first stable level; the plan leaves the engine out"
+            }
             Self::FuelPressure => "taken as low: loads are shed as if the fuel ran out",
             Self::Frequency => "droop stops where it stands for ten minutes",
             Self::Temperature(_) => {
                 "the body's machines idle, and the status calls for its backup heater; without the air \
                  outside nothing is planned ahead, and PI control goes on"
             }
-            Self::Irradiance => "only shown",
+            Self::Irradiance => "predictive heating counts on no sun but that of a forecast",
             Self::Contact(_) => "taken as open: what it enables does not run",
             Self::Price => "the day-ahead series holds, else nothing above break-even is bought",
             Self::Prices => {
                 "the last series holds to its end, then nothing above break-even is bought"
+            }
+            Self::Forecasts => {
+                "the last forecast holds to its end, then what was usual at that time of day, then what is \
+                 measured now"
             }
             Self::BitcoinPrice => "what hashing earned last stays, and a warning says so",
             Self::Events => "events received hold to their own end; none is taken as called off",
@@ -186,6 +198,7 @@ impl fmt::Display for Signal {
             Self::Contact(name) => write!(f, "contact {name}"),
             Self::Price => f.write_str("price now"),
             Self::Prices => f.write_str("price series"),
+            Self::Forecasts => f.write_str("forecasts"),
             Self::BitcoinPrice => f.write_str("bitcoin price"),
             Self::Events => f.write_str("operator events"),
             Self::SetPoint => f.write_str("aggregator set-point"),

@@ -3,11 +3,12 @@
 
 use axum::{Router, routing::get};
 use hearth_grid::{
-    Hub, Link, Quality, Signal,
-    http::{Get, Poll},
+    Hub, Link, Quality, Signal, forecast,
+    http::{From, Get, Poll},
     number::{Field, Path},
-    price::{Format, From, Layout, Source, Unit},
+    price::{Format, Source, Unit},
     rate::Rates,
+    series::Layout,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -85,8 +86,8 @@ async fn prices_come_from_a_file_or_an_address() {
     std::fs::write(&file, "time,price\n1800000000,50\n1800003600,-10\n").unwrap();
     let json = r#"{"t":[1800000000,1800003600],"p":[50,-10]}"#;
     let base = serve(Router::new().route("/p", get(move || async move { json }))).await;
-    let csv = Layout::Csv { time: "time".into(), price: "price".into() };
-    let columns = Layout::JsonColumns { times: Path::new("t"), prices: Path::new("p") };
+    let csv = Layout::Csv { time: "time".into(), value: "price".into() };
+    let columns = Layout::JsonColumns { times: Path::new("t"), values: Path::new("p") };
     let mut series = Vec::new();
     for (from, layout) in
         [(From::File(file), csv), (From::Http(Get::new(&format!("{base}/p"))), columns)]
@@ -111,6 +112,34 @@ async fn prices_come_from_a_file_or_an_address() {
 }
 
 #[tokio::test]
+async fn a_forecast_is_read_from_a_weather_service_and_outlives_it() {
+    let json = r#"{"hourly":{"time":["2036-01-15T08:00","2036-01-15T09:00"],"sun":[100,250]}}"#;
+    let base = serve(Router::new().route("/v1", get(move || async move { json }))).await;
+    let source = forecast::Source {
+        name: "weather".into(),
+        of: Signal::Pv,
+        from: From::Http(Get::new(&format!("{base}/v1"))),
+        layout: Layout::JsonColumns {
+            times: Path::new("hourly.time"),
+            values: Path::new("hourly.sun"),
+        },
+        scale: 4.0,
+        offset: 0.0,
+        step: None,
+        every: Duration::from_secs(60),
+        quality: Quality::Measured,
+    };
+    source.validate().unwrap();
+    let hub = Hub::new(Instant::now());
+    let reading = tokio::spawn(source.run(hub.clone()));
+    until(&hub, "a forecast", |hub| hub.snapshot().forecasts.contains_key(&Signal::Pv)).await;
+    reading.abort();
+    let told = hub.snapshot().forecasts[&Signal::Pv].clone();
+    assert_eq!(told.reading.value.at(UnixTime(2_084_004_000)), Some(1000.0));
+    assert_eq!(hub.health()["weather"].link, Link::Up);
+}
+
+#[tokio::test]
 async fn the_price_of_the_present_is_told_from_the_series_and_outlives_its_file() {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let folder = tempfile::tempdir().unwrap();
@@ -118,7 +147,7 @@ async fn the_price_of_the_present_is_told_from_the_series_and_outlives_its_file(
     // The second step begins in two seconds.
     let text = format!("time,price\n{},0.10\n{},0.30\n", now - 3598, now + 2);
     std::fs::write(&file, text).unwrap();
-    let layout = Layout::Csv { time: "time".into(), price: "price".into() };
+    let layout = Layout::Csv { time: "time".into(), value: "price".into() };
     let unit = Unit::named("$/kWh", 1.0, EnergyPrice::ZERO).unwrap();
     let source = Source {
         name: "prices".into(),

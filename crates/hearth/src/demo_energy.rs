@@ -31,13 +31,19 @@ use std::{
 };
 use tokio::{task::JoinHandle, time::Instant};
 use twin::energy::{Call, Meter, Vtn, VtnLogin, World, WorldSpec, registers};
-use units::{Celsius, NetWatts, Usd, Watts};
+use units::{Celsius, HeatCapacity, HeatLoss, NetWatts, Usd, Watts};
 
 /// Hash price of the demonstration, $/PH/day: the level of 2025 and 2026. The private chain's own
 /// difficulty would make every price worth paying.
 const HASH_PRICE: f64 = 38.2;
-/// What power costs before and after: below what every machine here earns.
+/// What power costs at first, $/kWh: below what every machine here earns.
 const CHEAP: f64 = 0.03;
+/// And in the end: above what any earns.
+const DEAR: f64 = 0.25;
+/// Parts of the time: the call begins, it ends, power becomes dear.
+const CALLS: f64 = 0.3;
+const ENDS: f64 = 0.65;
+const RISES: f64 = 0.85;
 /// The operator leaves this part of what is drawn before.
 const LEAVES: f64 = 0.4;
 const EVERY: Duration = Duration::from_millis(250);
@@ -50,8 +56,10 @@ pub struct Report {
     pub power_w_before: Option<f64>,
     /// Mean during the call, from the moment at which it was met, W.
     pub power_w_during: Option<f64>,
-    /// Mean in the last seconds, after the call, W.
+    /// Mean in the last seconds at the low price, after the call, W.
     pub power_w_after: Option<f64>,
+    /// Mean in the last seconds, when power is dear: what heats the house, W.
+    pub power_w_dear: Option<f64>,
     /// From the call's begin until 95 % of what it asks is gone, at the meter, ms.
     pub curtail_to_95pct_ms: Option<f64>,
     /// How far the mean during the call lies from what it asks, %.
@@ -86,6 +94,8 @@ pub struct DemoEnergy {
     called: Option<Called>,
     over: Arc<AtomicBool>,
     shown: bool,
+    /// When power became dear.
+    dear: Option<Instant>,
 }
 
 struct Called {
@@ -95,7 +105,7 @@ struct Called {
 }
 
 impl DemoEnergy {
-    /// Begins to decide on the farm's power; the call comes a fifth of `time` later.
+    /// Begins to decide on the farm's power, for as long as `time`.
     pub async fn start(
         farm: &DemoFarm,
         bridge: Arc<Bridge>,
@@ -141,6 +151,7 @@ impl DemoEnergy {
             called: None,
             over,
             shown,
+            dear: None,
         };
         demo.say(format!(
             "power: a house heated by {} of the machines, {:.0} ¢/kWh, a grid operator who may call; \
@@ -157,11 +168,19 @@ impl DemoEnergy {
         }
     }
 
-    /// Sees to it that the operator calls when it is time.
+    /// Tells the price, and sees to it that the operator calls when it is time.
     pub fn tick(&mut self) {
-        let price = self.running.hub();
-        price.tell(&"price".into(), Quality::Synthetic, &Signal::Price, CHEAP);
-        if self.called.is_some() || self.started.elapsed() < self.time.mul_f64(0.3) {
+        let part = self.started.elapsed().as_secs_f64() / self.time.as_secs_f64().max(1e-3);
+        if part >= RISES && self.dear.is_none() {
+            self.dear = Some(Instant::now());
+            self.say(format!(
+                "price power costs {:.0} ¢/kWh, more than any machine earns",
+                DEAR * 100.0
+            ));
+        }
+        let price = if self.dear.is_some() { DEAR } else { CHEAP };
+        self.running.hub().tell(&"price".into(), Quality::Synthetic, &Signal::Price, price);
+        if self.called.is_some() || part < CALLS {
             return;
         }
         let now = Instant::now();
@@ -172,7 +191,7 @@ impl DemoEnergy {
             name: "evening peak".into(),
             priority: 0,
             start: utc,
-            length: self.time.mul_f64(0.4),
+            length: self.time.mul_f64(ENDS - CALLS),
             randomize: Duration::ZERO,
             import_limit: Watts::new(limit).unwrap_or(Watts::ZERO),
         };
@@ -196,7 +215,7 @@ impl DemoEnergy {
     pub async fn finish(self) -> Report {
         let mut report = Report::default();
         if let Some(called) = &self.called {
-            let end = called.at + self.time.mul_f64(0.4);
+            let end = called.at + self.time.mul_f64(ENDS - CALLS);
             let gone = called.before - called.limit;
             let met = {
                 let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -215,9 +234,10 @@ impl DemoEnergy {
             report.interval_error_pct = report
                 .power_w_during
                 .map(|during| (during - called.limit).abs() / called.limit * 100.0);
-            let now = Instant::now();
-            report.power_w_after = self.mean(now - Duration::from_secs(2), now);
         }
+        let last = |end: Instant| self.mean(end - Duration::from_secs(2), end);
+        report.power_w_after = self.dear.and_then(last);
+        report.power_w_dear = self.dear.and_then(|_| last(Instant::now()));
         let room = *self.room.lock().unwrap_or_else(PoisonError::into_inner);
         (report.room_c_min, report.room_c_max) = (room.map(|room| room.0), room.map(|room| room.1));
         report.operator_reports = self.vtn.reports().len() as u64;
@@ -346,6 +366,14 @@ fn energy(
         machines: heating.to_vec(),
         band_k: 0.5,
         outdoor: "outdoor".into(),
+        capacity: HeatCapacity::new(8000.0)?,
+        loss: HeatLoss::new(200.0)?,
+        cold: Usd::new(1.0)?,
+        open: None,
+        closed_k: 0.0,
+        gain_w: 0.0,
+        aperture_m2: 0.0,
+        backup: None,
     };
     Ok(Energy {
         enabled: true,
@@ -387,10 +415,11 @@ pub fn show(report: &Report) {
         watts.map_or("unknown".into(), |watts| format!("{:.2} kW", watts / 1e3))
     };
     println!(
-        "Power: {} before the operator's call, {} during it, {} after.",
+        "Power: {} before the operator's call, {} during it, {} after; {} when it became dear.",
         kw(report.power_w_before),
         kw(report.power_w_during),
-        kw(report.power_w_after)
+        kw(report.power_w_after),
+        kw(report.power_w_dear)
     );
     if let (Some(ms), Some(error)) = (report.curtail_to_95pct_ms, report.interval_error_pct) {
         println!(

@@ -16,6 +16,7 @@ mod energy;
 mod evidence;
 mod fleet;
 mod init;
+mod kept;
 mod lab;
 mod log;
 mod miner_cmd;

@@ -137,6 +137,7 @@ fn power(now: u64) -> energy::Energy {
         price_usd_per_kwh: Some(price),
         power_w,
         why: why.into(),
+        ..energy::PlanStep::default()
     };
     energy::Energy {
         site: "home".into(),
@@ -160,6 +161,7 @@ fn power(now: u64) -> energy::Energy {
             temperature_c: Some(20.6),
             set_c: 21.0,
             asks_w: Some(2100.0),
+            ..energy::Zone::default()
         }],
         offer: Some(energy::Offer {
             own_w: 2740.0,

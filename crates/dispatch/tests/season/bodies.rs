@@ -167,9 +167,7 @@ impl Season {
         let pool = hearth_dispatch::heat::Pool {
             litres: 44_800.0,
             surface_m2: spec.surface_m2,
-            open: 9..21,
-            warm: c(26.0),
-            band_k: 1.0,
+            open_hours: 12.0,
         };
         Self {
             name: "pool",

@@ -1,5 +1,6 @@
 //! What Home Assistant is told of an entity, and how its commands are read. Names of keys are those of
-//! its MQTT integration's schemas (climate, water_heater, number, switch, sensor), written in full.
+//! its MQTT integration's schemas (climate, water_heater, number, switch, sensor, binary_sensor), written in
+//! full.
 
 use super::{Mode, Site, Want};
 use crate::BadSetting;
@@ -65,6 +66,8 @@ pub enum Kind {
     Switch,
     /// A number that is only shown.
     Sensor(SensorClass),
+    /// On or off, only shown.
+    BinarySensor,
 }
 
 /// What a sensor measures.
@@ -82,6 +85,8 @@ pub enum SensorClass {
     Price,
     /// Hertz.
     Frequency,
+    /// State of charge, percent.
+    Charge,
 }
 
 impl Entity {
@@ -99,7 +104,7 @@ impl Entity {
                 })?;
                 (*min, *max)
             }
-            Kind::Switch | Kind::Sensor(_) => return Ok(()),
+            Kind::Switch | Kind::Sensor(_) | Kind::BinarySensor => return Ok(()),
         };
         BadSetting::unless(min < max && min.is_finite() && max.is_finite(), || {
             format!("{id}: from {min} to {max} there is nothing to choose")
@@ -114,6 +119,7 @@ impl Entity {
             Kind::Number { .. } => "number",
             Kind::Switch => "switch",
             Kind::Sensor(_) => "sensor",
+            Kind::BinarySensor => "binary_sensor",
         };
         format!("{prefix}/{component}/{node}/{}/config", self.id)
     }
@@ -171,6 +177,10 @@ impl Entity {
                 "state_topic": state,
                 "value_template": of("value"),
                 "command_topic": topic("set"),
+            }),
+            Kind::BinarySensor => json!({
+                "state_topic": state,
+                "value_template": of("value"),
             }),
             Kind::Sensor(class) => {
                 let (class, unit, state_class) = class.words();
@@ -251,6 +261,7 @@ impl SensorClass {
             Self::Hashrate => (None, "TH/s", "measurement"),
             Self::Price => (None, "USD/kWh", "measurement"),
             Self::Frequency => (Some("frequency"), "Hz", "measurement"),
+            Self::Charge => (Some("battery"), "%", "measurement"),
         }
     }
 }
@@ -286,6 +297,7 @@ mod tests {
             entity("limit", Kind::Number { min: 0.0, max: 3600.0, step: 50.0, unit }),
             entity("mining", Kind::Switch),
             entity("power", Kind::Sensor(SensorClass::Power)),
+            entity("backup", Kind::BinarySensor),
         ]);
         let site = Site {
             name: "home assistant".into(),
@@ -297,7 +309,7 @@ mod tests {
     }
 
     /// Keys of the schemas in home-assistant/core, `homeassistant/components/mqtt/`: climate.py,
-    /// water_heater.py, number.py, switch.py, sensor.py, and the entity's own of schemas.py.
+    /// water_heater.py, number.py, switch.py, sensor.py, binary_sensor.py, and the entity's own of schemas.py.
     #[test]
     fn every_key_of_discovery_is_one_of_home_assistants() {
         const COMMON: [&str; 5] = ["name", "unique_id", "availability_topic", "device", "origin"];
@@ -334,6 +346,7 @@ mod tests {
                     [&SHOWN[..], &number].concat()
                 }
                 Kind::Switch => [&SHOWN[..], &["command_topic"]].concat(),
+                Kind::BinarySensor => SHOWN.to_vec(),
                 Kind::Sensor(_) => {
                     let sensor = ["unit_of_measurement", "state_class", "device_class"];
                     [&SHOWN[..], &sensor].concat()
@@ -371,6 +384,7 @@ mod tests {
             ("limit/set", "-1"),
             ("mining/set", "maybe"),
             ("power/set", "1"),
+            ("backup/set", "ON"),
             ("nobody/set", "1"),
             ("room/set", "1"),
             ("state", "1"),

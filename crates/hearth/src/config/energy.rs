@@ -3,10 +3,15 @@
 mod breaker;
 mod heat;
 mod lines;
+mod plan;
 mod signals;
+mod switch;
+mod window;
 
 pub use heat::{Kind, Zone};
+pub use plan::{Demand, Plan};
 pub use signals::Sources;
+pub use window::{Offset, Window};
 
 use super::{
     DAY, HOUR, MINUTE, SECOND,
@@ -19,11 +24,11 @@ use dispatch::{
     plant::Plant,
     site::{Connection, Levels},
 };
-use grid::{BadSetting, compute, http, number::Field};
-use lines::{headers, quantity, texts};
+use grid::{BadSetting, switch::Switch};
+use lines::{quantity, texts};
 use std::{path::Path, sync::Arc, time::Duration};
 use toml::de::DeValue;
-use units::{EnergyPrice, Hertz, Kilopascals, Ratio, Watts};
+use units::{EnergyPrice, Hertz, Kilopascals, Ratio, Usd, Watts};
 
 /// What decides on power is told.
 #[derive(Debug, Clone)]
@@ -35,6 +40,8 @@ pub struct Energy {
     /// Name of the site.
     pub site: Arc<str>,
     pub connection: Connection,
+    /// The site's own time, in which tariffs name hours.
+    pub utc_offset: Offset,
     pub import_limit: Option<Watts>,
     /// The main breaker, where its rating is told.
     pub breaker: Option<Rating>,
@@ -75,7 +82,9 @@ pub struct Compute {
     /// What a kilowatt-hour of it is worth.
     pub value: EnergyPrice,
     pub min_run: Duration,
-    pub load: compute::Load,
+    pub start_cost: Usd,
+    pub stop_cost: Usd,
+    pub load: Switch,
 }
 
 /// Machines that run only while a contact is closed.
@@ -83,14 +92,6 @@ pub struct Compute {
 pub struct Enable {
     pub contact: Arc<str>,
     pub machines: Vec<Arc<str>>,
-}
-
-/// How the day is planned.
-#[derive(Debug, Clone, Copy)]
-pub struct Plan {
-    pub enabled: bool,
-    pub step: Duration,
-    pub horizon: Duration,
 }
 
 /// The signed record.
@@ -126,6 +127,7 @@ impl Default for Energy {
             steer: true,
             site: "home".into(),
             connection: Connection::Grid,
+            utc_offset: Offset::default(),
             import_limit: None,
             breaker: None,
             power_price: None,
@@ -140,7 +142,7 @@ impl Default for Energy {
             zones: Vec::new(),
             compute: Vec::new(),
             enable: Vec::new(),
-            plan: Plan { enabled: false, step: 15 * MINUTE, horizon: DAY },
+            plan: Plan::default(),
             evidence: None,
             home_assistant: None,
             aggregator: None,
@@ -189,6 +191,7 @@ pub(super) fn read(mut section: Section<'_, '_>, fleet: bool, folder: &Path) -> 
             Some("off-grid") => Ok(Connection::OffGrid),
             _ => Err(Fault::MustBe("\"grid\" or \"off-grid\"".into())),
         }),
+        utc_offset: window::offset(&mut section),
         import_limit: section.optional("import_limit", power()),
         breaker: breaker::read(section.section("breaker")),
         power_price: section
@@ -204,11 +207,14 @@ pub(super) fn read(mut section: Section<'_, '_>, fleet: bool, folder: &Path) -> 
         zones: heat::read(&mut section),
         compute: read_compute(&mut section),
         enable: read_enable(&mut section),
-        plan: read_plan(section.section("plan")),
+        plan: plan::read(section.section("plan")),
         evidence: read_evidence(section.section("evidence")),
         home_assistant: read_home_assistant(section.section("home_assistant")),
         sources,
     };
+    if energy.plan.engine.is_some() && energy.engine.is_none() && section.clean() {
+        section.fault("plan", "plans an engine: give its limits under [energy.engine]");
+    }
     if energy.enabled && !fleet {
         section.fault("enabled", "needs machines to steer: set enabled = true under [fleet], too");
     }
@@ -347,47 +353,28 @@ fn read_compute(energy: &mut Section<'_, '_>) -> Vec<Compute> {
         let worth =
             section.optional("value", quantity("a value in quotes, such as \"0.25 $/kWh\""));
         let min_run = section.or("min_run", 30 * MINUTE, value::duration(Duration::ZERO, 7 * DAY));
-        let timeout = section.or("timeout", MINUTE, value::duration(SECOND, HOUR));
-        let unit = section.optional("unit", value::text);
-        let start = section.optional("start", texts);
-        let stop = section.optional("stop", texts);
-        let running = section.optional("running", texts);
-        let start_url = section.optional("start_url", value::text);
-        let stop_url = section.optional("stop_url", value::text);
-        let running_url = section.optional("running_url", value::text);
-        let headers = section.or("headers", Vec::new(), headers);
+        let start_cost = usd(section.or("start_usd", 0.0, value::number(0.0, 1e6)));
+        let stop_cost = usd(section.or("stop_usd", 0.0, value::number(0.0, 1e6)));
+        let load = switch::read(&mut section);
         if !given {
             continue;
         }
-        let get = |url: String| http::Get { url, headers: headers.clone() };
-        let by = match (unit, start, stop, start_url, stop_url) {
-            (Some(unit), None, None, None, None) => compute::By::Systemd(unit),
-            (None, Some(start), Some(stop), None, None) => {
-                compute::By::Command { start, stop, running }
+        let Some(load) = load else {
+            if section.clean() {
+                section.fault("unit", switch::NEEDED);
             }
-            (None, None, None, Some(start), Some(stop)) => compute::By::Http {
-                start: get(start),
-                stop: get(stop),
-                running: running_url.map(|url| (get(url), Field::default())),
-            },
-            _ => {
-                if section.clean() {
-                    section.fault(
-                        "unit",
-                        "or start and stop, or start_url and stop_url are needed: one of the three",
-                    );
-                }
-                continue;
-            }
-        };
-        let load = compute::Load { by, timeout };
-        if take(&mut section, "unit", load.validate()).is_none() {
             continue;
-        }
+        };
         match (name, draws, worth) {
-            (Some(name), Some(power), Some(value)) => {
-                all.push(Compute { name: name.into(), power, value, min_run, load });
-            }
+            (Some(name), Some(power), Some(value)) => all.push(Compute {
+                name: name.into(),
+                power,
+                value,
+                min_run,
+                start_cost,
+                stop_cost,
+                load,
+            }),
             _ if section.clean() => {
                 section.fault("name", "and power and value are needed for each computing load");
             }
@@ -395,6 +382,10 @@ fn read_compute(energy: &mut Section<'_, '_>) -> Vec<Compute> {
         }
     }
     all
+}
+
+fn usd(dollars: f64) -> Usd {
+    Usd::new(dollars).unwrap_or_default()
 }
 
 fn read_enable(energy: &mut Section<'_, '_>) -> Vec<Enable> {
@@ -418,15 +409,6 @@ fn read_enable(energy: &mut Section<'_, '_>) -> Vec<Enable> {
         }
     }
     all
-}
-
-fn read_plan(mut section: Section<'_, '_>) -> Plan {
-    let default = Energy::default().plan;
-    Plan {
-        enabled: section.or("enabled", default.enabled, value::flag),
-        step: section.or("step", default.step, value::duration(5 * MINUTE, HOUR)),
-        horizon: section.or("horizon", default.horizon, value::duration(HOUR, 2 * DAY)),
-    }
 }
 
 fn read_evidence(mut section: Section<'_, '_>) -> Option<Evidence> {

@@ -1,7 +1,7 @@
 //! Signals of the hub as what one decision is made from: stale values are left out, names become zones,
 //! prices become what is ahead. It decides nothing.
 
-use super::Owner;
+use super::{Owner, outlook::Outlook};
 use crate::config::Energy;
 use dispatch::{
     heat::Ahead,
@@ -12,7 +12,7 @@ use grid::{
     event::{Ask, Event},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use units::{Celsius, EnergyPrice, Moment, NetWatts, Ratio, Reading, UnixTime, Watts};
+use units::{Celsius, EnergyPrice, Moment, Ratio, Reading, UnixTime, Watts};
 
 /// A predictive control looks so far ahead, in such steps.
 const AHEAD: usize = 96;
@@ -78,14 +78,12 @@ pub fn calls(signals: &Signals) -> Vec<Call> {
 
 /// Everything for one step.
 pub fn inputs<'a>(
-    told: &Energy,
-    signals: &Signals,
+    outlook: &Outlook<'_>,
     owner: &Owner,
     calls: &'a [Call],
     planned: Option<Watts>,
-    now: Moment,
-    utc: UnixTime,
 ) -> Inputs<'a> {
+    let Outlook { told, signals, now, utc, .. } = *outlook;
     fn of<T: Copy>(told: &Option<Told<T>>) -> Option<Reading<T>> {
         told.as_ref().map(|told| told.reading)
     }
@@ -100,22 +98,16 @@ pub fn inputs<'a>(
         (fuel, _) => fuel,
     };
     let ahead = told.zones.iter().map(|zone| {
-        let outdoor = signals.temperatures.get(&zone.outdoor);
-        let outdoor = outdoor.and_then(|told| {
-            let limit = Signal::Temperature(zone.outdoor.clone()).age_limit() * 6;
-            told.reading.fresh(now, limit).copied()
-        });
         let set = owner.set_points.get(&zone.body.name).copied().unwrap_or(zone.body.set_point);
-        let bound = |kelvin: f64| Celsius::new(set.get() + kelvin).unwrap_or(set);
         let step = |at: usize| {
             let time = if at == 0 { utc } else { utc.after(STEP * at as u32) };
+            let (low, high) = zone.comfort(set, time, told.utc_offset);
             Some(Ahead {
-                // The weather stays as it is: the plain forecast.
-                ambient: outdoor?,
-                gain: NetWatts::ZERO,
-                low: bound(-zone.band_k),
-                high: bound(zone.band_k),
-                price: price_at(told, signals, now, utc, time)?,
+                ambient: outlook.around(&zone.outdoor, time)?,
+                gain: outlook.gain(zone, time),
+                low,
+                high,
+                price: outlook.price(time)?,
             })
         };
         // As far as prices are known: day-ahead prices end at midnight.
@@ -131,7 +123,7 @@ pub fn inputs<'a>(
         charge: of(&signals.battery_charge),
         generator: of(&signals.generator),
         fuel,
-        price: price_at(told, signals, now, utc, utc),
+        price: outlook.price(utc),
         temperatures,
         ahead: ahead.collect(),
         calls,
@@ -149,7 +141,7 @@ pub fn inputs<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::{config::Config, energy::plan::Memory};
     use grid::{
         Hub, Quality,
         event::{Events, Interval},
@@ -207,8 +199,10 @@ mod tests {
         hub.tell(&"sensor".into(), Quality::Measured, &outdoor, 5.0);
         let utc = UnixTime(1_800_000_000);
         let reach = || {
-            let (signals, owner) = (hub.snapshot(), Owner::default());
-            let inputs = inputs(&told, &signals, &owner, &[], None, hub.now(), utc);
+            let (signals, memory) = (hub.snapshot(), Memory::default());
+            let outlook =
+                Outlook { told: &told, signals: &signals, memory: &memory, now: hub.now(), utc };
+            let inputs = inputs(&outlook, &Owner::default(), &[], None);
             inputs.ahead[&Arc::from("room")].len()
         };
         assert_eq!(reach(), 0, "no price, no plan");

@@ -31,6 +31,9 @@ const MIN_ON: Duration = Duration::from_secs(300);
 const MIN_OFF: Duration = Duration::from_secs(120);
 /// A Bitaxe needs no rest.
 const SMALL: f64 = 200.0;
+/// Dollars an hour of a petahash a second while nobody knows what it earns; some two hundredths of a cent for
+/// a kilowatt-hour.
+const UNKNOWN: f64 = 1e-3;
 /// A share under a circuit that changes by less than this stays, relative.
 const STAYS: f64 = 0.03;
 
@@ -188,7 +191,7 @@ pub fn all(
                 ramp_up: compute.load.timeout,
                 ramp_down: compute.load.timeout,
             },
-            start_cost: Usd::default(),
+            start_cost: compute.start_cost,
             zone: None,
         };
         let how = How::Compute(at);
@@ -207,8 +210,8 @@ fn machine(
 ) -> Option<Held> {
     let worth = |rate: Hashrate| match price {
         Some(price) => price.earns(rate, HOUR),
-        // A dollar for a petahash: only the order counts.
-        None => usd(rate.hashes_per_second() / 1e15),
+        // Next to nothing: only the order of machines counts, and what has a price of its own comes first.
+        None => usd(UNKNOWN * rate.hashes_per_second() / 1e15),
     };
     let zone = |id: &str| {
         let heats = told.zones.iter().find(|zone| zone.machines.iter().any(|one| **one == *id));

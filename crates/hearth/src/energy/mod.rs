@@ -9,12 +9,14 @@
 //!                                             └─▶ home (Home Assistant)
 //! ```
 
+mod backup;
 mod door;
 mod home;
 mod inputs;
 mod loads;
 mod operators;
 mod orders;
+mod outlook;
 mod plan;
 mod record;
 mod run;
@@ -105,7 +107,6 @@ impl Running {
             }
             None => None,
         };
-        let planned: Shared<plan::Planned> = Arc::default();
         let report = told.aggregator.as_ref().map(|reporter| {
             let (report, shown) = tokio::sync::watch::channel(None);
             tasks.push(tokio::spawn(reporter.clone().run(hub.clone(), shown)));
@@ -128,7 +129,7 @@ impl Running {
             bridge: bridge.clone(),
             machines,
             owner: owner.clone(),
-            planned,
+            folder: folder.to_owned(),
             operators: operators.clone(),
             record: record.as_ref().map(record::Recorder::sender),
             report,
@@ -173,6 +174,9 @@ fn sources(told: &crate::config::Sources, hub: &Hub, inbox: &Inbox) -> Vec<JoinH
     }
     for poll in &told.http {
         tasks.push(tokio::spawn(poll.clone().run(hub.clone())));
+    }
+    for forecast in &told.forecasts {
+        tasks.push(tokio::spawn(forecast.clone().run(hub.clone())));
     }
     for prices in &told.prices {
         tasks.push(tokio::spawn(prices.clone().run(hub.clone())));

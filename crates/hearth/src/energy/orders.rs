@@ -7,7 +7,7 @@ use super::{
 };
 use crate::config::Energy;
 use fleet::{DeviceId, Outcome, Refusal, control::Meter};
-use grid::compute;
+use grid::switch;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
@@ -84,10 +84,10 @@ impl Hands {
                 let (load, name, run) = (one.load.clone(), one.name.clone(), level > 0);
                 tokio::spawn(async move {
                     match load.set(run).await {
-                        compute::Outcome::Verified | compute::Outcome::Accepted => {
+                        switch::Outcome::Verified | switch::Outcome::Accepted => {
                             tracing::info!(%name, run, "computing load told");
                         }
-                        compute::Outcome::Refused(why) | compute::Outcome::Unknown(why) => {
+                        switch::Outcome::Refused(why) | switch::Outcome::Unknown(why) => {
                             tracing::warn!(%name, run, "computing load: {why}");
                         }
                     }

@@ -2,11 +2,14 @@
 //! recorded and reported. It waits for no machine and no computing load.
 
 use super::{
-    Machines, Owner, Shared, hold, inputs,
+    Machines, Owner, Shared,
+    backup::Backups,
+    hold, inputs,
     loads::{self, Held, How, Standing},
     operators::Operators,
     orders::Hands,
-    plan::{self, Planned},
+    outlook::Outlook,
+    plan::{self, Planner},
     record::{Meterage, Second, Sender},
     view,
 };
@@ -23,6 +26,7 @@ use dispatch::{
 use grid::{Hub, Signal, openadr};
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -58,7 +62,8 @@ pub struct Parts {
     pub bridge: Arc<Bridge>,
     pub machines: Machines,
     pub owner: Shared<Owner>,
-    pub planned: Shared<Planned>,
+    /// Where what is learned is kept.
+    pub folder: PathBuf,
     pub operators: Operators,
     pub record: Option<Sender>,
     /// To an aggregator.
@@ -70,6 +75,8 @@ pub struct Loop {
     parts: Parts,
     hands: Hands,
     site: Site,
+    planner: Planner,
+    backups: Backups,
     /// Loads that are steered.
     held: Vec<Held>,
     /// Loads that must not run, and when each was last told.
@@ -123,6 +130,8 @@ impl Loop {
             });
         Self {
             site: Site::new(setup),
+            planner: Planner::new(told.clone(), parts.folder.clone()),
+            backups: Backups::new(told),
             hands,
             held: Vec::new(),
             stopped: Vec::new(),
@@ -192,28 +201,25 @@ impl Loop {
         let told = &self.parts.told;
         let running = hold(&self.running).clone();
         let states = loads::states(&self.held, &self.parts.machines, &running, now);
-        for (zone, set) in &owner.set_points {
-            self.site.set_point(zone, *set);
-        }
         for zone in &told.zones {
             let name = &zone.body.name;
+            let set = owner.set_points.get(name).copied().unwrap_or(zone.body.set_point);
+            self.site.set_point(name, zone.control_at(set, utc, told.utc_offset));
             self.site.heat_at_once(name, owner.at_once.contains(name));
         }
         let calls = inputs::calls(&signals);
-        let planned = hold(&self.parts.planned).now(utc);
-        let mut inputs = inputs::inputs(told, &signals, &owner, &calls, planned, now, utc);
-        if hash.is_none() {
-            // What hashing earns was never known, so neither is whether power is worth its price.
-            inputs.price = None;
-        }
+        let planned = hold(&self.planner.planned).now(utc);
+        let memory = self.planner.memory();
+        let outlook = Outlook { told, signals: &signals, memory, now, utc };
+        let inputs = inputs::inputs(&outlook, &owner, &calls, planned);
         let loads: Vec<dispatch::load::Load> =
             self.held.iter().map(|held| held.load.clone()).collect();
         let mut decision = self.site.step(&inputs, &loads, &states);
         if told.price && known.is_none() {
             decision.warnings.push(match hash {
                 Some(_) => "what hashing earns is not known now: the last figure stays".into(),
-                None => "what hashing earns is not known: set [energy.bitcoin] and wait for the \
-                         node"
+                None => "what hashing earns is not known and counts as next to nothing: set \
+                         [energy.bitcoin] and wait for the node"
                     .into(),
             });
         }
@@ -239,6 +245,7 @@ impl Loop {
                 }
             }
         }
+        self.backups.call(&decision.zones, told.steer);
         let net = signals.net_power.as_ref().map(|told| told.reading);
         let net = net.and_then(|net| net.fresh(now, Signal::NetPower.age_limit()).copied());
         if let Some(report) = &self.parts.report {
@@ -253,7 +260,18 @@ impl Loop {
                 }
             }));
         }
-        self.plan(&signals, net, decision.drawn, now, utc);
+        let level = |(at, held)| (held, self.site.level(at).unwrap_or(0));
+        let loads: Vec<_> = self.held.iter().enumerate().map(level).collect();
+        self.planner.step(&plan::Seen {
+            signals: &signals,
+            net,
+            drawn: decision.drawn,
+            loads: &loads,
+            calls: &calls,
+            set_points: &owner.set_points,
+            now,
+            utc,
+        });
         let running = calls.iter().find(|call| call.runs(utc)).map(|call| &call.id);
         let heating = self.heating(&states, now);
         let by_call = running.is_some() && decision.target.mode == Mode::DemandResponse;
@@ -272,7 +290,7 @@ impl Loop {
             decision: &decision,
             price: inputs.price,
             hash: best,
-            planned: &hold(&self.parts.planned),
+            planned: &hold(&self.planner.planned),
             record: self.parts.record.as_ref(),
             now,
             utc,
@@ -370,44 +388,6 @@ impl Loop {
             measured.fresh(now, MEASURED).map(|watts| watts.get())
         })
         .sum()
-    }
-
-    fn plan(
-        &mut self,
-        signals: &grid::Signals,
-        net: Option<NetWatts>,
-        drawn: Watts,
-        now: Moment,
-        utc: UnixTime,
-    ) {
-        let told = &self.parts.told;
-        if !told.plan.enabled || self.held.is_empty() {
-            return;
-        }
-        let step = utc.floor_to(told.plan.step);
-        {
-            let mut planned = hold(&self.parts.planned);
-            if planned.busy || planned.asked == Some(step) {
-                return;
-            }
-            planned.asked = Some(step);
-        }
-        let others = net.map(|net| net - NetWatts::from(drawn));
-        let running = |(at, held)| plan::Running {
-            held,
-            level: self.site.level(at).unwrap_or(0),
-            since: self.site.since(at).map(|since| now.since(since)),
-        };
-        let held: Vec<_> = self.held.iter().enumerate().map(running).collect();
-        match plan::problem(told, &held, signals, others, now, utc) {
-            Ok(problem) => plan::make(&self.parts.planned, problem, utc),
-            Err(trouble) => {
-                let mut planned = hold(&self.parts.planned);
-                planned.trouble = Some(format!("no day plan: {trouble}"));
-                // Prices may come any moment.
-                planned.asked = None;
-            }
-        }
     }
 
     fn record(

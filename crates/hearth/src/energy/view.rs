@@ -43,6 +43,7 @@ pub fn make(seen: &Seen<'_>) -> shown::Energy {
     let decision = seen.decision;
     let mut warnings = decision.warnings.clone();
     warnings.extend(seen.planned.trouble.clone());
+    warnings.extend(seen.planned.plan.iter().flat_map(|made| made.without.clone()));
     for (name, health) in seen.hub.health() {
         if let Link::Down(why) = health.link {
             warnings.push(format!("{name}: {why}"));
@@ -80,7 +81,7 @@ pub fn make(seen: &Seen<'_>) -> shown::Energy {
         heat: heat(seen),
         offer: offer(seen),
         events: events(seen),
-        plan: plan(seen.planned),
+        plan: plan(seen.planned, seen.utc),
         evidence: seen.record.map(|record| shown::Evidence {
             path: record.path.to_string(),
             records: record.records.load(Ordering::Relaxed),
@@ -196,6 +197,7 @@ fn heat(seen: &Seen<'_>) -> Vec<shown::Zone> {
             temperature_c: zone.is.map(|is| is.get()),
             set_c: zone.set_point.get(),
             asks_w: Some(zone.asks.get()),
+            backup: zone.backup,
         })
         .collect()
 }
@@ -249,13 +251,20 @@ fn events(seen: &Seen<'_>) -> Vec<shown::Event> {
     events
 }
 
-fn plan(planned: &Planned) -> Option<shown::Plan> {
+fn plan(planned: &Planned, utc: UnixTime) -> Option<shown::Plan> {
     let made = planned.plan.as_ref()?;
     let step = |(interval, price): (&dispatch::plan::Interval, &EnergyPrice)| shown::PlanStep {
         starts_at: interval.at.0,
         lasts_s: made.step.as_secs(),
         price_usd_per_kwh: Some(price.usd_per_kwh()),
-        power_w: interval.classes.iter().map(|class| class.power.get()).sum(),
+        power_w: super::plan::power(interval, &made.free, true).get(),
+        heat_w: super::plan::power(interval, &made.free, false).get(),
+        backup_w: interval.zones.iter().map(|zone| zone.heater.get()).sum(),
+        net_w: interval.import.get() - interval.export.get(),
+        battery_w: interval.battery.map(|(power, _)| power.get()),
+        battery_wh: interval.battery.map(|(_, energy)| energy.get()),
+        engine_w: interval.genset.map(Watts::get),
+        reserve_w: interval.reserves.iter().map(|reserve| reserve.get()).sum(),
         why: interval.why.text.clone(),
     };
     Some(shown::Plan {
@@ -263,6 +272,10 @@ fn plan(planned: &Planned) -> Option<shown::Plan> {
         took_ms: made.took.as_secs_f64() * 1e3,
         cost_usd: made.plan.cost.get(),
         bound_usd: made.plan.bound.map(|bound| bound.get()),
-        steps: made.plan.intervals.iter().zip(&made.prices).take(STEPS).map(step).collect(),
+        steps: {
+            let steps = made.plan.intervals.iter().zip(&made.prices);
+            let to_come = steps.skip_while(|(interval, _)| interval.at.after(made.step) <= utc);
+            to_come.take(STEPS).map(step).collect()
+        },
     })
 }

@@ -1,19 +1,17 @@
 //! What was learned of machines, kept in a file of the data folder while hearth is off. Learns nothing.
 
+use crate::kept;
 use fleet::{DeviceId, control::Fleet, learned::Proved};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io::{self, BufWriter, Read, Write},
+    io,
     path::PathBuf,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// Its name in the data folder.
 const FILE: &str = "learned.json";
-/// Far more than [`fleet::control::registry::MAX_DEVICES`] machines need.
-const LONGEST: u64 = 256 << 20;
 
 /// The file, as it stands on disk.
 #[derive(Default, Serialize, Deserialize)]
@@ -37,43 +35,18 @@ impl Memory {
     /// Gives the fleet what was kept. A file that cannot be read is told and set aside: nothing depends on
     /// it but how soon the machines are known again.
     pub fn recall(&self, fleet: &Fleet) {
-        match self.read() {
-            Ok(Some(Kept { saved_at, machines })) => {
-                let ago = Duration::from_secs(unix().saturating_sub(saved_at));
-                let now = fleet.clock.now();
-                fleet.registry().recall(&machines, ago, now);
-            }
-            Ok(None) => {}
-            Err(error) => {
-                let aside = self.path.with_extension("unreadable");
-                let moved = fs::rename(&self.path, &aside);
-                tracing::warn!(
-                    path = %self.path.display(), %error, set_aside = moved.is_ok(),
-                    "what was learned of the machines cannot be read: it is learned anew"
-                );
-            }
+        let kept = kept::read(&self.path, "what was learned of the machines");
+        if let Some(Kept { saved_at, machines }) = kept {
+            let ago = Duration::from_secs(unix().saturating_sub(saved_at));
+            let now = fleet.clock.now();
+            fleet.registry().recall(&machines, ago, now);
         }
-    }
-
-    fn read(&self) -> io::Result<Option<Kept>> {
-        let file = match File::open(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file?,
-        };
-        let mut text = String::new();
-        file.take(LONGEST).read_to_string(&mut text)?;
-        serde_json::from_str(&text).map(Some).map_err(io::Error::other)
     }
 
     /// Writes what is known now. A crash on the way leaves what was there before.
     pub fn keep(&self, fleet: &Fleet) -> io::Result<()> {
         let machines = fleet.registry().keep(fleet.clock.now());
-        let next = self.path.with_extension("json.next");
-        let mut file = BufWriter::new(File::create(&next)?);
-        serde_json::to_writer(&mut file, &Kept { saved_at: unix(), machines })?;
-        file.flush()?;
-        file.get_ref().sync_all()?;
-        fs::rename(next, &self.path)
+        kept::write(&self.path, &Kept { saved_at: unix(), machines })
     }
 }
 
@@ -88,6 +61,7 @@ mod tests {
         circuit::Circuits,
         control::{Clock, Setup},
     };
+    use std::fs;
     use std::sync::Arc;
 
     fn fleet() -> Arc<Fleet> {

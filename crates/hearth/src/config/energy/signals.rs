@@ -6,10 +6,11 @@ use super::{
 };
 use crate::config::{DAY, HOUR, MINUTE, SECOND, place, section::Section, value};
 use grid::{
-    Quality, Signal, http, modbus, mqtt,
+    Quality, Signal, forecast, http, modbus, mqtt,
     number::{Field, Path as Inside},
     price, rate,
     register::{Kind, Register, Table, WordOrder},
+    series::Layout,
     sunspec, victron,
 };
 use std::{path::Path, sync::Arc, time::Duration};
@@ -23,6 +24,7 @@ pub struct Sources {
     pub mqtt: Vec<mqtt::Broker>,
     pub http: Vec<http::Poll>,
     pub prices: Vec<price::Source>,
+    pub forecasts: Vec<forecast::Source>,
     /// What a bitcoin is worth.
     pub bitcoin: Option<rate::Rates>,
     pub openadr: Vec<grid::openadr::Config>,
@@ -37,6 +39,9 @@ pub(super) fn read(energy: &mut Section<'_, '_>, folder: &Path) -> Sources {
         mqtt: tables(energy, "mqtt", read_mqtt),
         http: tables(energy, "http", read_http),
         prices: tables(energy, "prices", |section, given| read_prices(section, given, folder)),
+        forecasts: tables(energy, "forecast", |section, given| {
+            read_forecast(section, given, folder)
+        }),
         bitcoin: read_bitcoin(energy.section("bitcoin")),
         openadr: tables(energy, "openadr", read_openadr),
     }
@@ -222,23 +227,27 @@ fn get(section: &mut Section<'_, '_>, given: bool) -> Option<http::Get> {
     Some(http::Get { url: url?, headers })
 }
 
-/// How a series is written: columns of CSV, or paths in JSON.
-fn read_format(section: &mut Section<'_, '_>) -> Option<price::Format> {
+/// Where the times and numbers of a series stand: columns of CSV, or paths in JSON. The key of the numbers is
+/// `number`, and their name without it, too.
+fn read_layout(section: &mut Section<'_, '_>, number: &'static str) -> Layout {
     let time = section.or("time", "time".into(), value::text);
-    let price = section.or("price", "price".into(), value::text);
+    let value = section.or(number, number.into(), value::text);
     let list = section.optional("list", value::text);
     let columns = section.or("columns", false, value::flag);
-    let layout = match (list, columns) {
-        (_, true) => {
-            price::Layout::JsonColumns { times: Inside::new(&time), prices: Inside::new(&price) }
-        }
-        (Some(list), false) => price::Layout::JsonList {
+    match (list, columns) {
+        (_, true) => Layout::JsonColumns { times: Inside::new(&time), values: Inside::new(&value) },
+        (Some(list), false) => Layout::JsonList {
             list: Inside::new(&list),
             time: Inside::new(&time),
-            price: Inside::new(&price),
+            value: Inside::new(&value),
         },
-        (None, false) => price::Layout::Csv { time, price },
-    };
+        (None, false) => Layout::Csv { time, value },
+    }
+}
+
+/// How a series of prices is written.
+fn read_format(section: &mut Section<'_, '_>) -> Option<price::Format> {
+    let layout = read_layout(section, "price");
     let unit = section.or("unit", "USD/kWh".into(), value::text);
     let usd = section.or("usd_per_unit", 1.0, value::number(1e-9, 1e9));
     let added = section.or("added", EnergyPrice::ZERO, quantity("a price, such as \"0.08 $/kWh\""));
@@ -247,13 +256,18 @@ fn read_format(section: &mut Section<'_, '_>) -> Option<price::Format> {
     Some(price::Format { layout, unit: unit?, step })
 }
 
-fn read_prices(section: &mut Section<'_, '_>, given: bool, folder: &Path) -> Option<price::Source> {
+/// A file or an address, one of the two.
+fn read_from(section: &mut Section<'_, '_>, given: bool, folder: &Path) -> Option<http::From> {
     let file = section.optional("file", value::path).map(|path| place(&path, folder));
     let get = get(section, false);
     if given && section.has("file") == section.has("url") {
-        section.fault("file", "or url is needed for a series of prices, and not both");
+        section.fault("file", "or url is needed for a series, and not both");
     }
-    let from = file.map(price::From::File).or_else(|| get.map(price::From::Http));
+    file.map(http::From::File).or_else(|| get.map(http::From::Http))
+}
+
+fn read_prices(section: &mut Section<'_, '_>, given: bool, folder: &Path) -> Option<price::Source> {
+    let from = read_from(section, given, folder);
     let format = read_format(section);
     let source = price::Source {
         name: name(section, "prices"),
@@ -263,6 +277,29 @@ fn read_prices(section: &mut Section<'_, '_>, given: bool, folder: &Path) -> Opt
         quality: quality(section),
     };
     take(section, "url", source.validate())?;
+    Some(source)
+}
+
+fn read_forecast(
+    section: &mut Section<'_, '_>,
+    given: bool,
+    folder: &Path,
+) -> Option<forecast::Source> {
+    let of = section.optional("signal", signal);
+    let of = needed(section, given, "signal", of);
+    let from = read_from(section, given, folder);
+    let source = forecast::Source {
+        name: name(section, "forecast"),
+        layout: read_layout(section, "value"),
+        scale: section.or("scale", 1.0, value::number(SCALE.0, SCALE.1)),
+        offset: section.or("offset", 0.0, value::number(SCALE.0, SCALE.1)),
+        step: section.optional("step", value::duration(MINUTE, DAY)),
+        every: section.or("every", 15 * MINUTE, value::duration(10 * SECOND, DAY)),
+        quality: quality(section),
+        of: of?,
+        from: from?,
+    };
+    take(section, "signal", source.validate())?;
     Some(source)
 }
 

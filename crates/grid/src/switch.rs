@@ -1,5 +1,6 @@
-//! A computing load (AI, HPC) that is started and stopped by a command, a systemd unit or an HTTP
-//! call, and asked afterwards whether it runs. It never decides when, nor keeps minimum run times.
+//! What is only on or off, as computing (AI, HPC) or a backup heater: started and stopped by a command, a
+//! systemd unit or an HTTP call, and asked afterwards whether it runs. It never decides when, nor keeps
+//! minimum run times.
 
 use crate::{
     BadSetting, LinkError,
@@ -10,16 +11,16 @@ use crate::{
 use std::{process::Stdio, time::Duration};
 use tokio::process::Command;
 
-/// A load and how it is steered.
+/// How something is switched.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Load {
+pub struct Switch {
     /// How.
     pub by: By,
     /// Time a start or a stop may take; longer is not known.
     pub timeout: Duration,
 }
 
-/// How a load is started, stopped and asked.
+/// How it is started, stopped and asked.
 #[derive(Debug, Clone, PartialEq)]
 pub enum By {
     /// A systemd unit, such as `training.service`.
@@ -57,7 +58,7 @@ pub enum Outcome {
     Unknown(String),
 }
 
-impl Load {
+impl Switch {
     /// Refuses empty commands and names that are no unit.
     pub fn validate(&self) -> Result<(), BadSetting> {
         match &self.by {
@@ -181,7 +182,7 @@ mod tests {
         let (start, stop) = (words(&format!("touch {mark}")), words(&format!("rm {mark}")));
         let running = Some(words(&format!("test -e {mark}")));
         let timeout = Duration::from_secs(10);
-        let load = |start: &Vec<String>, running: &Option<Vec<String>>| Load {
+        let load = |start: &Vec<String>, running: &Option<Vec<String>>| Switch {
             by: By::Command { start: start.clone(), stop: stop.clone(), running: running.clone() },
             timeout,
         };
@@ -194,9 +195,10 @@ mod tests {
         assert!(matches!(lies.set(true).await, Outcome::Unknown(_)));
         assert_eq!(load(&words("true"), &None).set(true).await, Outcome::Accepted);
         assert!(matches!(load(&words("/nonexistent"), &None).set(true).await, Outcome::Unknown(_)));
-        let hangs = Load { timeout: Duration::from_millis(50), ..load(&words("sleep 60"), &None) };
+        let hangs =
+            Switch { timeout: Duration::from_millis(50), ..load(&words("sleep 60"), &None) };
         assert!(matches!(hangs.set(true).await, Outcome::Unknown(_)));
-        let unit = Load { by: By::Systemd("--now".into()), timeout };
+        let unit = Switch { by: By::Systemd("--now".into()), timeout };
         assert!(unit.validate().is_err());
     }
 }
