@@ -25,8 +25,9 @@ pub struct Body {
     pub outlet: Option<Arc<str>>,
     /// What it is to have.
     pub set_point: Celsius,
-    /// A heating curve that makes the set-point from the weather, and the name of the outdoor
-    /// temperature.
+    /// A heating curve that makes the set-point of its water from the weather, and the name of the
+    /// outdoor temperature; the set-point above is that of the rooms then. Without the weather it
+    /// counts as the coldest day.
     pub curve: Option<(HeatingCurve, Arc<str>)>,
     /// A hygienic cycle and the heat capacity of the tank.
     pub hygiene: Option<(Hygiene, HeatCapacity)>,
@@ -90,6 +91,8 @@ pub(super) struct Group {
 
 /// A temperature older than this is not known.
 const STALE: Duration = Duration::from_secs(600);
+/// The weather does not change sooner.
+const WEATHER: Duration = Duration::from_secs(3600);
 
 impl Group {
     /// How long its loads stay on and off at least.
@@ -272,9 +275,9 @@ impl Pool {
                 continue;
             };
             let mut set_point = body.set_point;
-            if let Some((curve, outdoor)) = &body.curve
-                && let Some(outdoor) = reading(outdoor).and_then(|r| r.fresh(now, STALE).copied())
-            {
+            if let Some((curve, outdoor)) = &body.curve {
+                let outdoor = reading(outdoor).and_then(|r| r.fresh(now, WEATHER).copied());
+                let outdoor = outdoor.unwrap_or(curve.design_outdoor);
                 set_point = curve.supply(body.set_point, outdoor);
             }
             let mut cycle = None;
@@ -305,7 +308,7 @@ impl Pool {
             let mut offered = Offer::none(zone.alone());
             if let (Some(yields), Some(watch)) = (&body.leeway, &mut self.watches[at]) {
                 let ambient = reading(&yields.ambient);
-                let ambient = ambient.and_then(|r| r.fresh(now, 6 * STALE).copied());
+                let ambient = ambient.and_then(|r| r.fresh(now, WEATHER).copied());
                 let outlet_is = outlet.and_then(|(is, _)| is);
                 watch.look(now, known, drawn, ambient, outlet_is);
                 // One that is measured and cannot be read keeps what is told within what is known.
