@@ -1,4 +1,5 @@
 mod heating;
+mod limits;
 mod yielding;
 
 use super::*;
