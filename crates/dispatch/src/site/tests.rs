@@ -1,5 +1,6 @@
 mod heating;
 mod limits;
+mod links;
 mod yielding;
 
 use super::*;
