@@ -307,9 +307,6 @@ impl Site {
                 warnings.push(format!("{} are left to the plant itself", share.left));
             }
         }
-        if let Some(droop) = &mut self.setup.droop {
-            asks.extend(droop.step(now, inputs.frequency, drawn, self.capacity));
-        }
         let around = Around {
             now: inputs.utc,
             drawn: drawn.get(),
@@ -349,6 +346,10 @@ impl Site {
         asks.extend(self.surplus(drawn));
         if self.setup.price {
             asks.push(self.priced(inputs.price, heat));
+        }
+        if let Some(droop) = &mut self.setup.droop {
+            let wanted = combine(&asks, self.capacity).power;
+            asks.extend(droop.step(now, inputs.frequency, drawn, wanted, self.capacity));
         }
         asks
     }
