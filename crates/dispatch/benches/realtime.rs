@@ -129,6 +129,7 @@ impl Fleet {
                 floor: Watts::ZERO,
                 held: false,
                 within: false,
+                least: None,
             };
             let (before, start) = (on_processor(), Instant::now());
             let told = self.controller.step(now, aim, &self.states, Some(meter));

@@ -42,6 +42,7 @@ impl Fleet {
             floor: Watts::ZERO,
             held: true,
             within: false,
+            least: None,
         };
         let meter = Reading::new(NetWatts::new(self.full).unwrap(), Moment::from_secs(1));
         self.controller.step(now, aim, &self.states, Some(meter))

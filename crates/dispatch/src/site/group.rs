@@ -374,11 +374,12 @@ impl Pool {
         zones
     }
 
-    /// Shares the target out: zones first, in their order, then the free loads.
+    /// Shares the target out: zones first, in their order, then the free loads, of which those that earn no
+    /// more than `least` are not raised for its sake.
     pub(super) fn share(
         &mut self,
         now: Moment,
-        target: &Target,
+        (target, least): (&Target, Option<EnergyPrice>),
         zones: &[ZoneState],
         states: &[LoadState],
         held: bool,
@@ -405,6 +406,7 @@ impl Pool {
                 floor: Watts::ZERO,
                 held,
                 within: wanted >= most - 1e-6,
+                least: least.filter(|_| at >= zones.len()),
             };
             let meter = NetWatts::new(measured).ok().map(|sum| Reading::new(sum, now));
             let step = group.controller.step(now, aim, &own, meter);

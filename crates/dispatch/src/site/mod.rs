@@ -255,7 +255,8 @@ impl Site {
         // One integrator for each constraint: while a limit, an engine or a plant holds the loads, the
         // merit order does not trim.
         let held = target.mode <= Mode::Droop || net.is_none();
-        let shared = self.pool.share(now, &target, &zones, states, held);
+        let least = inputs.price.filter(|_| only_what_pays(&asks, &target));
+        let shared = self.pool.share(now, (&target, least), &zones, states, held);
         Decision {
             moves: shared.moves,
             set: shared.set,
@@ -425,6 +426,13 @@ impl Site {
             }
         }
     }
+}
+
+/// Whether loads run because they earn more than their power costs, and none for another reason: then one
+/// that cannot run is not replaced by one that costs more than it earns.
+fn only_what_pays(asks: &[Ask], target: &Target) -> bool {
+    let first = asks.iter().filter(|ask| ask.target.is_some()).min_by_key(|ask| ask.mode);
+    first.is_some_and(|ask| ask.mode == Mode::Price && ask.target >= Some(target.power))
 }
 
 fn phase(phase: genset::Phase) -> &'static str {

@@ -43,6 +43,8 @@ struct World {
     calls: Vec<Call>,
     owner: Option<f64>,
     planned: Option<f64>,
+    /// Loads that draw nothing and do not answer.
+    dead: Vec<usize>,
     /// Links that are lost, and what came before they were.
     lost: Vec<Lose>,
     before: Inputs<'static>,
@@ -66,6 +68,7 @@ impl World {
             calls: Vec::new(),
             owner: None,
             planned: None,
+            dead: Vec::new(),
             lost: Vec::new(),
             before: Inputs::default(),
         }
@@ -77,8 +80,12 @@ impl World {
     }
 
     fn drawn(&self) -> f64 {
-        let one = |(load, level): (&Load, &usize)| load.power_at(*level).get();
-        self.loads.iter().zip(&self.levels).map(one).sum()
+        (0..self.loads.len()).map(|at| self.draws(at).get()).sum()
+    }
+
+    fn draws(&self, at: usize) -> Watts {
+        let lives = !self.dead.contains(&at);
+        if lives { self.loads[at].power_at(self.levels[at]) } else { Watts::ZERO }
     }
 
     fn step(&mut self, price: f64, set_point: Option<f64>) -> Decision {
@@ -113,12 +120,12 @@ impl World {
             [] => self.before = Inputs { calls: &[], ..inputs.clone() },
             lost => lost.iter().for_each(|lose| lose(&mut inputs, &self.before)),
         }
-        let read = |(load, level): (&Load, &usize)| LoadState {
-            measured: Some(Reading::new(load.power_at(*level), now)),
-            answers: true,
+        let read = |at| LoadState {
+            measured: Some(Reading::new(self.draws(at), now)),
+            answers: !self.dead.contains(&at),
             enabled: true,
         };
-        let states: Vec<LoadState> = self.loads.iter().zip(&self.levels).map(read).collect();
+        let states: Vec<LoadState> = (0..self.loads.len()).map(read).collect();
         let decision = self.site.step(&inputs, &self.loads, &states);
         for one in &decision.moves {
             self.levels[one.load] = one.level;
@@ -369,4 +376,35 @@ fn an_aggregator_may_count_on_what_limits_and_calls_leave() {
     let mut blind = World::new(Setup::default(), machines());
     blind.lost = vec![|is, _| is.net = None];
     assert_eq!(blind.run(60, 0.05, None).flexible, None, "no meter was ever read");
+}
+
+#[test]
+fn one_that_pays_and_cannot_run_is_not_replaced_by_one_that_does_not_pay() {
+    let mut loads = machines();
+    loads.extend((0..5).map(|i| load(&format!("old {i}"), &[(0.0, 0.0), (1_000.0, 0.05)])));
+    let mut world = World::new(Setup { price: true, ..Setup::default() }, loads);
+    world.run(60, 0.07, None);
+    assert_eq!(world.drawn(), 10_000.0);
+    world.dead = vec![3, 4];
+    for _ in 0..600 {
+        world.step(0.07, None);
+        assert_eq!(world.levels[10..], [0; 5]);
+    }
+    assert_eq!(world.drawn(), 8_000.0);
+    // Whoever wants a power gets it of those that are there.
+    world.run(60, 0.07, Some(10_300.0));
+    assert_eq!(world.drawn(), 10_000.0);
+    world.run(60, 0.03, None);
+    assert_eq!(world.drawn(), 13_000.0, "and at three cents all pay");
+    // A call that lets export no more than so much makes loads run that do not pay.
+    world.others = -12_000.0;
+    world.calls = vec![Call {
+        id: "call".into(),
+        starts: UnixTime(0),
+        ends: None,
+        asks: Called::ExportLimit(Watts::ZERO),
+        priority: 0,
+    }];
+    world.run(60, 0.50, None);
+    assert_eq!(world.drawn(), 12_000.0);
 }

@@ -122,6 +122,7 @@ impl World {
             floor: Watts::ZERO,
             held: false,
             within: false,
+            least: None,
         }
     }
 
