@@ -378,6 +378,59 @@ fn an_aggregator_may_count_on_what_limits_and_calls_leave() {
     assert_eq!(blind.run(60, 0.05, None).flexible, None, "no meter was ever read");
 }
 
+/// Ten miners, and a computing load that earns thirty cents a kilowatt-hour and once started runs for an
+/// hour.
+fn with_computing() -> Vec<Load> {
+    let mut loads = machines();
+    let mut computing = load("ai", &[(0.0, 0.0), (3_000.0, 0.9)]);
+    computing.class = crate::load::Class::Compute;
+    computing.times.min_on = Duration::from_secs(3_600);
+    computing.times.min_off = Duration::from_secs(600);
+    loads.push(computing);
+    loads
+}
+
+#[test]
+fn a_computing_load_runs_its_time_although_power_costs_more_than_it_earns_and_then_stops() {
+    let mut world = World::new(Setup { price: true, ..Setup::default() }, with_computing());
+    world.run(60, 0.20, None);
+    assert_eq!((world.drawn(), world.levels[10]), (3_000.0, 1), "it pays, and miners do not");
+    let started = world.site.since(10).unwrap();
+    let mut ran = 0;
+    while world.levels[10] == 1 {
+        let decision = world.step(0.40, None);
+        assert_eq!((decision.target.mode, decision.target.power), (Mode::Price, Watts::ZERO));
+        ran = Moment::from_secs(world.second).since(started).as_secs();
+        assert!(ran < 4_000);
+    }
+    assert_eq!((ran, world.drawn()), (3_600, 0.0));
+    // It rests before it starts again, and runs on by itself once it pays.
+    world.run(599, 0.20, None);
+    assert_eq!(world.drawn(), 0.0);
+    world.run(2, 0.20, None);
+    assert_eq!(world.levels[10], 1);
+    world.run(7_200, 0.20, None);
+    assert_eq!(world.levels[10], 1);
+}
+
+#[test]
+fn under_an_import_limit_a_computing_load_outbids_miners() {
+    let setup = Setup { price: true, import_limit: Some(w(5_300.0)), ..Setup::default() };
+    let mut world = World::new(setup.clone(), with_computing());
+    world.run(60, 0.05, None);
+    assert_eq!((world.levels[10], world.drawn()), (1, 5_000.0));
+    // One that comes late takes the place of miners that run.
+    let mut world = World::new(setup, machines());
+    world.run(600, 0.05, None);
+    assert_eq!(world.drawn(), 5_000.0);
+    world.loads = with_computing();
+    world.levels.push(0);
+    let now = Moment::from_secs(world.second);
+    world.site.set_loads(now, &world.loads, |_| 0);
+    world.run(60, 0.05, None);
+    assert_eq!((world.levels[10], world.drawn()), (1, 5_000.0));
+}
+
 #[test]
 fn one_that_pays_and_cannot_run_is_not_replaced_by_one_that_does_not_pay() {
     let mut loads = machines();
