@@ -130,6 +130,7 @@ impl Fleet {
                 held: false,
                 within: false,
                 least: None,
+                hard: None,
             };
             let (before, start) = (on_processor(), Instant::now());
             let told = self.controller.step(now, aim, &self.states, Some(meter));

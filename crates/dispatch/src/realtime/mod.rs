@@ -77,6 +77,9 @@ pub struct Aim {
     pub ceiling: Watts,
     /// The loads together never draw less.
     pub floor: Watts,
+    /// Nor more than this, and loads are stopped for it although they have not run their least times: what
+    /// protects people and things.
+    pub hard: Option<Watts>,
     /// A local limit acts: the integrator stands still.
     pub held: bool,
     /// Never rather more than the target: for surplus and limits.
@@ -326,6 +329,19 @@ impl Controller {
             if watts > NOTHING {
                 let want = Want { watts, most, all: true, lightly: false };
                 tier.raise(want, f64::NEG_INFINITY, &mut moves);
+            }
+        }
+        if let Some(hard) = aim.hard.map(Watts::get)
+            && moves.fleet().set() - hard > NOTHING
+        {
+            moves.unbind();
+            for tier in [&mut self.fast, &mut self.slow] {
+                // Those that have yet to run their time are among those that come back at some time.
+                tier.wake(u32::MAX, &moves);
+                let (watts, most) = (moves.fleet().set() - hard, f64::INFINITY);
+                if watts > NOTHING {
+                    tier.lower(Want { watts, most, all: true, lightly: false }, &mut moves);
+                }
             }
         }
         let fleet = moves.fleet();

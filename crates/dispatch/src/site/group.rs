@@ -69,6 +69,8 @@ pub struct ZoneState {
     pub offer: Offer,
     /// The backup heater is to run.
     pub backup: bool,
+    /// Its machines are cut, whatever their least times say.
+    pub cut: bool,
     /// It was cut, or its temperature is not known: one sentence.
     pub trouble: Option<Arc<str>>,
 }
@@ -270,6 +272,7 @@ impl Pool {
                     alone: Watts::ZERO,
                     offer: Offer::none(Watts::ZERO),
                     backup: true,
+                    cut: false,
                     trouble: Some("no machine that can be steered heats it".into()),
                 });
                 continue;
@@ -352,11 +355,10 @@ impl Pool {
                 ahead: &ahead,
             };
             let heating = zone.step(now, &wanted, &heater);
+            // Less power near the limit is the rule in a hygienic cycle.
+            let cut = heating.why == Reason::TooHot && !heater.hashes_at(heating.power);
             let trouble = match heating.why {
-                // Less power near the limit is the rule in a hygienic cycle.
-                Reason::TooHot if !heater.hashes_at(heating.power) => {
-                    Some("its outlet is too hot, or not known")
-                }
+                Reason::TooHot if cut => Some("its outlet is too hot, or not known"),
                 Reason::Blind => Some("its temperature is not known"),
                 _ => None,
             };
@@ -368,6 +370,7 @@ impl Pool {
                 alone: zone.alone(),
                 offer: offered.around(zone.alone()),
                 backup: heating.backup,
+                cut,
                 trouble: trouble.map(Into::into),
             });
         }
@@ -375,11 +378,11 @@ impl Pool {
     }
 
     /// Shares the target out: zones first, in their order, then the free loads, of which those that earn no
-    /// more than `least` are not raised for its sake.
+    /// more than `least` are not raised for its sake. Above `hard` they are stopped before their time, too.
     pub(super) fn share(
         &mut self,
         now: Moment,
-        (target, least): (&Target, Option<EnergyPrice>),
+        (target, least, mut hard): (&Target, Option<EnergyPrice>, Option<Watts>),
         zones: &[ZoneState],
         states: &[LoadState],
         held: bool,
@@ -404,6 +407,10 @@ impl Pool {
                 target: NetWatts::new(wanted).unwrap_or_default(),
                 ceiling: super::watts(most),
                 floor: Watts::ZERO,
+                hard: match zones.get(at) {
+                    Some(zone) if zone.cut => Some(zone.asks),
+                    _ => hard,
+                },
                 held,
                 within: wanted >= most - 1e-6,
                 least: least.filter(|_| at >= zones.len()),
@@ -415,6 +422,7 @@ impl Pool {
             short += step.shortfall.get();
             left -= group.set;
             ceiling -= group.set;
+            hard = hard.map(|hard| hard.saturating_sub(step.set));
             let place = |one: Move| Move { load: group.places[one.load], level: one.level };
             shared.moves.extend(step.moves.into_iter().map(place));
         }

@@ -256,7 +256,10 @@ impl Site {
         // merit order does not trim.
         let held = target.mode <= Mode::Droop || net.is_none();
         let least = inputs.price.filter(|_| only_what_pays(&asks, &target));
-        let shared = self.pool.share(now, (&target, least), &zones, states, held);
+        // What limits protect is worth more than a machine's rest.
+        let limits = asks.iter().filter(|ask| ask.mode <= Mode::Plant);
+        let hard = limits.filter_map(|ask| ask.ceiling).reduce(Watts::min);
+        let shared = self.pool.share(now, (&target, least, hard), &zones, states, held);
         Decision {
             moves: shared.moves,
             set: shared.set,

@@ -123,6 +123,7 @@ impl World {
             held: false,
             within: false,
             least: None,
+            hard: None,
         }
     }
 

@@ -94,6 +94,71 @@ fn loads_that_heat_nothing_make_room_in_a_hot_hall_before_those_that_heat() {
     assert_eq!(world.drawn(), 0.0, "what is too hot stops all");
 }
 
+#[test]
+fn limits_stop_machines_that_have_not_run_their_least_time_and_nobody_else_does() {
+    type Limit = fn(&mut World);
+    let limits: [(Limit, f64); 4] = [
+        (|world| world.warm("hall", 56.0), 0.0),
+        (|world| world.lost = vec![|is, was| is.alive = was.alive], 0.0),
+        (|world| world.others = 17_500.0, 2_500.0),
+        (|world| world.charge = 0.1, 0.0),
+    ];
+    let young = || {
+        let mut loads = machines();
+        for load in &mut loads {
+            load.times.min_on = Duration::from_secs(3_600);
+        }
+        let setup = Setup {
+            price: true,
+            import_limit: Some(w(20_000.0)),
+            hot: vec![("hall".into(), Derate::new(c(45.0), c(55.0), r(0.25)))],
+            reserve: Some(Reserve::new(r(0.2), r(0.3), false)),
+            dead_man: Some(Duration::from_secs(30)),
+            ..Setup::default()
+        };
+        let mut world = World::new(setup, loads);
+        world.warm("hall", 30.0);
+        world.run(20, 0.05, None);
+        assert_eq!(world.drawn(), 10_000.0);
+        world
+    };
+    for (at, (limit, left)) in limits.into_iter().enumerate() {
+        let mut world = young();
+        // Who was asked before to stop, and may not yet, is stopped all the same.
+        world.run(60, 0.90, None);
+        assert_eq!(world.drawn(), 5_000.0, "the price has them at their lowest level");
+        limit(&mut world);
+        let passed = world.run(40, 0.90, None);
+        assert_eq!(world.drawn(), left, "{at}: {passed:?}");
+        let mut world = young();
+        limit(&mut world);
+        let passed = world.run(40, 0.05, None);
+        assert_eq!(world.drawn(), left, "{at}: {passed:?}");
+    }
+    let mut world = young();
+    world.owner = Some(0.0);
+    world.run(3_000, 0.05, None);
+    assert_eq!(world.drawn(), 5_000.0);
+}
+
+#[test]
+fn an_outlet_that_is_too_hot_stops_the_bodys_machines_before_their_least_time() {
+    let (mut setup, mut loads) = heated();
+    setup.zones[0].outlet = Some("outlet".into());
+    for load in &mut loads {
+        load.times.min_on = Duration::from_secs(3_600);
+    }
+    let mut world = World::new(setup, loads);
+    world.warm("room", 15.0);
+    world.warm("outlet", 30.0);
+    world.run(60, 0.05, None);
+    assert_eq!(world.drawn(), 10_000.0);
+    world.warm("outlet", 54.0);
+    let decision = world.run(2, 0.05, None);
+    assert_eq!(world.levels[..2], [0, 0], "{:?}", decision.zones[0]);
+    assert_eq!(world.drawn(), 8_000.0, "those that heat nothing run on");
+}
+
 /// Droop of 5 % beyond 0.02 Hz.
 pub(super) fn droop() -> Droop {
     Droop::new(Hertz::new(60.0).unwrap(), Hertz::new(0.02).unwrap(), r(0.05), vec![])
