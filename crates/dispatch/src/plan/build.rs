@@ -244,7 +244,9 @@ impl Builder<'_> {
         min_on: Limit,
         min_off: Limit,
     ) -> Changes {
-        let free = c.start_cost == 0.0 && c.stop_cost == 0.0 && c.min_on <= 1 && c.min_off <= 1;
+        let held = c.held_on.iter().chain(&c.held_off).any(|count| *count > 0.0);
+        let costs = c.start_cost > 0.0 || c.stop_cost > 0.0;
+        let free = !held && !costs && c.min_on <= 1 && c.min_off <= 1;
         if free {
             return Changes::default();
         }

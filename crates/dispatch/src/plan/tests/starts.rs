@@ -124,3 +124,21 @@ fn a_stop_that_nothing_avoids_is_paid_all_the_same() {
     // The dear hour costs the one that may stay on 0.06, a stop 0.07: one stays, one has to go.
     optimum(&p, &[2, 1, 2], -2.0 * 0.05 + 0.07 + 0.06 - 2.0 * 0.20);
 }
+
+#[test]
+fn a_least_time_that_has_begun_holds_although_it_is_no_longer_than_a_step_and_changes_cost_nothing()
+{
+    let begun = |level, minutes: u32| Batch { count: 1, level, since: minutes * HOUR / 60 };
+    for (minutes, want) in [(0, [0, 1]), (59, [0, 1]), (60, [1, 1])] {
+        let mut p = site(&[0.0, 0.0], vec![miners(1)]);
+        p.classes[0].min_off = HOUR;
+        p.classes[0].now = vec![begun(None, minutes)];
+        optimum(&p, &want, -0.1 * f64::from(want[0] + want[1]));
+    }
+    for (minutes, want) in [(0, [1, 0]), (59, [1, 0]), (60, [0, 0])] {
+        let mut p = site(&[0.9, 0.9], vec![miners(1)]);
+        p.classes[0].min_on = HOUR;
+        p.classes[0].now = vec![begun(Some(0), minutes)];
+        optimum(&p, &want, 0.8 * f64::from(want[0]));
+    }
+}
