@@ -187,6 +187,11 @@ fn a_battery_does_not_burn_energy_at_negative_prices() {
     p.battery = Some(Battery { charge_efficiency: half, discharge_efficiency: half, ..battery() });
     // Charging 1 kW for both hours stores 1 kWh of 2: nothing else is allowed.
     assert!((solved(&p).cost.get() + 0.2).abs() < 1e-6);
+    // Nor before them, to make room for more.
+    let mut p = site(&[0.01, -0.10], vec![]);
+    let full = Battery { now: kwh(2.0), ..battery() };
+    p.battery = Some(Battery { charge_efficiency: half, discharge_efficiency: half, ..full });
+    assert!(solved(&p).cost.get().abs() < 1e-6, "a full one that feeds nobody takes nothing");
 }
 
 #[test]
