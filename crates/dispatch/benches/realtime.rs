@@ -129,6 +129,8 @@ impl Fleet {
                 floor: Watts::ZERO,
                 held: false,
                 within: false,
+                least: None,
+                hard: None,
             };
             let (before, start) = (on_processor(), Instant::now());
             let told = self.controller.step(now, aim, &self.states, Some(meter));

@@ -27,7 +27,7 @@ pub struct Level {
 /// How fast and how often a load may move.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Times {
-    /// Once on, it stays on for this long.
+    /// Once on, it stays on for this long, unless a limit stops it that protects people and things.
     pub min_on: Duration,
     /// Once off, it stays off for this long.
     pub min_off: Duration,

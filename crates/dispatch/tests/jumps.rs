@@ -42,6 +42,8 @@ impl Fleet {
             floor: Watts::ZERO,
             held: true,
             within: false,
+            least: None,
+            hard: None,
         };
         let meter = Reading::new(NetWatts::new(self.full).unwrap(), Moment::from_secs(1));
         self.controller.step(now, aim, &self.states, Some(meter))

@@ -70,6 +70,8 @@ fn follow(devices: usize, seed: u64) -> [f64; 4] {
                 floor: watts(0.0),
                 held: false,
                 within: false,
+                least: None,
+                hard: None,
             };
             for one in controller.step(now, aim, &states, meter).moves {
                 // Places 0..1 % are silent, the next 5 % say yes and do nothing.

@@ -5,9 +5,6 @@ use crate::ask::{Ask, Mode};
 use std::time::Duration;
 use units::{Celsius, Moment, Ratio, Reading, Watts};
 
-/// A temperature older than this is lost.
-const FRESH: Duration = Duration::from_secs(60);
-
 /// One temperature that limits loads.
 #[derive(Debug, Clone)]
 pub struct Derate {
@@ -18,6 +15,9 @@ pub struct Derate {
 }
 
 impl Derate {
+    /// A temperature older than this is lost.
+    pub const FRESH: Duration = Duration::from_secs(60);
+
     /// Full power up to `from`, falling to none at `cut`; from there on none until it is back at `from`.
     /// `blind` is the part of the power that may run without a temperature.
     pub fn new(from: Celsius, cut: Celsius, blind: Ratio) -> Self {
@@ -31,7 +31,8 @@ impl Derate {
         temperature: Option<Reading<Celsius>>,
         capacity: Watts,
     ) -> Option<Ask> {
-        let fresh = temperature.as_ref().and_then(|reading| reading.fresh(now, FRESH)).copied();
+        let fresh =
+            temperature.as_ref().and_then(|reading| reading.fresh(now, Self::FRESH)).copied();
         let Some(degrees) = fresh else {
             // A trip outlives its sensor.
             let left = if self.tripped { Watts::ZERO } else { capacity.part(self.blind) };

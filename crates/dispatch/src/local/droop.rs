@@ -9,6 +9,9 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Without a frequency the last ask holds for so long: no event lasts longer without a call of the
 /// operator's, and a broken meter must not keep machines off for ever.
 const BLIND: Duration = Duration::from_secs(600);
+/// What was drawn before counts for events that follow within this time: loads that were shed may have to
+/// rest, or take minutes to come back. No longer: some of them may have failed meanwhile.
+const MEMORY: Duration = Duration::from_secs(600);
 /// A change that is not worth a decision of its own, Hz.
 const SMALL: f64 = 0.005;
 
@@ -30,8 +33,10 @@ pub struct Droop {
     dead_band: f64,
     droop: f64,
     relays: Vec<Relay>,
-    /// Power of the loads before the frequency left the dead band.
-    before: Option<Watts>,
+    /// Power of the loads before the frequency left the dead band, and when that was.
+    before: Option<(Moment, Watts)>,
+    /// It has left it, and is not counted as back yet.
+    out: bool,
     tripped: Option<Relay>,
     calm_since: Option<Moment>,
     last: Option<Ask>,
@@ -50,6 +55,7 @@ impl Droop {
             droop: droop.get(),
             relays,
             before: None,
+            out: false,
             tripped: None,
             calm_since: None,
             last: None,
@@ -68,19 +74,22 @@ impl Droop {
         }
     }
 
-    /// What the frequency asks now of loads that draw `power` of at most `capacity`; `None` within the
-    /// dead band. Without a fresh frequency the last ask holds for ten minutes.
+    /// What the frequency asks now of loads that draw `power` of at most `capacity`, and would draw
+    /// `wanted` if it asked nothing; `None` within the dead band. Without a fresh frequency the last ask
+    /// holds for ten minutes.
     pub fn step(
         &mut self,
         now: Moment,
         frequency: Option<Reading<Hertz>>,
         power: Watts,
+        wanted: Watts,
         capacity: Watts,
     ) -> Option<Ask> {
         let fresh = frequency.as_ref().and_then(|reading| reading.fresh(now, FRESH));
         let Some(hertz) = fresh.map(|hertz| hertz.get()) else {
             if self.seen.is_some_and(|(at, _)| now.since(at) > BLIND) {
                 (self.tripped, self.before, self.last) = (None, None, None);
+                self.out = false;
             }
             return self.last.clone();
         };
@@ -89,13 +98,19 @@ impl Droop {
         if self.is_calm(off) {
             let since = *self.calm_since.get_or_insert(now);
             if self.tripped.is_none_or(|relay| now.since(since) >= relay.recall) {
-                (self.tripped, self.before, self.last) = (None, None, None);
+                (self.tripped, self.last, self.out) = (None, None, false);
                 return None;
             }
         } else {
             self.calm_since = None;
         }
-        let before = *self.before.get_or_insert(power);
+        let kept = self.before.filter(|(at, _)| self.out || now.since(*at) <= MEMORY);
+        let (at, before) = match kept {
+            Some(before) if self.out => before,
+            Some((at, before)) => (at, power.max(before.min(wanted))),
+            None => (now, power),
+        };
+        (self.before, self.out) = (Some((at, before)), true);
         // The lowest threshold passed counts, and stays until it is recalled.
         let passed = self.relays.iter().find(|relay| hertz <= relay.below.get());
         let more =
@@ -154,7 +169,7 @@ mod tests {
 
     fn at(droop: &mut Droop, second: u64, hertz: f64) -> Option<Ask> {
         let now = Moment::from_secs(second);
-        droop.step(now, Some(Reading::new(hz(hertz), now)), w(500e3), w(1e6))
+        droop.step(now, Some(Reading::new(hz(hertz), now)), w(500e3), w(500e3), w(1e6))
     }
 
     #[test]
@@ -187,11 +202,41 @@ mod tests {
         let mut droop = ercot();
         let asked = at(&mut droop, 1, 59.9);
         assert!(asked.is_some());
-        let mut blind = |second| droop.step(Moment::from_secs(second), None, w(1.0), w(1e6));
+        let mut blind =
+            |second| droop.step(Moment::from_secs(second), None, w(1.0), w(1.0), w(1e6));
         assert_eq!(blind(9), asked);
         assert_eq!(blind(601), asked);
         assert_eq!(blind(602), None);
         assert_eq!(blind(9_000), None);
+    }
+
+    #[test]
+    fn loads_that_have_yet_to_come_back_do_not_make_the_next_event_count_from_less() {
+        // Second, hertz, drawn, wanted, and what the ask counts from: a tenth of a hertz takes 27.8 kW.
+        let cases = [
+            (1, 59.9, 500e3, 500e3, Some(500e3)),
+            (2, 59.9, 472e3, 500e3, Some(500e3)),
+            (3, 60.0, 472e3, 500e3, None),
+            (4, 59.9, 472e3, 500e3, Some(500e3)),
+            (5, 60.0, 472e3, 500e3, None),
+            // Somebody else wants less meanwhile, and then more runs than before.
+            (6, 59.9, 480e3, 490e3, Some(490e3)),
+            (7, 60.0, 480e3, 490e3, None),
+            (8, 59.9, 600e3, 600e3, Some(600e3)),
+            // An event that goes on counts from where it began, one that begins later from what is drawn.
+            (700, 59.9, 572e3, 600e3, Some(600e3)),
+            (701, 60.0, 572e3, 600e3, None),
+            (702, 59.9, 572e3, 600e3, Some(572e3)),
+        ];
+        let mut droop = ercot();
+        for (second, hertz, drawn, wanted, from) in cases {
+            let now = Moment::from_secs(second);
+            let read = Some(Reading::new(hz(hertz), now));
+            let ask = droop.step(now, read, w(drawn), w(wanted), w(1e6));
+            let asked = ask.map(|ask| ask.ceiling.unwrap().get() + 27_824.0);
+            let off = asked.zip(from).map_or(0.0, |(asked, from)| (asked - from).abs());
+            assert!(asked.is_some() == from.is_some() && off < 10.0, "{second}: {asked:?}");
+        }
     }
 
     #[test]

@@ -244,7 +244,9 @@ impl Builder<'_> {
         min_on: Limit,
         min_off: Limit,
     ) -> Changes {
-        let free = c.start_cost == 0.0 && c.stop_cost == 0.0 && c.min_on <= 1 && c.min_off <= 1;
+        let held = c.held_on.iter().chain(&c.held_off).any(|count| *count > 0.0);
+        let costs = c.start_cost > 0.0 || c.stop_cost > 0.0;
+        let free = !held && !costs && c.min_on <= 1 && c.min_off <= 1;
         if free {
             return Changes::default();
         }
@@ -323,12 +325,16 @@ impl Builder<'_> {
         self.at.battery = Some(store);
     }
 
-    /// Whether energy inside the site may be worth less than nothing in a step.
+    /// Whether energy inside the site may be worth less than nothing in a step, or room in a battery more:
+    /// before a step that pays for drawing it.
     fn may_be_negative(&self, t: usize) -> bool {
         let p = self.p;
         let floor = p.commitments.iter().any(|c| c.at_least.get(t).is_some_and(|w| w.is_some()));
         let must_run = p.load.get(t).is_some_and(|w| w.get() < 0.0);
-        floor || must_run || p.genset.is_some() || p.import[t].usd_per_kwh() < 0.0
+        floor
+            || must_run
+            || p.genset.is_some()
+            || p.import[t..].iter().any(|price| price.usd_per_kwh() < 0.0)
     }
 
     fn genset(&mut self) {

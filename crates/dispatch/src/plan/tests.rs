@@ -1,3 +1,5 @@
+mod starts;
+
 use super::{audit::broken, *};
 use proptest::prelude::*;
 use std::time::Duration;
@@ -131,62 +133,6 @@ fn hash_revenue_is_that_of_the_hash_price_of_its_step() {
 }
 
 #[test]
-fn a_start_penalty_in_money_holds_at_zero_and_negative_price() {
-    // Running earns 0.10 at a price of 0; a start costs 0.25: two hours are too short, three are not.
-    for (price, want, cost) in [
-        (&[0.0, 0.0, 0.9][..], &[0, 0, 0][..], 0.0),
-        (&[0.0, 0.0, 0.0], &[1, 1, 1], 0.25 - 0.30),
-        (&[-0.02, -0.02, 0.9], &[0, 0, 0], 0.0),
-        (&[-0.03, -0.03, 0.9], &[1, 1, 0], 0.25 - 0.26),
-    ] {
-        let mut p = site(price, vec![miners(1)]);
-        p.classes[0].start_cost = usd(0.25);
-        let plan = optimum(&p, want, cost);
-        if want == [0, 0, 0] {
-            assert_eq!(plan.intervals[0].why.limit, Limit::Starts(0));
-        }
-    }
-}
-
-#[test]
-fn a_machine_that_started_runs_its_minimum_time() {
-    let mut p = site(&[0.9, 0.02, 0.11, 0.9, 0.9], vec![miners(1)]);
-    p.classes[0].min_on = 2 * HOUR;
-    let plan = optimum(&p, &[0, 1, 1, 0, 0], -0.08 + 0.01);
-    assert_eq!(plan.intervals[2].why.limit, Limit::MinOn(0));
-    assert!((plan.intervals[2].why.per_kwh.unwrap().usd_per_kwh() - 0.01).abs() < 1e-6);
-    // An hour at 0.9 is not worth the gain before.
-    p.classes[0].min_on = 3 * HOUR;
-    optimum(&p, &[0; 5], 0.0);
-}
-
-#[test]
-fn minimum_times_are_carried_in_from_the_past() {
-    let batch = |level, hours| Batch { count: 1, level, since: hours * HOUR };
-    let mut p = site(&[0.9, 0.9, 0.9], vec![miners(1)]);
-    p.classes[0].min_on = 3 * HOUR;
-    p.classes[0].now = vec![batch(Some(0), 1)];
-    optimum(&p, &[1, 1, 0], 1.6);
-    let mut p = site(&[0.0, 0.0, 0.0], vec![miners(1)]);
-    p.classes[0].min_off = 3 * HOUR;
-    p.classes[0].now = vec![batch(None, 2)];
-    let plan = optimum(&p, &[0, 1, 1], -0.2);
-    assert_eq!(plan.intervals[0].why.limit, Limit::MinOff(0));
-    p.classes[0].now = vec![batch(None, 3)];
-    optimum(&p, &[1, 1, 1], -0.3);
-}
-
-#[test]
-fn a_started_machine_of_a_group_does_not_lend_its_minimum_time_to_another() {
-    let mut p = site(&[0.0, 0.2, 0.2], vec![miners(2)]);
-    p.classes[0].min_on = 2 * HOUR;
-    p.classes[0].now = vec![Batch { count: 1, level: Some(0), since: 9 * HOUR }];
-    // The old one stops after the first hour; a second start would cost 0.1 and earn 0.1: no gain.
-    p.import[0] = per_kwh(-0.01);
-    optimum(&p, &[2, 1, 0], -0.22 + 0.1);
-}
-
-#[test]
 fn the_import_limit_binds_and_its_cost_is_the_margin_lost() {
     let mut p = site(&[0.05, 0.05], vec![miners(3)]);
     p.import_limit = Some(kw(2.0));
@@ -241,6 +187,11 @@ fn a_battery_does_not_burn_energy_at_negative_prices() {
     p.battery = Some(Battery { charge_efficiency: half, discharge_efficiency: half, ..battery() });
     // Charging 1 kW for both hours stores 1 kWh of 2: nothing else is allowed.
     assert!((solved(&p).cost.get() + 0.2).abs() < 1e-6);
+    // Nor before them, to make room for more.
+    let mut p = site(&[0.01, -0.10], vec![]);
+    let full = Battery { now: kwh(2.0), ..battery() };
+    p.battery = Some(Battery { charge_efficiency: half, discharge_efficiency: half, ..full });
+    assert!(solved(&p).cost.get().abs() < 1e-6, "a full one that feeds nobody takes nothing");
 }
 
 #[test]
@@ -485,6 +436,7 @@ pub(super) fn any_site() -> impl Strategy<Value = Problem> {
                     min_on: on as u32 * HOUR,
                     min_off: off as u32 * HOUR,
                     start_cost: usd(start),
+                    stop_cost: usd(start / 2.0),
                     now: vec![Batch {
                         count: 1,
                         level: runs.then_some(0),
@@ -536,6 +488,7 @@ fn cost_of_rule(p: &Problem, runs: impl Fn(usize, usize) -> bool) -> Option<f64>
         for i in &plan.intervals {
             let on = i.classes[k].counts[1];
             cost += f64::from(on.saturating_sub(before)) * class.start_cost.get();
+            cost += f64::from(before.saturating_sub(on)) * class.stop_cost.get();
             before = on;
         }
     }

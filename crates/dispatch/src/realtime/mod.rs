@@ -77,10 +77,16 @@ pub struct Aim {
     pub ceiling: Watts,
     /// The loads together never draw less.
     pub floor: Watts,
+    /// Nor more than this, and loads are stopped for it although they have not run their least times: what
+    /// protects people and things.
+    pub hard: Option<Watts>,
     /// A local limit acts: the integrator stands still.
     pub held: bool,
     /// Never rather more than the target: for surplus and limits.
     pub within: bool,
+    /// Loads that earn no more than this are not raised to reach the target: whoever wants what pays wants
+    /// no other in its place. The floor may raise them.
+    pub least: Option<EnergyPrice>,
 }
 
 /// A new set-point of one load.
@@ -239,6 +245,7 @@ impl Controller {
         // Better places in the merit order are worth having, and can wait: only a little of what runs is
         // on its way for their sake.
         let band = self.tuning.band.usd_per_kwh();
+        let pays = aim.least.map_or(f64::NEG_INFINITY, EnergyPrice::usd_per_kwh);
         let little = EASE * wanted.abs();
         // Nor do they leave their goal farther off than it is: what brings it back might cost more than was
         // gained, and then all begins anew. Fast loads meet what is wanted now, slow ones have their share.
@@ -271,7 +278,7 @@ impl Controller {
             let off = off.min(need.max(can_wait * EASE_UP));
             let room = (most - moves.fleet().set()).max(off.min(give));
             let want = Want { watts: off, most: room, all: false, lightly: false };
-            self.slow.raise(want, &mut moves);
+            self.slow.raise(want, pays, &mut moves);
         } else if off < -dead && most_soon >= wanted - dead {
             let less = (-off).min(can_wait.max(-need));
             let room = (moves.fleet().set() - floor).max(less.min(take));
@@ -287,9 +294,9 @@ impl Controller {
             let all = rest <= -down;
             let kept = if all { rest } else { rest.min(lasting) };
             let want = Want { watts: kept, most: up, all, lightly: false };
-            let got = self.fast.raise(want, &mut moves);
+            let got = self.fast.raise(want, pays, &mut moves);
             let want = Want { watts: rest - got, most: up - got, all: false, lightly: true };
-            self.fast.raise(want, &mut moves);
+            self.fast.raise(want, pays, &mut moves);
         } else if rest < -NOTHING {
             let all = rest >= up;
             let kept = if all { -rest } else { (-rest).min(-lasting) };
@@ -308,7 +315,7 @@ impl Controller {
         } else if more > dead {
             let room = most - moves.fleet().set();
             let want = Want { watts: more.min(room), most: room, all: false, lightly: true };
-            self.slow.raise(want, &mut moves);
+            self.slow.raise(want, pays, &mut moves);
         }
         for tier in [&mut self.fast, &mut self.slow] {
             let (watts, most) = (moves.fleet().set() - most, f64::INFINITY);
@@ -320,7 +327,21 @@ impl Controller {
             let set = moves.fleet().set();
             let (watts, most) = (floor - set, most - set);
             if watts > NOTHING {
-                tier.raise(Want { watts, most, all: true, lightly: false }, &mut moves);
+                let want = Want { watts, most, all: true, lightly: false };
+                tier.raise(want, f64::NEG_INFINITY, &mut moves);
+            }
+        }
+        if let Some(hard) = aim.hard.map(Watts::get)
+            && moves.fleet().set() - hard > NOTHING
+        {
+            moves.unbind();
+            for tier in [&mut self.fast, &mut self.slow] {
+                // Those that have yet to run their time are among those that come back at some time.
+                tier.wake(u32::MAX, &moves);
+                let (watts, most) = (moves.fleet().set() - hard, f64::INFINITY);
+                if watts > NOTHING {
+                    tier.lower(Want { watts, most, all: true, lightly: false }, &mut moves);
+                }
             }
         }
         let fleet = moves.fleet();

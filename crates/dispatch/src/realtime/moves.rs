@@ -40,13 +40,20 @@ struct Clock {
     now: u32,
     /// The present moment in whole ticks, none of which is yet to come.
     from: u32,
+    /// Loads run their least times.
+    bound: bool,
 }
 
 impl<'a> Moves<'a> {
     pub(super) fn new(fleet: &'a mut Fleet, states: &'a [LoadState], now: Moment) -> Self {
         let ticks = fleet.ticks(now);
-        let clock = Clock { now: ticks as u32, from: ticks.ceil() as u32 };
+        let clock = Clock { now: ticks as u32, from: ticks.ceil() as u32, bound: true };
         Self { fleet, states, clock, may: Vec::new(), passed: 0 }
+    }
+
+    /// From now on loads are stopped although they have not run their least time.
+    pub(super) fn unbind(&mut self) {
+        self.clock.bound = false;
     }
 
     pub(super) fn fleet(&self) -> &Fleet {
@@ -352,7 +359,7 @@ fn in_turn(pass: &Pass<'_>, corners: &[Corner], told: usize) -> (usize, bool) {
 /// The tick from which a load may be told something.
 fn free(unit: &Unit, may: May, clock: Clock, up: bool, to: u16) -> u32 {
     match may.go(up) {
-        true => unit.free(up, to),
+        true => unit.free(up, to, clock.bound),
         false => clock.now + RETRY,
     }
 }

@@ -225,10 +225,11 @@ impl Tier {
         }
     }
 
-    /// Takes segments, best first. Gives the watts gained.
-    pub(super) fn raise(&mut self, want: Want, steps: &mut impl Steps) -> f64 {
-        let (mut gained, mut patience) = (self.pass(want, true, steps), PATIENCE);
-        for at in 0..self.buckets.len() {
+    /// Takes segments that earn more than `least` a kilowatt-hour, best first. Gives the watts gained.
+    pub(super) fn raise(&mut self, want: Want, least: f64, steps: &mut impl Steps) -> f64 {
+        let among = self.buckets.partition_point(|bucket| bucket.merit > least);
+        let (mut gained, mut patience) = (self.pass(want, true, among, steps), PATIENCE);
+        for at in 0..among {
             if gained >= want.watts || patience == 0 {
                 break;
             }
@@ -239,7 +240,8 @@ impl Tier {
 
     /// Gives segments up, worst first. Gives the watts lost.
     pub(super) fn lower(&mut self, want: Want, steps: &mut impl Steps) -> f64 {
-        let (mut lost, mut patience) = (self.pass(want, false, steps), PATIENCE);
+        let among = self.buckets.len();
+        let (mut lost, mut patience) = (self.pass(want, false, among, steps), PATIENCE);
         for at in (0..self.buckets.len()).rev() {
             if lost >= want.watts || patience == 0 {
                 break;
@@ -249,9 +251,9 @@ impl Tier {
         lost
     }
 
-    /// Moves all segments of the best (worst) buckets that are wanted whole, if they are many. Gives the
-    /// watts gained (lost).
-    fn pass(&mut self, want: Want, up: bool, steps: &mut impl Steps) -> f64 {
+    /// Moves all segments of the best (worst) buckets that are wanted whole, `among` so many of them, if
+    /// they are many. Gives the watts gained (lost).
+    fn pass(&mut self, want: Want, up: bool, among: usize, steps: &mut impl Steps) -> f64 {
         let (mut done, most, mut rests) = (0.0, steps.many(), Rests::default());
         // Who has left something in the buckets before these could not help it.
         let mut first = 0;
@@ -260,7 +262,7 @@ impl Tier {
             let (mut watts, mut count, mut whole) = (0.0, 0, first);
             let (all, skip) = (self.buckets.len(), |bucket: &Bucket| want.lightly && bucket.locks);
             let place = |at: usize| if up { at } else { all - 1 - at };
-            while whole < all {
+            while whole < among {
                 let bucket = &self.buckets[place(whole)];
                 let here = if up { &bucket.off } else { &bucket.on };
                 if !skip(bucket) {

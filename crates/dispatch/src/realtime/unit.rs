@@ -101,9 +101,11 @@ impl Unit {
         (self.until > 0).then(|| self.until.saturating_sub(least))
     }
 
-    /// Tick from which it may be told something, as far as it is up to itself.
-    pub(super) fn free(&self, up: bool, to: u16) -> u32 {
-        let switched = if (up && self.told == 0) || (!up && to == 0) { self.until } else { 0 };
+    /// Tick from which it may be told something, as far as it is up to itself. `bound`: it is not stopped
+    /// before its time.
+    pub(super) fn free(&self, up: bool, to: u16, bound: bool) -> u32 {
+        let locked = (up && self.told == 0) || (!up && to == 0 && bound);
+        let switched = if locked { self.until } else { 0 };
         let doubted = if self.defies { self.end.saturating_add(AGAIN) } else { 0 };
         switched.max(doubted)
     }

@@ -25,8 +25,9 @@ pub struct Body {
     pub outlet: Option<Arc<str>>,
     /// What it is to have.
     pub set_point: Celsius,
-    /// A heating curve that makes the set-point from the weather, and the name of the outdoor
-    /// temperature.
+    /// A heating curve that makes the set-point of its water from the weather, and the name of the
+    /// outdoor temperature; the set-point above is that of the rooms then. Without the weather it
+    /// counts as the coldest day.
     pub curve: Option<(HeatingCurve, Arc<str>)>,
     /// A hygienic cycle and the heat capacity of the tank.
     pub hygiene: Option<(Hygiene, HeatCapacity)>,
@@ -68,6 +69,8 @@ pub struct ZoneState {
     pub offer: Offer,
     /// The backup heater is to run.
     pub backup: bool,
+    /// Its machines are cut, whatever their least times say.
+    pub cut: bool,
     /// It was cut, or its temperature is not known: one sentence.
     pub trouble: Option<Arc<str>>,
 }
@@ -90,6 +93,8 @@ pub(super) struct Group {
 
 /// A temperature older than this is not known.
 const STALE: Duration = Duration::from_secs(600);
+/// The weather does not change sooner.
+const WEATHER: Duration = Duration::from_secs(3600);
 
 impl Group {
     /// How long its loads stay on and off at least.
@@ -267,14 +272,15 @@ impl Pool {
                     alone: Watts::ZERO,
                     offer: Offer::none(Watts::ZERO),
                     backup: true,
+                    cut: false,
                     trouble: Some("no machine that can be steered heats it".into()),
                 });
                 continue;
             };
             let mut set_point = body.set_point;
-            if let Some((curve, outdoor)) = &body.curve
-                && let Some(outdoor) = reading(outdoor).and_then(|r| r.fresh(now, STALE).copied())
-            {
+            if let Some((curve, outdoor)) = &body.curve {
+                let outdoor = reading(outdoor).and_then(|r| r.fresh(now, WEATHER).copied());
+                let outdoor = outdoor.unwrap_or(curve.design_outdoor);
                 set_point = curve.supply(body.set_point, outdoor);
             }
             let mut cycle = None;
@@ -305,7 +311,7 @@ impl Pool {
             let mut offered = Offer::none(zone.alone());
             if let (Some(yields), Some(watch)) = (&body.leeway, &mut self.watches[at]) {
                 let ambient = reading(&yields.ambient);
-                let ambient = ambient.and_then(|r| r.fresh(now, 6 * STALE).copied());
+                let ambient = ambient.and_then(|r| r.fresh(now, WEATHER).copied());
                 let outlet_is = outlet.and_then(|(is, _)| is);
                 watch.look(now, known, drawn, ambient, outlet_is);
                 // One that is measured and cannot be read keeps what is told within what is known.
@@ -349,11 +355,10 @@ impl Pool {
                 ahead: &ahead,
             };
             let heating = zone.step(now, &wanted, &heater);
+            // Less power near the limit is the rule in a hygienic cycle.
+            let cut = heating.why == Reason::TooHot && !heater.hashes_at(heating.power);
             let trouble = match heating.why {
-                // Less power near the limit is the rule in a hygienic cycle.
-                Reason::TooHot if !heater.hashes_at(heating.power) => {
-                    Some("its outlet is too hot, or not known")
-                }
+                Reason::TooHot if cut => Some("its outlet is too hot, or not known"),
                 Reason::Blind => Some("its temperature is not known"),
                 _ => None,
             };
@@ -365,17 +370,19 @@ impl Pool {
                 alone: zone.alone(),
                 offer: offered.around(zone.alone()),
                 backup: heating.backup,
+                cut,
                 trouble: trouble.map(Into::into),
             });
         }
         zones
     }
 
-    /// Shares the target out: zones first, in their order, then the free loads.
+    /// Shares the target out: zones first, in their order, then the free loads, of which those that earn no
+    /// more than `least` are not raised for its sake. Above `hard` they are stopped before their time, too.
     pub(super) fn share(
         &mut self,
         now: Moment,
-        target: &Target,
+        (target, least, mut hard): (&Target, Option<EnergyPrice>, Option<Watts>),
         zones: &[ZoneState],
         states: &[LoadState],
         held: bool,
@@ -400,8 +407,13 @@ impl Pool {
                 target: NetWatts::new(wanted).unwrap_or_default(),
                 ceiling: super::watts(most),
                 floor: Watts::ZERO,
+                hard: match zones.get(at) {
+                    Some(zone) if zone.cut => Some(zone.asks),
+                    _ => hard,
+                },
                 held,
                 within: wanted >= most - 1e-6,
+                least: least.filter(|_| at >= zones.len()),
             };
             let meter = NetWatts::new(measured).ok().map(|sum| Reading::new(sum, now));
             let step = group.controller.step(now, aim, &own, meter);
@@ -410,6 +422,7 @@ impl Pool {
             short += step.shortfall.get();
             left -= group.set;
             ceiling -= group.set;
+            hard = hard.map(|hard| hard.saturating_sub(step.set));
             let place = |one: Move| Move { load: group.places[one.load], level: one.level };
             shared.moves.extend(step.moves.into_iter().map(place));
         }

@@ -11,11 +11,25 @@
 //!                  └────── merit order, every second ──────┘
 //! ```
 //!
-//! What the loss of each link means: no meter of net power: on the grid the last set-points stay and no
-//! integrator moves, off-grid all sheds. No frequency, charge, fuel, temperature: see [`crate::local`],
-//! [`crate::genset`], [`crate::heat`]. No price: the plan, then nothing beyond break-even is bought. A
-//! call holds to its own end; an aggregator's word until it expires. A dead-man that is not renewed:
-//! all sheds until it is.
+//! What the loss of each link means, on a grid and off it:
+//!
+//! | lost | on a grid | off it |
+//! |---|---|---|
+//! | net power | what follows from it goes on with what others drew last, limits with the most that they ever drew; no integrator moves | all sheds where a limit or a surplus needs it |
+//! | frequency | droop holds its last ask for ten minutes, then asks nothing | an engine is unloaded to the bottom of its band; where there is none, all that droop steers sheds |
+//! | charge | loads stay off, or on, as the reserve had them | all sheds |
+//! | generator, fuel | a plant counts as constant | the engine is unloaded to the bottom of its band |
+//! | price | the plan, then nothing is bought but heat | the same |
+//! | a body's temperature | its machines idle, its backup heater has it | the same |
+//! | its outlet | its machines are cut | the same |
+//! | the weather | a heating curve takes it for the coldest day | the same |
+//! | what may be hot | loads draw what may run blind; none if it was too hot | the same |
+//! | what is ahead | the heat planned holds to the end of its step, then a body is heated as it is cold | the same |
+//! | calls | those that were told hold to their own ends | the same |
+//! | set-point, owner, plan | a word that is gone leaves the loads to the next in rank | the same |
+//! | dead-man | all sheds until it is renewed | the same |
+//!
+//! When a reading is too old: see [`crate::local`], [`crate::genset`], [`crate::heat`].
 
 mod call;
 mod flexible;
@@ -30,7 +44,7 @@ use crate::{
     genset::{self, Following, Seen},
     heat::Ahead,
     load::{Load, LoadState},
-    local::{Breaker, Droop, Rating, Reserve},
+    local::{Breaker, Derate, Droop, Rating, Reserve},
     plant::{NetExport, Plant},
     realtime::{Move, Tuning},
 };
@@ -70,6 +84,9 @@ pub struct Setup {
     pub droop: Option<Droop>,
     /// Leave the battery its reserve.
     pub reserve: Option<Reserve>,
+    /// Draw less as something gets hot, by the names of temperatures: the air of a hall, a cable, a
+    /// transformer. Heated bodies have limits of their own.
+    pub hot: Vec<(Arc<str>, Derate)>,
     /// All sheds unless a sign of life is renewed within this time.
     pub dead_man: Option<Duration>,
     /// What the levels of simple calls leave.
@@ -238,7 +255,11 @@ impl Site {
         // One integrator for each constraint: while a limit, an engine or a plant holds the loads, the
         // merit order does not trim.
         let held = target.mode <= Mode::Droop || net.is_none();
-        let shared = self.pool.share(now, &target, &zones, states, held);
+        let least = inputs.price.filter(|_| only_what_pays(&asks, &target));
+        // What limits protect is worth more than a machine's rest.
+        let limits = asks.iter().filter(|ask| ask.mode <= Mode::Plant);
+        let hard = limits.filter_map(|ask| ask.ceiling).reduce(Watts::min);
+        let shared = self.pool.share(now, (&target, least, hard), &zones, states, held);
         Decision {
             moves: shared.moves,
             set: shared.set,
@@ -290,9 +311,6 @@ impl Site {
                 warnings.push(format!("{} are left to the plant itself", share.left));
             }
         }
-        if let Some(droop) = &mut self.setup.droop {
-            asks.extend(droop.step(now, inputs.frequency, drawn, self.capacity));
-        }
         let around = Around {
             now: inputs.utc,
             drawn: drawn.get(),
@@ -333,6 +351,10 @@ impl Site {
         if self.setup.price {
             asks.push(self.priced(inputs.price, heat));
         }
+        if let Some(droop) = &mut self.setup.droop {
+            let wanted = combine(&asks, self.capacity).power;
+            asks.extend(droop.step(now, inputs.frequency, drawn, wanted, self.capacity));
+        }
         asks
     }
 
@@ -352,6 +374,18 @@ impl Site {
         if let Some(reserve) = &mut self.setup.reserve {
             asks.extend(reserve.step(now, inputs.charge));
         }
+        for (name, derate) in &mut self.setup.hot {
+            let reading = inputs.temperatures.get(name).copied();
+            let Some(mut ask) = derate.step(now, reading, self.capacity) else { continue };
+            ask.why = format!("{name}: {}", ask.why).into();
+            let lost = reading.is_none_or(|reading| reading.fresh(now, Derate::FRESH).is_none());
+            if let Some(left) = ask.ceiling.filter(|_| lost) {
+                warnings.push(format!(
+                    "temperature \"{name}\" is lost: loads draw at most {left} until it is back"
+                ));
+            }
+            asks.push(ask);
+        }
         let none = |why: &str| Ask::at_most(Mode::Safety, Watts::ZERO, why);
         let needs_net = self.setup.surplus.is_some() || self.breaker.is_some();
         if net.is_none() && needs_net {
@@ -359,6 +393,12 @@ impl Site {
             if self.setup.connection == Connection::OffGrid {
                 asks.push(none("the meter is lost off-grid"));
             }
+        }
+        // An engine sheds by itself what it must.
+        let frequency = inputs.frequency.and_then(|hertz| hertz.fresh(now, STALE).copied());
+        let alone = self.setup.connection == Connection::OffGrid && self.engine.is_none();
+        if alone && self.setup.droop.is_some() && frequency.is_none() {
+            asks.push(none("the frequency is lost off-grid"));
         }
         if let Some(limit) = self.setup.dead_man
             && inputs.alive.is_none_or(|alive| now.since(alive) > limit)
@@ -389,6 +429,13 @@ impl Site {
             }
         }
     }
+}
+
+/// Whether loads run because they earn more than their power costs, and none for another reason: then one
+/// that cannot run is not replaced by one that costs more than it earns.
+fn only_what_pays(asks: &[Ask], target: &Target) -> bool {
+    let first = asks.iter().filter(|ask| ask.target.is_some()).min_by_key(|ask| ask.mode);
+    first.is_some_and(|ask| ask.mode == Mode::Price && ask.target >= Some(target.power))
 }
 
 fn phase(phase: genset::Phase) -> &'static str {

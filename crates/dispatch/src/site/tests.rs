@@ -1,3 +1,6 @@
+mod heating;
+mod limits;
+mod links;
 mod yielding;
 
 use super::*;
@@ -23,6 +26,9 @@ fn machines() -> Vec<Load> {
     (0..10).map(|i| load(&format!("m{i}"), &[(0.0, 0.0), (500.0, 0.05), (1000.0, 0.10)])).collect()
 }
 
+/// What a site is told in place of what is, given what it was told last: a reading grows old, a word is gone.
+type Lose = fn(&mut Inputs<'_>, &Inputs<'_>);
+
 /// A site and the world that its loads draw in: they obey at once.
 struct World {
     site: Site,
@@ -30,39 +36,19 @@ struct World {
     levels: Vec<usize>,
     second: u64,
     others: f64,
-    signals: Signals,
-    calls: Vec<Call>,
     frequency: f64,
-    temperature: f64,
+    charge: f64,
+    temperatures: BTreeMap<Arc<str>, f64>,
+    ahead: Vec<Ahead>,
+    calls: Vec<Call>,
+    owner: Option<f64>,
+    planned: Option<f64>,
+    /// Loads that draw nothing and do not answer.
+    dead: Vec<usize>,
+    /// Links that are lost, and what came before they were.
+    lost: Vec<Lose>,
+    before: Inputs<'static>,
 }
-
-/// Which signals are there.
-#[derive(Clone, Copy)]
-struct Signals {
-    net: bool,
-    frequency: bool,
-    charge: bool,
-    generator: bool,
-    fuel: bool,
-    price: bool,
-    temperature: bool,
-    calls: bool,
-    set_point: bool,
-    alive: bool,
-}
-
-const ALL: Signals = Signals {
-    net: true,
-    frequency: true,
-    charge: true,
-    generator: true,
-    fuel: true,
-    price: true,
-    temperature: true,
-    calls: true,
-    set_point: true,
-    alive: true,
-};
 
 impl World {
     fn new(setup: Setup, loads: Vec<Load>) -> Self {
@@ -75,55 +61,71 @@ impl World {
             levels,
             second: 1000,
             others: 300.0,
-            signals: ALL,
-            calls: Vec::new(),
             frequency: 60.0,
-            temperature: 19.0,
+            charge: 0.8,
+            temperatures: BTreeMap::from([("room".into(), 19.0)]),
+            ahead: Vec::new(),
+            calls: Vec::new(),
+            owner: None,
+            planned: None,
+            dead: Vec::new(),
+            lost: Vec::new(),
+            before: Inputs::default(),
         }
     }
 
+    /// Sets a temperature.
+    fn warm(&mut self, name: &str, degrees: f64) {
+        self.temperatures.insert(name.into(), degrees);
+    }
+
     fn drawn(&self) -> f64 {
-        let one = |(load, level): (&Load, &usize)| load.power_at(*level).get();
-        self.loads.iter().zip(&self.levels).map(one).sum()
+        (0..self.loads.len()).map(|at| self.draws(at).get()).sum()
+    }
+
+    fn draws(&self, at: usize) -> Watts {
+        let lives = !self.dead.contains(&at);
+        if lives { self.loads[at].power_at(self.levels[at]) } else { Watts::ZERO }
     }
 
     fn step(&mut self, price: f64, set_point: Option<f64>) -> Decision {
-        self.second += 1;
+        self.after(1, price, set_point)
+    }
+
+    /// What is decided so many seconds later.
+    fn after(&mut self, seconds: u64, price: f64, set_point: Option<f64>) -> Decision {
+        self.second += seconds;
         let now = Moment::from_secs(self.second);
-        let there = self.signals;
-        let read = |is: bool, value: f64| is.then(|| Reading::new(value, now));
-        let of = |value: f64| Watts::new(value).unwrap();
         let drawn = self.drawn();
-        let inputs = Inputs {
+        let warm =
+            |(name, degrees): (&Arc<str>, &f64)| (name.clone(), Reading::new(c(*degrees), now));
+        let mut inputs = Inputs {
             now,
             utc: UnixTime(self.second),
-            net: read(there.net, self.others + drawn).map(|v| Reading::new(net(v.value), v.at)),
-            frequency: read(there.frequency, self.frequency)
-                .map(|v| Reading::new(Hertz::new(v.value).unwrap(), v.at)),
-            charge: read(there.charge, 0.8).map(|v| Reading::new(r(v.value), v.at)),
-            generator: read(there.generator, (self.others + drawn).max(0.0))
-                .map(|v| Reading::new(of(v.value), v.at)),
-            fuel: read(there.fuel, 1.0).map(|v| Reading::new(r(v.value), v.at)),
-            price: there.price.then(|| EnergyPrice::per_kwh(price).unwrap()),
-            temperatures: read(there.temperature, self.temperature)
-                .map(|v| (Arc::from("room"), Reading::new(c(v.value), v.at)))
-                .into_iter()
-                .collect(),
-            calls: if there.calls { &self.calls } else { &[] },
-            set_point: set_point.filter(|_| there.set_point).map(net),
-            alive: there.alive.then_some(now),
-            ..Inputs::default()
+            net: Some(Reading::new(net(self.others + drawn), now)),
+            frequency: Some(Reading::new(Hertz::new(self.frequency).unwrap(), now)),
+            charge: Some(Reading::new(r(self.charge), now)),
+            generator: Some(Reading::new(w((self.others + drawn).max(0.0)), now)),
+            fuel: Some(Reading::new(r(1.0), now)),
+            price: Some(EnergyPrice::per_kwh(price).unwrap()),
+            temperatures: self.temperatures.iter().map(warm).collect(),
+            ahead: BTreeMap::from([("home".into(), self.ahead.clone())]),
+            calls: &self.calls,
+            set_point: set_point.map(net),
+            owner: self.owner.map(w),
+            planned: self.planned.map(w),
+            alive: Some(now),
         };
-        let states: Vec<LoadState> = self
-            .loads
-            .iter()
-            .zip(&self.levels)
-            .map(|(load, level)| LoadState {
-                measured: Some(Reading::new(load.power_at(*level), now)),
-                answers: true,
-                enabled: true,
-            })
-            .collect();
+        match &self.lost[..] {
+            [] => self.before = Inputs { calls: &[], ..inputs.clone() },
+            lost => lost.iter().for_each(|lose| lose(&mut inputs, &self.before)),
+        }
+        let read = |at| LoadState {
+            measured: Some(Reading::new(self.draws(at), now)),
+            answers: !self.dead.contains(&at),
+            enabled: true,
+        };
+        let states: Vec<LoadState> = (0..self.loads.len()).map(read).collect();
         let decision = self.site.step(&inputs, &self.loads, &states);
         for one in &decision.moves {
             self.levels[one.load] = one.level;
@@ -226,14 +228,15 @@ fn a_plant_stays_constant_and_exports_what_was_asked_also_after_a_dead_man_held_
     let dead_man = Some(Duration::from_secs(10));
     let setup = Setup { export: Some((plant, of(15_000.0))), dead_man, ..Setup::default() };
     let mut world = World::new(setup, machines());
-    (world.others, world.signals.generator) = (-19_700.0, false);
+    world.others = -19_700.0;
+    world.lost = vec![|is, _| is.generator = None];
     let off = |world: &World, export: f64| (world.others + world.drawn() + export).abs();
     world.run(600, 0.0, None);
     assert!(off(&world, 15_000.0) <= 500.0, "{}", world.drawn());
-    world.signals.alive = false;
+    world.lost.push(|is, was| is.alive = was.alive);
     world.run(1800, 0.0, None);
     assert_eq!(world.drawn(), 0.0);
-    world.signals.alive = true;
+    world.lost.pop();
     world.run(20, 0.0, None);
     assert!(off(&world, 15_000.0) <= 500.0, "the trim stood still: {}", world.drawn());
     // Another export, no faster than the plant could ramp: a kilowatt a minute.
@@ -298,7 +301,7 @@ fn a_cold_room_is_heated_although_hashing_does_not_pay() {
     assert!(heating.iter().sum::<usize>() >= 3, "{heating:?}");
     assert!(free.iter().all(|level| *level == 0));
     // Below its lowest power the control gives portions of half an hour.
-    world.temperature = 25.0;
+    world.warm("room", 25.0);
     world.run(3600, 0.5, None);
     assert_eq!(world.drawn(), 0.0);
 }
@@ -310,7 +313,7 @@ fn a_hygienic_cycle_heats_a_tank_without_its_backup_heater_and_shows_what_it_hea
     setup.zones[0].set_point = c(50.0);
     setup.zones[0].hygiene = Some((Hygiene::new(Duration::from_secs(7 * 86_400)), capacity));
     let mut world = World::new(setup, loads);
-    world.temperature = 50.0;
+    world.warm("room", 50.0);
     // Longer than a body may be too cold.
     let decision = world.run(3600, 0.5, None);
     assert_eq!(decision.zones[0].set_point, c(63.0));
@@ -339,101 +342,11 @@ fn a_call_reaches_the_free_machines_first_and_the_heat_only_for_the_rest() {
     assert_eq!(world.drawn(), 0.0);
 }
 
-/// What each link's loss does to a site in which everything else is in order, at the worst moment: all
-/// machines run. Off-grid what is lost sheds; on the grid it holds.
-#[test]
-fn each_lost_link_has_its_stated_meaning_alone_and_in_pairs() {
-    let limits = genset::Limits {
-        rated: w(20_000.0),
-        nominal: Hertz::new(60.0).unwrap(),
-        lowest: r(0.0),
-        highest: r(0.9),
-        step: r(0.1),
-        block: w(500.0),
-        patience: Duration::from_secs(60),
-    };
-    let on_grid = || {
-        let (setup, loads) = heated();
-        let droop =
-            Droop::new(Hertz::new(60.0).unwrap(), Hertz::new(0.02).unwrap(), r(0.05), vec![]);
-        let setup = Setup {
-            import_limit: Some(w(20_000.0)),
-            droop: Some(droop),
-            reserve: Some(Reserve::new(r(0.2), r(0.3), false)),
-            dead_man: Some(Duration::from_secs(30)),
-            ..setup
-        };
-        World::new(setup, loads)
-    };
-    let off_grid = || {
-        let setup = Setup {
-            connection: Connection::OffGrid,
-            import_limit: Some(w(20_000.0)),
-            engine: Some(limits),
-            reserve: Some(Reserve::new(r(0.2), r(0.3), true)),
-            dead_man: Some(Duration::from_secs(30)),
-            ..Setup::default()
-        };
-        World::new(setup, machines())
-    };
-    type Lose = fn(&mut Signals);
-    type Link = (&'static str, Lose, Option<bool>, Option<bool>);
-    // What is lost, and whether all sheds: on the grid, off-grid.
-    let links: [Link; 8] = [
-        ("net power", |s| s.net = false, Some(false), Some(true)),
-        ("frequency", |s| s.frequency = false, Some(false), Some(true)),
-        ("charge", |s| s.charge = false, Some(false), Some(true)),
-        ("generator", |s| s.generator = false, None, Some(true)),
-        ("fuel pressure", |s| s.fuel = false, None, Some(true)),
-        ("temperature", |s| s.temperature = false, Some(false), None),
-        ("calls", |s| s.calls = false, Some(false), None),
-        ("dead-man", |s| s.alive = false, Some(true), Some(true)),
-    ];
-    for first in 0..links.len() {
-        for second in first..links.len() {
-            let names = (links[first].0, links[second].0);
-            let lose = |world: &mut World| {
-                links[first].1(&mut world.signals);
-                links[second].1(&mut world.signals);
-            };
-            let sheds = |of: fn(&Link) -> Option<bool>| {
-                [first, second].iter().any(|link| of(&links[*link]) == Some(true))
-            };
-            let mut world = on_grid();
-            world.temperature = 15.0;
-            world.run(120, 0.0, None);
-            assert_eq!(world.drawn(), 10_000.0);
-            lose(&mut world);
-            world.run(700, 0.0, None);
-            let on = world.drawn();
-            match (sheds(|link| link.2), !world.signals.temperature) {
-                (true, _) => assert_eq!(on, 0.0, "{names:?}"),
-                // Machines of a room that nobody measures idle: its backup heater has it.
-                (false, true) => assert_eq!(on, 8_000.0, "{names:?}"),
-                (false, false) => assert_eq!(on, 10_000.0, "{names:?}"),
-            }
-            let mut world = off_grid();
-            world.others = 2_000.0;
-            world.run(600, 0.0, None);
-            assert!(world.drawn() > 8_000.0, "the engine carries {}", world.drawn());
-            let before = world.drawn();
-            lose(&mut world);
-            world.run(700, 0.0, None);
-            let off = world.drawn();
-            if sheds(|link| link.3) {
-                assert!(off < 0.3 * before, "{names:?} off-grid: {before} W, then {off} W");
-            } else {
-                assert!(off > 0.5 * before, "{names:?} off-grid: {before} W, then {off} W");
-            }
-        }
-    }
-}
-
 #[test]
 fn a_lost_price_buys_nothing_beyond_the_plan() {
     let mut world = World::new(Setup { price: true, ..Setup::default() }, machines());
     world.run(10, 0.05, None);
-    world.signals.price = false;
+    world.lost = vec![|is, _| is.price = None];
     let decision = world.run(10, 0.05, None);
     assert_eq!(world.drawn(), 0.0);
     assert!(decision.target.why.contains("nobody says"), "{}", decision.target.why);
@@ -461,6 +374,90 @@ fn an_aggregator_may_count_on_what_limits_and_calls_leave() {
     let [lowest, own, highest] = bounds(&mut world, 0.05, None);
     assert_eq!((lowest, own, highest), (300.0, 6000.0, 6000.0));
     let mut blind = World::new(Setup::default(), machines());
-    blind.signals.net = false;
+    blind.lost = vec![|is, _| is.net = None];
     assert_eq!(blind.run(60, 0.05, None).flexible, None, "no meter was ever read");
+}
+
+/// Ten miners, and a computing load that earns thirty cents a kilowatt-hour and once started runs for an
+/// hour.
+fn with_computing() -> Vec<Load> {
+    let mut loads = machines();
+    let mut computing = load("ai", &[(0.0, 0.0), (3_000.0, 0.9)]);
+    computing.class = crate::load::Class::Compute;
+    computing.times.min_on = Duration::from_secs(3_600);
+    computing.times.min_off = Duration::from_secs(600);
+    loads.push(computing);
+    loads
+}
+
+#[test]
+fn a_computing_load_runs_its_time_although_power_costs_more_than_it_earns_and_then_stops() {
+    let mut world = World::new(Setup { price: true, ..Setup::default() }, with_computing());
+    world.run(60, 0.20, None);
+    assert_eq!((world.drawn(), world.levels[10]), (3_000.0, 1), "it pays, and miners do not");
+    let started = world.site.since(10).unwrap();
+    let mut ran = 0;
+    while world.levels[10] == 1 {
+        let decision = world.step(0.40, None);
+        assert_eq!((decision.target.mode, decision.target.power), (Mode::Price, Watts::ZERO));
+        ran = Moment::from_secs(world.second).since(started).as_secs();
+        assert!(ran < 4_000);
+    }
+    assert_eq!((ran, world.drawn()), (3_600, 0.0));
+    // It rests before it starts again, and runs on by itself once it pays.
+    world.run(599, 0.20, None);
+    assert_eq!(world.drawn(), 0.0);
+    world.run(2, 0.20, None);
+    assert_eq!(world.levels[10], 1);
+    world.run(7_200, 0.20, None);
+    assert_eq!(world.levels[10], 1);
+}
+
+#[test]
+fn under_an_import_limit_a_computing_load_outbids_miners() {
+    let setup = Setup { price: true, import_limit: Some(w(5_300.0)), ..Setup::default() };
+    let mut world = World::new(setup.clone(), with_computing());
+    world.run(60, 0.05, None);
+    assert_eq!((world.levels[10], world.drawn()), (1, 5_000.0));
+    // One that comes late takes the place of miners that run.
+    let mut world = World::new(setup, machines());
+    world.run(600, 0.05, None);
+    assert_eq!(world.drawn(), 5_000.0);
+    world.loads = with_computing();
+    world.levels.push(0);
+    let now = Moment::from_secs(world.second);
+    world.site.set_loads(now, &world.loads, |_| 0);
+    world.run(60, 0.05, None);
+    assert_eq!((world.levels[10], world.drawn()), (1, 5_000.0));
+}
+
+#[test]
+fn one_that_pays_and_cannot_run_is_not_replaced_by_one_that_does_not_pay() {
+    let mut loads = machines();
+    loads.extend((0..5).map(|i| load(&format!("old {i}"), &[(0.0, 0.0), (1_000.0, 0.05)])));
+    let mut world = World::new(Setup { price: true, ..Setup::default() }, loads);
+    world.run(60, 0.07, None);
+    assert_eq!(world.drawn(), 10_000.0);
+    world.dead = vec![3, 4];
+    for _ in 0..600 {
+        world.step(0.07, None);
+        assert_eq!(world.levels[10..], [0; 5]);
+    }
+    assert_eq!(world.drawn(), 8_000.0);
+    // Whoever wants a power gets it of those that are there.
+    world.run(60, 0.07, Some(10_300.0));
+    assert_eq!(world.drawn(), 10_000.0);
+    world.run(60, 0.03, None);
+    assert_eq!(world.drawn(), 13_000.0, "and at three cents all pay");
+    // A call that lets export no more than so much makes loads run that do not pay.
+    world.others = -12_000.0;
+    world.calls = vec![Call {
+        id: "call".into(),
+        starts: UnixTime(0),
+        ends: None,
+        asks: Called::ExportLimit(Watts::ZERO),
+        priority: 0,
+    }];
+    world.run(60, 0.50, None);
+    assert_eq!(world.drawn(), 12_000.0);
 }

@@ -122,6 +122,8 @@ impl World {
             floor: Watts::ZERO,
             held: false,
             within: false,
+            least: None,
+            hard: None,
         }
     }
 

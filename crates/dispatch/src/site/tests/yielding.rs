@@ -14,14 +14,14 @@ fn yielding() -> World {
         ambient: "outdoor".into(),
     });
     let mut world = World::new(setup, loads);
-    world.temperature = 21.0;
+    world.warm("room", 21.0);
     world
 }
 
 #[test]
 fn a_room_within_its_comfort_is_offered_for_as_long_as_that_lasts_and_does_as_it_is_told() {
     let mut world = yielding();
-    world.temperature = 20.5;
+    world.warm("room", 20.5);
     let decision = world.run(60, 0.0, None);
     let (flexible, zone) = (decision.flexible.unwrap(), &decision.zones[0]);
     // Everything else draws 300 W and eight machines draw 8 kW; half a kelvin calls for half a kilowatt.
@@ -50,24 +50,24 @@ fn a_room_within_its_comfort_is_offered_for_as_long_as_that_lasts_and_does_as_it
 fn comfort_and_safety_come_before_an_aggregators_word() {
     // Too cold, and nothing left: the room goes on as it would alone.
     let mut world = yielding();
-    world.temperature = 20.05;
+    world.warm("room", 20.05);
     let decision = world.run(60, 0.0, Some(300.0));
     assert!(decision.zones[0].asks > Watts::ZERO, "{:?}", decision.zones[0]);
     assert!(decision.flexible.unwrap().lowest.get() > 300.0);
     // Too warm for more.
     let mut world = yielding();
-    world.temperature = 21.95;
+    world.warm("room", 21.95);
     let decision = world.run(60, 0.0, Some(10_300.0));
     assert_eq!(decision.zones[0].asks, Watts::ZERO);
     assert_eq!(decision.flexible.unwrap().highest.get(), 8_300.0);
     // A temperature that nobody knows is nothing to offer.
     let mut world = yielding();
-    world.signals.temperature = false;
+    world.lost = vec![|is, was| is.temperatures = was.temperatures.clone()];
     let decision = world.run(700, 0.0, Some(10_300.0));
     assert_eq!(decision.zones[0].offer, crate::heat::Offer::none(Watts::ZERO));
     // A limit stands, whatever was told.
     let mut world = yielding();
-    world.temperature = 20.5;
+    world.warm("room", 20.5);
     world.calls = vec![Call {
         id: "call".into(),
         starts: UnixTime(0),
