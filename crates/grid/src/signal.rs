@@ -158,10 +158,14 @@ impl Signal {
                 "off-grid loads are shed to the first stable level; the plan leaves the engine out"
             }
             Self::FuelPressure => "taken as low: loads are shed as if the fuel ran out",
-            Self::Frequency => "droop stops where it stands for ten minutes",
+            Self::Frequency => {
+                "droop stops where it stands for ten minutes; off-grid an engine is unloaded to the bottom of \
+                 its band, and without one all sheds"
+            }
             Self::Temperature(_) => {
-                "the body's machines idle, and the status calls for its backup heater; without the air \
-                 outside nothing is planned ahead, and PI control goes on"
+                "the body's machines idle, and its backup heater is called; without the air outside nothing is \
+                 planned ahead, PI control goes on, and a heating curve takes it for the coldest day; what may \
+                 be hot runs at its blind part"
             }
             Self::Irradiance => "predictive heating counts on no sun but that of a forecast",
             Self::Contact(_) => "taken as open: what it enables does not run",

@@ -20,7 +20,7 @@ use super::{
 };
 use dispatch::{
     genset,
-    local::{Droop, Rating, Relay},
+    local::{Derate, Droop, Rating, Relay},
     plant::Plant,
     site::{Connection, Levels},
 };
@@ -28,7 +28,7 @@ use grid::{BadSetting, switch::Switch};
 use lines::{quantity, texts};
 use std::{path::Path, sync::Arc, time::Duration};
 use toml::de::DeValue;
-use units::{EnergyPrice, Hertz, Kilopascals, Ratio, Usd, Watts};
+use units::{Celsius, EnergyPrice, Hertz, Kilopascals, Ratio, Usd, Watts};
 
 /// What decides on power is told.
 #[derive(Debug, Clone)]
@@ -54,6 +54,8 @@ pub struct Energy {
     pub droop: Option<Droop>,
     /// Charge at which loads stop, and at which they come back.
     pub reserve: Option<(Ratio, Ratio)>,
+    /// Temperatures that limit all loads, by name.
+    pub hot: Vec<(Arc<str>, Derate)>,
     pub dead_man: Option<Duration>,
     pub levels: Levels,
     pub zones: Vec<Zone>,
@@ -137,6 +139,7 @@ impl Default for Energy {
             engine: None,
             droop: None,
             reserve: None,
+            hot: Vec::new(),
             dead_man: None,
             levels: Levels::default(),
             zones: Vec::new(),
@@ -202,6 +205,7 @@ pub(super) fn read(mut section: Section<'_, '_>, fleet: bool, folder: &Path) -> 
         engine: read_engine(section.section("engine")),
         droop: read_droop(section.section("droop")),
         reserve: read_reserve(section.section("reserve")),
+        hot: read_hot(&mut section),
         dead_man: section.optional("dead_man", value::duration(SECOND, DAY)),
         levels: section.or("levels", default.levels, levels),
         zones: heat::read(&mut section),
@@ -342,6 +346,33 @@ fn read_reserve(mut section: Section<'_, '_>) -> Option<(Ratio, Ratio)> {
         section.fault("resume_percent", "must lie above stop_percent, or loads flap");
     }
     given.then_some((stop, resume))
+}
+
+fn read_hot(energy: &mut Section<'_, '_>) -> Vec<(Arc<str>, Derate)> {
+    let given = energy.has("hot");
+    let mut all = Vec::new();
+    for mut section in energy.sections("hot") {
+        let warmth = || quantity::<Celsius>("a temperature in quotes, such as \"45 C\"");
+        let celsius = |degrees| Celsius::new(degrees).unwrap_or(Celsius::ZERO);
+        let temperature = section.optional("temperature", value::text);
+        let from = section.or("from", celsius(45.0), warmth());
+        let cut = section.or("cut", celsius(55.0), warmth());
+        let blind = percent(&mut section, "blind_percent", 25.0);
+        if !given {
+            continue;
+        }
+        if cut <= from {
+            section.fault("cut", "must lie above from");
+        }
+        match temperature {
+            Some(temperature) => all.push((temperature.into(), Derate::new(from, cut, blind))),
+            None if section.clean() => {
+                section.fault("temperature", "is needed: its name among the signals");
+            }
+            None => {}
+        }
+    }
+    all
 }
 
 fn read_compute(energy: &mut Section<'_, '_>) -> Vec<Compute> {

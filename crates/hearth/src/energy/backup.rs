@@ -108,6 +108,7 @@ mod tests {
             alone: Watts::ZERO,
             offer: Offer::none(Watts::ZERO),
             backup,
+            cut: false,
             trouble: None,
         }
     }

@@ -116,6 +116,7 @@ impl Loop {
             reserve: told.reserve.map(|(stop, resume)| {
                 Reserve::new(stop, resume, told.connection == Connection::OffGrid)
             }),
+            hot: told.hot.clone(),
             dead_man: told.dead_man,
             levels: told.levels,
             zones: told.zones.iter().map(|zone| zone.body.clone()).collect(),

@@ -253,7 +253,7 @@ start_usd = 5
 "#,
     );
     let hub = hub(&[(Signal::Generator, 9000.0)]);
-    let held: Vec<Held> = (0..8).map(|at| miner(&format!("m{at}"), 0.3, None)).collect();
+    let held: Vec<Held> = (0..6).map(|at| miner(&format!("m{at}"), 0.3, None)).collect();
     let Problem { mut problem, .. } = made(&told, &hub, &held, &[]).unwrap();
     problem.load = Vec::new();
     let genset = problem.genset.as_ref().unwrap();
@@ -336,7 +336,15 @@ async fn a_plan_is_made_anew_at_each_step_from_what_then_is() {
     };
     // 20 s into the first step and two hours, in whole steps.
     assert_eq!(stops(&planner), Some(later(9 * 900)));
-    // A restart knows since when it is on, as of the last step.
+    // A restart knows since when it is on, as of the last step: that is on disk soon.
+    let kept = || Memory::recall(folder.path()).since("a", true, later(900));
+    for _ in 0..1000 {
+        if kept() == Duration::from_secs(880) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(kept(), Duration::from_secs(880));
     let mut again = Planner::new(told, folder.path().into());
     assert_eq!(step(&mut again, 1, 1800).await.1, Some(3000.0));
     assert_eq!(stops(&again), Some(later(9 * 900)));
