@@ -13,7 +13,7 @@ mod value;
 mod write;
 
 pub use self::{
-    energy::{Energy, Evidence, HomeAssistant, Kind as ZoneKind, Plan, Sources, Zone},
+    energy::{Basis, Energy, Evidence, HomeAssistant, Kind as ZoneKind, Plan, Sources, Zone},
     fleet::{Declared, Fed, Fleet, Login},
 };
 pub use node::{check_url, default_url, find_cookies, usual_cookie};

@@ -1,10 +1,12 @@
 //! `[energy]`: what a site is, in which modes it runs, and where it hears what it must know.
 
 mod breaker;
+mod evidence;
 mod heat;
 mod lines;
 mod signals;
 
+pub use evidence::{Basis, Evidence};
 pub use heat::{Kind, Zone};
 pub use signals::Sources;
 
@@ -91,24 +93,6 @@ pub struct Plan {
     pub enabled: bool,
     pub step: Duration,
     pub horizon: Duration,
-}
-
-/// The signed record.
-#[derive(Debug, Clone)]
-pub struct Evidence {
-    pub meter: String,
-    pub interval: Duration,
-    /// Grams of CO2 per kilowatt-hour, and who says so.
-    pub factor: Option<(f64, String)>,
-    pub certificates: Vec<String>,
-}
-
-impl Evidence {
-    /// Sums by the usual intervals, for a site without a record.
-    pub fn unrecorded() -> Self {
-        let interval = Duration::from_secs(300);
-        Self { meter: String::new(), interval, factor: None, certificates: Vec::new() }
-    }
 }
 
 /// How Home Assistant is reached.
@@ -205,7 +189,7 @@ pub(super) fn read(mut section: Section<'_, '_>, fleet: bool, folder: &Path) -> 
         compute: read_compute(&mut section),
         enable: read_enable(&mut section),
         plan: read_plan(section.section("plan")),
-        evidence: read_evidence(section.section("evidence")),
+        evidence: evidence::read(section.section("evidence")),
         home_assistant: read_home_assistant(section.section("home_assistant")),
         sources,
     };
@@ -427,19 +411,6 @@ fn read_plan(mut section: Section<'_, '_>) -> Plan {
         step: section.or("step", default.step, value::duration(5 * MINUTE, HOUR)),
         horizon: section.or("horizon", default.horizon, value::duration(HOUR, 2 * DAY)),
     }
-}
-
-fn read_evidence(mut section: Section<'_, '_>) -> Option<Evidence> {
-    let enabled = section.or("enabled", false, value::flag);
-    let meter = section.or("meter", "main".into(), label);
-    let interval = section.or("interval", 5 * MINUTE, value::duration(10 * SECOND, HOUR));
-    let grams = section.optional("grams_co2_per_kwh", value::number(0.0, 3000.0));
-    let source = section.optional("factor_source", value::text);
-    let certificates = section.or("certificates", Vec::new(), texts);
-    if grams.is_some() != source.is_some() && section.clean() {
-        section.fault("factor_source", "and grams_co2_per_kwh are needed together");
-    }
-    enabled.then(|| Evidence { meter, interval, factor: grams.zip(source), certificates })
 }
 
 fn read_home_assistant(mut section: Section<'_, '_>) -> Option<HomeAssistant> {
