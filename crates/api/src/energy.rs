@@ -179,6 +179,27 @@ pub struct Evidence {
     pub last_at: Option<u64>,
     /// The public key that they are signed with, hexadecimal.
     pub key: String,
+    /// The least energy that accepted work of the last interval proves, Wh; null where nothing is proven.
+    pub proven_wh: Option<f64>,
+    /// The most that still hashed in it, as part of what did before the call, %; null without a call.
+    pub residual_percent: Option<f64>,
+    /// What the latest call was given so far; null before one with a baseline.
+    pub call: Option<Given>,
+}
+
+/// What a call was given: baseline less metered.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Given {
+    /// The operator's identifier.
+    pub event: String,
+    /// Best estimate, Wh; negative where more was drawn.
+    pub delivered_wh: f64,
+    /// Lower end of its interval of confidence, Wh.
+    pub least_wh: f64,
+    /// Upper end, Wh.
+    pub most_wh: f64,
+    /// How often such an interval holds the truth, %.
+    pub confidence_percent: f64,
 }
 
 impl Plan {

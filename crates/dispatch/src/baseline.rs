@@ -5,9 +5,10 @@
 //!
 //! Three ways to a baseline, each a pure function that gives an [`Estimate`]:
 //! [`prior::metered_prior_interval`] (meter before, meter after), [`like_days::Rule`] (high X of Y with a
-//! same-day adjustment), [`control::randomised`] (a control group). [`Delivered::new`] subtracts what the
-//! meter saw; [`work`] says what shares prove of it.
+//! same-day adjustment; [`calendar`] says which days are alike), [`control::randomised`] (a control group).
+//! [`Delivered::new`] subtracts what the meter saw; [`work`] says what shares prove of it.
 
+pub mod calendar;
 pub mod control;
 mod delivered;
 pub mod like_days;
@@ -35,7 +36,7 @@ pub struct Estimate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Void {
     /// The meter has a gap before the event.
-    #[error("the meter has a gap in the time before the event")]
+    #[error("the meter has a gap in the time before the event, or another event ran then")]
     GapBefore,
     /// The meter has a gap during the event.
     #[error("the meter has a gap during the event")]

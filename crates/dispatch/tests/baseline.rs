@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use rand::Rng;
 use rand_distr::{Distribution, LogNormal, Normal, Poisson};
 use rand_xoshiro::{Xoshiro256PlusPlus, rand_core::SeedableRng};
-use units::{Ratio, WattHours};
+use units::{Difficulty, Efficiency, Ratio, WattHours, Work};
 
 const RUNS: usize = 4000;
 
@@ -159,6 +159,34 @@ fn bounds_from_shares_hold_as_often_as_they_say() {
         );
         assert!(part(above) > 0.94 && part(below) > 0.94, "{mean}");
     }
+}
+
+/// A thousand easy shares and few hard ones: by their number alone the hard ones' luck would be proof.
+#[test]
+fn work_of_shares_of_several_difficulties_is_proven_as_often_as_is_said() {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(7);
+    let hardest = Difficulty::new(1e6).unwrap();
+    let (easy, hard) = (Poisson::new(1000.0).unwrap(), Poisson::new(2.0).unwrap());
+    let truth = Work::from_hashes(1000.0 * 1e3 + 2.0 * 1e6).hashes();
+    let joule = Efficiency::new(1.0).unwrap();
+    let per_wh = joule.joules_per_hash() * Difficulty::HASHES_PER_UNIT / 3600.0;
+    let (mut by_hardest, mut by_number) = (0, 0);
+    for _ in 0..RUNS {
+        let (small, large): (f64, f64) = (easy.sample(&mut random), hard.sample(&mut random));
+        let work = Difficulty::new(small * 1e3 + large * 1e6).unwrap().work();
+        let holds = |proof: work::Proof| {
+            usize::from(proof.least_energy(joule, ratio(0.99)).get() <= truth * per_wh)
+        };
+        by_hardest += holds(work::Proof::of(work, hardest));
+        by_number += holds(work::Proof { shares: (small + large) as u64, work });
+    }
+    let part = |n| n as f64 / RUNS as f64;
+    println!(
+        "work of mixed shares, lower bound at 99 %: holds {:.3} by the hardest, {:.3} by their number",
+        part(by_hardest),
+        part(by_number)
+    );
+    assert!(part(by_hardest) > 0.99 && part(by_number) < 0.9);
 }
 
 proptest! {

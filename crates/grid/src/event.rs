@@ -19,7 +19,8 @@ pub struct Event {
     pub name: Option<Arc<str>>,
     /// 0 is the most urgent; `None` the least.
     pub priority: Option<u32>,
-    /// Whether the operator asked for reports.
+    /// Whether the operator asked for reports: of an event without `reportDescriptors` none is expected
+    /// (OpenADR 3.1.0 User Guide, 7.5 and 8.4).
     pub wants_reports: bool,
     /// The owner said no: it stays visible and asks nothing.
     pub opted_out: bool,

@@ -383,8 +383,7 @@ fn energy(
         evidence: Some(config::Evidence {
             meter: "main".into(),
             interval: INTERVAL,
-            factor: None,
-            certificates: Vec::new(),
+            ..config::Evidence::unrecorded()
         }),
         sources,
         ..Energy::default()

@@ -3,8 +3,8 @@
 use crate::{FAILED, Outcome};
 use clap::{Args, Subcommand};
 use ledger::evidence::{
-    Body, Interval, Label, Log, PublicKey, Quality, Record, Summary, Vouched, verify as check,
-    vouches,
+    Body, Delivered, Interval, Label, Log, PublicKey, Quality, Record, Summary, Vouched,
+    verify as check, vouches,
 };
 use serde_json::{Value, json};
 use std::{
@@ -12,6 +12,7 @@ use std::{
     path::PathBuf,
     process::ExitCode,
 };
+use units::UnixTime;
 
 /// What to do with evidence.
 #[derive(Subcommand)]
@@ -134,17 +135,64 @@ fn show(args: Show) -> Outcome {
     if !args.json {
         let _ = writeln!(
             out,
-            "{:>8}  {:>10} {:>6}  {:<9} {:>12} {:>12} {:>12} {:>10}  event",
-            "record", "start", "s", "quality", "in Wh", "heat Wh", "given up Wh", "shares"
+            "{:>8}  {:>10} {:>6}  {:<9} {:>12} {:>12} {:>12} {:>10} {:>12} {:>8}  event",
+            "record",
+            "start",
+            "s",
+            "quality",
+            "in Wh",
+            "heat Wh",
+            "given up Wh",
+            "shares",
+            "proven Wh",
+            "still %"
         );
     }
+    let mut calls = Calls::default();
     check(&files_of(&args.files)?, None, |record| {
         let line = if args.json { serde_json::to_string(record).ok() } else { row(record) };
         if let Some(line) = line {
             let _ = writeln!(out, "{line}");
         }
+        if let Body::Interval(interval) = &record.body {
+            calls.see(interval);
+        }
     })?;
+    if !args.json {
+        for (event, until, given) in &calls.all {
+            let _ = writeln!(
+                out,
+                "Call {event}, until {}: given up {}, {} to {} with {}.",
+                until.0, given.energy, given.low, given.high, given.confidence
+            );
+        }
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What each call was given in all: what its last record says.
+#[derive(Default)]
+struct Calls {
+    all: Vec<(Label, UnixTime, Delivered)>,
+    /// Those before it are over.
+    over: usize,
+}
+
+impl Calls {
+    fn see(&mut self, interval: &Interval) {
+        match (&interval.event, interval.call) {
+            (Some(event), Some(given)) => {
+                let now = (event.clone(), interval.end(), given);
+                let under_way = self.all.iter_mut().skip(self.over);
+                match under_way.into_iter().find(|(known, ..)| known == event) {
+                    Some(slot) => *slot = now,
+                    None => self.all.push(now),
+                }
+            }
+            (None, _) if interval.quality == Quality::Metered => self.over = self.all.len(),
+            _ => {}
+        }
+    }
 }
 
 fn key(args: Key) -> Outcome {
@@ -178,7 +226,8 @@ fn row(record: &Record) -> Option<String> {
     let Body::Interval(interval) = &record.body else {
         return None;
     };
-    let Interval { start, seconds, quality, imported, heat_reused, delivered, .. } = &**interval;
+    let Interval { start, seconds, quality, imported, heat_reused, delivered, proof, .. } =
+        &**interval;
     let quality = match quality {
         Quality::Metered => "metered",
         Quality::Estimated => "estimated",
@@ -186,7 +235,7 @@ fn row(record: &Record) -> Option<String> {
     };
     let or_dash = |n: Option<f64>| n.map_or("–".into(), |n| format!("{n:.3}"));
     Some(format!(
-        "{:>8}  {:>10} {:>6}  {quality:<9} {:>12} {:>12} {:>12} {:>10}  {}",
+        "{:>8}  {:>10} {:>6}  {quality:<9} {:>12} {:>12} {:>12} {:>10} {:>12} {:>8}  {}{}",
         record.seq,
         start.0,
         seconds.as_secs(),
@@ -194,7 +243,10 @@ fn row(record: &Record) -> Option<String> {
         or_dash(heat_reused.map(|e| e.get())),
         or_dash(delivered.map(|d| d.energy.get())),
         interval.work.map_or("–".into(), |w| w.shares.to_string()),
+        or_dash(proof.map(|proof| proof.least.get())),
+        or_dash(proof.and_then(|proof| proof.residual).map(|part| part.as_percent())),
         interval.event.as_ref().map_or("", Label::as_str),
+        interval.why.as_ref().map_or(String::new(), |why| format!(" ({why})")),
     ))
 }
 
@@ -217,6 +269,7 @@ fn text_of(sum: &Summary, key_given: bool) -> String {
          Signed first by {}, {trust}.\n\
          {} intervals from {time}: {} estimated, {} void, {} gaps in time.\n\
          Drawn {}, fed out {}, heat used {}, given up {}, emitted {} ({} without a factor).\n\
+         Accepted work took at least {}.\n\
          Last record's hash {}: keep it; it shows later whether records were cut off at the end.",
         sum.first_seq,
         sum.last_seq,
@@ -233,6 +286,7 @@ fn text_of(sum: &Summary, key_given: bool) -> String {
         sum.delivered,
         sum.emitted,
         sum.without_factor,
+        sum.proven,
         sum.head,
     )
 }
@@ -258,7 +312,47 @@ fn json_of(sum: &Summary) -> Value {
         "heat_wh": sum.heat_reused.get(),
         "delivered_wh": sum.delivered.get(),
         "hashes": sum.work.hashes(),
+        "proven_wh": sum.proven.get(),
         "emitted_g": sum.emitted.get(),
         "without_factor_wh": sum.without_factor.get(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use units::{NetWattHours, Ratio};
+
+    #[test]
+    fn a_call_was_given_what_its_last_record_says_and_may_be_called_again() {
+        let mut calls = Calls::default();
+        let given = |wh: f64| {
+            let energy = NetWattHours::new(wh).unwrap();
+            Delivered { energy, low: energy, high: energy, confidence: Ratio::ALL }
+        };
+        let mut at = 0;
+        let mut see = |event: Option<&str>, wh: Option<f64>| {
+            at += 300;
+            let why = "none".parse().unwrap();
+            calls.see(&Interval {
+                quality: if event.is_some() { Quality::Void } else { Quality::Metered },
+                event: event.map(|event| event.parse().unwrap()),
+                call: wh.map(given),
+                ..Interval::void(UnixTime(at), Duration::from_secs(300), why)
+            });
+        };
+        see(Some("a"), Some(10.0));
+        see(Some("b"), Some(7.0));
+        see(Some("a"), None);
+        see(Some("a"), Some(20.0));
+        see(None, None);
+        see(Some("a"), Some(5.0));
+        let all: Vec<(&str, u64, f64)> = calls
+            .all
+            .iter()
+            .map(|(event, until, given)| (event.as_str(), until.0, given.energy.get()))
+            .collect();
+        assert_eq!(all, [("a", 1500, 20.0), ("b", 900, 7.0), ("a", 2100, 5.0)]);
+    }
 }

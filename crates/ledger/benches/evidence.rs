@@ -84,5 +84,7 @@ fn interval(n: u64) -> Interval {
         baseline: None,
         delivered: None,
         event: None,
+        proof: None,
+        call: None,
     }
 }

@@ -28,7 +28,7 @@ pub use key::PublicKey;
 pub use log::{EvidenceError, Log, Receipt};
 pub use record::{
     AcceptedWork, Baseline, Body, Delivered, Grid, Hash, Interval, Label, LabelError, MAX_LINE,
-    Method, Quality, Record, Resolution, Unfit,
+    Method, Proof, Quality, Record, Resolution, Unfit,
 };
 pub use rows::{BadRows, Rows, Vouched, rows_in, vouches};
 pub use verify::{Broken, Place, Summary, Why, files_in, verify};

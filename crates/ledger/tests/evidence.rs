@@ -8,8 +8,8 @@
 )]
 
 use hearth_ledger::evidence::{
-    AcceptedWork, Baseline, Broken, Delivered, EvidenceError, Grid, Interval, Label, Log, Method,
-    Quality, Resolution, Summary, verify,
+    AcceptedWork, Baseline, Body, Broken, Delivered, EvidenceError, Grid, Interval, Label, Log,
+    MAX_LINE, Method, Proof, Quality, Resolution, Summary, verify,
 };
 use std::{
     fs,
@@ -19,7 +19,7 @@ use std::{
     process::{Command, Stdio},
     time::Duration,
 };
-use units::{EmissionFactor, NetWattHours, Ratio, UnixTime, WattHours, Work};
+use units::{Efficiency, EmissionFactor, NetWattHours, Ratio, UnixTime, WattHours, Work};
 
 const PATH: &str = "HEARTH_TEST_EVIDENCE";
 const START: u64 = 1_800_000_000;
@@ -70,6 +70,20 @@ fn interval(n: u64) -> Interval {
             confidence: Ratio::new(0.95).unwrap(),
         }),
         event: Some(label("event 7")),
+        proof: Some(Proof {
+            hardest: Work::from_hashes(1e15),
+            best: Efficiency::new(7.5).unwrap(),
+            least: wh(75.5),
+            beside: Some(wh(10.0)),
+            residual: Some(Ratio::new(0.25).unwrap()),
+            confidence: Ratio::new(0.9999).unwrap(),
+        }),
+        call: Some(Delivered {
+            energy: net(100.0),
+            low: net(96.0),
+            high: net(104.0),
+            confidence: Ratio::new(0.95).unwrap(),
+        }),
     }
 }
 
@@ -110,8 +124,8 @@ fn changed(file: &Path, change: impl FnOnce(&mut Vec<Vec<u8>>)) -> String {
 fn what_was_recorded_is_accepted_and_adds_up() {
     let (folder, file) = written(3);
     let mut void = interval(5);
-    (void.quality, void.why, void.delivered) = (Quality::Void, Some(label("meter silent")), None);
-    void.imported = None;
+    (void.quality, void.why) = (Quality::Void, Some(label("meter silent")));
+    (void.delivered, void.call, void.imported) = (None, None, None);
     let mut log = open(folder.path()).unwrap();
     let receipt = log.append(&void).unwrap();
     let key = log.key();
@@ -121,6 +135,7 @@ fn what_was_recorded_is_accepted_and_adds_up() {
     assert_eq!((sum.head, sum.last_seq), (receipt.hash, receipt.seq));
     assert!((sum.imported.get() - 878.001).abs() < 1e-9, "{}", sum.imported.get());
     assert_eq!((sum.delivered.get(), sum.work.hashes()), (300.0, 18e16));
+    assert_eq!(sum.proven.get(), 226.5);
     assert!((sum.emitted.get() - 0.878001 * 288.4).abs() < 1e-9);
     assert_eq!(seen.len(), 5);
     assert!(sum.heat_reused == wh(750.0) && sum.from == Some(UnixTime(START)));
@@ -287,6 +302,32 @@ fn an_interval_that_contradicts_itself_is_not_recorded() {
             "outside of its own",
         ),
         (|i| i.imported = Some(WattHours::new(1e13).unwrap()), "1 TWh"),
+        (|i| i.imported = Some(WattHours::new(65.0).unwrap()), "more energy than was metered"),
+        (|i| i.exported = i.imported, "more energy than was metered"),
+        (
+            |i| {
+                if let Some(proof) = &mut i.proof {
+                    proof.hardest = Work::ZERO;
+                }
+            },
+            "hardest share",
+        ),
+        (
+            |i| {
+                if let Some(proof) = &mut i.proof {
+                    proof.best = Efficiency::new(1e7).unwrap();
+                }
+            },
+            "J/TH",
+        ),
+        (
+            |i| {
+                if let Some(d) = &mut i.call {
+                    d.high = NetWattHours::new(-200.0).unwrap();
+                }
+            },
+            "outside of its own",
+        ),
     ] {
         let mut bad = interval(0);
         change(&mut bad);
@@ -296,6 +337,77 @@ fn an_interval_that_contradicts_itself_is_not_recorded() {
     log.append(&interval(0)).unwrap();
     assert!("a \"b\"".parse::<Label>().is_err() && "ü".parse::<Label>().is_err());
     assert!("x".repeat(121).parse::<Label>().is_err() && "".parse::<Label>().is_err());
+}
+
+#[test]
+fn work_that_contradicts_the_meter_is_kept_where_it_is_void_or_the_site_has_power_of_its_own() {
+    let (folder, file) = written(0);
+    let mut log = open(folder.path()).unwrap();
+    let mut contradicted = interval(0);
+    contradicted.imported = Some(wh(10.0));
+    assert!(log.append(&contradicted).is_err());
+    (contradicted.quality, contradicted.why) = (Quality::Void, Some(label("contradicted")));
+    (contradicted.delivered, contradicted.call) = (None, None);
+    log.append(&contradicted).unwrap();
+    let mut sunny = interval(1);
+    sunny.imported = Some(wh(0.0));
+    sunny.proof.as_mut().unwrap().beside = Some(wh(80.0));
+    log.append(&sunny).unwrap();
+    let mut unknown = interval(2);
+    unknown.imported = Some(wh(0.0));
+    unknown.proof.as_mut().unwrap().beside = None;
+    log.append(&unknown).unwrap();
+    assert_eq!(check(&file).unwrap().intervals, 3);
+}
+
+#[test]
+fn a_record_from_before_proofs_were_kept_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("000000000000.evidence");
+    fs::write(&file, include_bytes!("../../../fuzz/seeds/evidence")).unwrap();
+    let mut proofs = Vec::new();
+    let sum = verify(&[file], None, |record| {
+        if let Body::Interval(interval) = &record.body {
+            proofs.push((interval.proof, interval.call));
+        }
+    });
+    assert_eq!((sum.unwrap().intervals, proofs), (1, vec![(None, None)]));
+}
+
+#[test]
+fn the_longest_interval_fits_into_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = || label(&"x".repeat(120));
+    let mut log = Log::open(folder.path(), &long(), &long()).unwrap();
+    let most = |claim: &mut Delivered| {
+        (claim.low, claim.energy, claim.high) = (net(-1e12), net(-1e12), net(1e12));
+    };
+    let mut longest = interval(0);
+    longest.start = UnixTime(1 << 40);
+    (longest.quality, longest.why) = (Quality::Estimated, Some(long()));
+    longest.imported = Some(wh(1e12));
+    longest.exported = Some(wh(1e12));
+    longest.heat_reused = Some(wh(1e12));
+    longest.work = Some(AcceptedWork { shares: u64::MAX, hashes: Work::from_hashes(3e38) });
+    longest.grid.as_mut().unwrap().source = long();
+    longest.grid.as_mut().unwrap().factor = EmissionFactor::grams_per_kwh(1e9).unwrap();
+    longest.certificates = vec![long(); 16];
+    longest.baseline = Some(Baseline { method: long(), energy: wh(1e12), error: wh(1e12) });
+    longest.delivered.iter_mut().chain(&mut longest.call).for_each(most);
+    longest.event = Some(long());
+    longest.proof = Some(Proof {
+        hardest: Work::from_hashes(3e38),
+        best: Efficiency::new(1e6).unwrap(),
+        least: wh(1e12),
+        beside: Some(wh(1e12)),
+        residual: Some(Ratio::ALL),
+        confidence: Ratio::ALL,
+    });
+    log.append(&longest).unwrap();
+    let line = fs::read(files(folder.path()).remove(0)).unwrap();
+    let line = line.split(|b| *b == b'\n').map(<[u8]>::len).max().unwrap();
+    println!("{line} bytes of {MAX_LINE}");
+    assert!(line <= MAX_LINE);
 }
 
 /// The program to be killed: says what it has been promised to be on the disk.

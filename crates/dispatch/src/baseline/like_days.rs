@@ -104,7 +104,7 @@ pub const NYISO_5_OF_10: Rule = Rule {
 pub const ERCOT_MIDDLE_8_OF_10: Rule =
     Rule { picked: 8, least: 10, pick: Pick::Middle, adjustment: None, ..CAISO_10_OF_10 };
 
-/// A day of metered intervals, from midnight on.
+/// A day of metered intervals, from midnight on, or from the same hour of each day.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Day {
     /// How many days before the event's.
@@ -129,6 +129,8 @@ pub struct LikeDays {
     /// By how much the same rule would have been wrong on the days of the pool, on average: above zero
     /// when it says too much.
     pub bias_wh: f64,
+    /// By how much it would have been wrong on each of them, in each interval.
+    off: Vec<Vec<f64>>,
 }
 
 /// The event's time and that of the adjustment, in intervals of the day.
@@ -187,20 +189,20 @@ impl Rule {
             None => 0.0,
         };
         let (intervals, days, factor) = self.apply(&pool, before, &times);
-        let off: Vec<f64> = (0..pool.len())
+        let off: Vec<Vec<f64>> = (0..pool.len())
             .map(|at| {
                 let mut rest = pool.clone();
                 let placebo = rest.remove(at);
                 let (said, ..) = self.apply(&rest, placebo.before, &times);
-                said.iter().sum::<f64>() - placebo.event.iter().sum::<f64>()
+                said.iter().zip(&placebo.event).map(|(said, was)| said - was).collect()
             })
             .collect();
-        let n = off.len() as f64;
-        let error = (off.iter().map(|o| o * o).sum::<f64>() / (n - 1.0)).sqrt();
-        let estimate = Estimate::new(intervals.iter().sum(), error, n - 1.0)?;
+        let all: Vec<usize> = (0..intervals.len()).collect();
         let intervals: Result<Vec<_>, _> = intervals.into_iter().map(WattHours::new).collect();
         let intervals = intervals.map_err(|_| Void::TooMuch)?;
-        Ok(LikeDays { estimate, intervals, days, factor, bias_wh: off.iter().sum::<f64>() / n })
+        let estimate = over(&intervals, &off, &all)?;
+        let bias_wh = off.iter().flatten().sum::<f64>() / off.len() as f64;
+        Ok(LikeDays { estimate, intervals, days, factor, bias_wh, off })
     }
 
     fn times(&self, event: Range<usize>, interval_minutes: u32) -> Result<Times, Void> {
@@ -250,6 +252,27 @@ impl Rule {
         }
         (intervals, picked.iter().map(|day| day.ago).collect(), factor)
     }
+}
+
+impl LikeDays {
+    /// The same of some of the event's intervals, by their places in it. What one day is off in one
+    /// interval it mostly is in the next: errors are added up within a day and squared between days.
+    ///
+    /// # Errors
+    /// Void for a place that the event does not have.
+    pub fn over(&self, places: &[usize]) -> Result<Estimate, Void> {
+        over(&self.intervals, &self.off, places)
+    }
+}
+
+fn over(intervals: &[WattHours], off: &[Vec<f64>], places: &[usize]) -> Result<Estimate, Void> {
+    let drawn: Option<Vec<f64>> =
+        places.iter().map(|at| intervals.get(*at).map(|wh| wh.get())).collect();
+    let drawn = drawn.ok_or(Void::NoSuchTime)?;
+    let day = |day: &Vec<f64>| places.iter().filter_map(|at| day.get(*at)).sum::<f64>();
+    let freedom = off.len() as f64 - 1.0;
+    let error = (off.iter().map(|one| day(one).powi(2)).sum::<f64>() / freedom).sqrt();
+    Estimate::new(drawn.iter().sum(), error, freedom)
 }
 
 impl Times {
@@ -307,6 +330,18 @@ mod tests {
             let found = wider.baseline(&today, &history(), 17..19, 60).unwrap();
             assert!((found.factor - (kw / 10.0).clamp(0.5, 1.5)).abs() < 1e-12, "{kw}");
         }
+    }
+
+    #[test]
+    fn parts_of_an_event_add_up_and_what_a_day_is_off_adds_up_within_it() {
+        let today = day(0, 10.0, 0.0).drawn;
+        let found = CAISO_10_OF_10.baseline(&today, &history(), 17..19, 60).unwrap();
+        let (first, second) = (found.over(&[0]).unwrap(), found.over(&[1]).unwrap());
+        assert_eq!(found.over(&[0, 1]).unwrap(), found.estimate);
+        assert_eq!(first.energy + second.energy, found.estimate.energy);
+        // These days draw the same in both hours: both are off alike.
+        assert!((first.error.get() * 2.0 - found.estimate.error.get()).abs() < 1e-9);
+        assert_eq!(found.over(&[2]), Err(Void::NoSuchTime));
     }
 
     #[test]

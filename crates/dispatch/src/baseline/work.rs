@@ -4,8 +4,10 @@
 //! was used; only the meter can prove that none was, as a machine may work for somebody else.
 
 use statrs::function::gamma::checked_gamma_ur;
-use units::{Efficiency, Ratio, WattHours, Work};
+use units::{Difficulty, Efficiency, Ratio, WattHours, Work};
 
+/// Parts of a share that sums of whole ones may lack.
+const ROUNDING: f64 = 1e-6;
 /// Doublings of the search for a bound.
 const STEPS: u32 = 200;
 
@@ -30,6 +32,16 @@ pub enum Judgement {
 }
 
 impl Proof {
+    /// Of shares of several difficulties, of which none was above `hardest`: they count as so many of the
+    /// hardest, as a single hard one that was lucky outweighs a thousand easy ones. A sum of parts of
+    /// shares is no less certain than one of whole shares: e^(tw) - 1 is at most w (e^t - 1) for w up to 1
+    /// (Chernoff's bound).
+    pub fn of(work: Work, hardest: Difficulty) -> Self {
+        let each = hardest.work().hashes();
+        let shares = (work.hashes() / each + ROUNDING).floor();
+        Self { shares: shares as u64, work: Work::from_hashes(shares * each) }
+    }
+
     /// The least energy behind these shares: hashes × J/TH of the best machine that there is. The hashes
     /// are those of the least number of expected shares that would show at least this many with
     /// probability 1 - `confidence`; it cannot be inflated without burning the energy.
@@ -44,19 +56,24 @@ impl Proof {
         (self.shares > 0).then(|| self.energy(worst, most))
     }
 
-    /// Whether a metered energy lies between the two; `others` drew beside the machines.
+    /// Whether a metered energy lies between the two. What is above the most that machines can have used
+    /// is judged only where it is known what others drew, and the worst machine.
     pub fn judge(
         &self,
         metered: WattHours,
-        others: WattHours,
-        (best, worst): (Efficiency, Efficiency),
+        best: Efficiency,
+        others: Option<(WattHours, Efficiency)>,
         confidence: Ratio,
     ) -> Judgement {
         if metered < self.least_energy(best, confidence) {
             return Judgement::MeterTooLow;
         }
-        let most = self.most_energy(worst, confidence).unwrap_or_default() + others;
-        if metered > most { Judgement::WorkMissing } else { Judgement::Consistent }
+        let most =
+            |(others, worst)| others + self.most_energy(worst, confidence).unwrap_or_default();
+        match others.map(most) {
+            Some(most) if metered > most => Judgement::WorkMissing,
+            _ => Judgement::Consistent,
+        }
     }
 
     fn energy(&self, efficiency: Efficiency, expected: f64) -> WattHours {
@@ -177,12 +194,14 @@ mod tests {
         assert!(proof.least_energy(j(10.0), ratio(0.9999)) < least);
         let judge = |wh| {
             let metered = WattHours::new(wh).unwrap();
-            let machines = (j(15.0), j(22.0));
-            proof.judge(metered, WattHours::new(50.0).unwrap(), machines, ratio(0.9999))
+            let others = (WattHours::new(50.0).unwrap(), j(22.0));
+            proof.judge(metered, j(15.0), Some(others), ratio(0.9999))
         };
         assert_eq!(judge(3550.0), Judgement::Consistent);
         assert_eq!(judge(2500.0), Judgement::MeterTooLow);
         assert_eq!(judge(5000.0), Judgement::WorkMissing);
+        let unknown = proof.judge(WattHours::new(5000.0).unwrap(), j(15.0), None, ratio(0.9999));
+        assert_eq!(unknown, Judgement::Consistent);
         let none = Proof { shares: 0, work: Work::ZERO };
         assert_eq!(none.least_energy(j(10.0), ratio(0.99)), WattHours::ZERO);
         assert_eq!(none.most_energy(j(10.0), ratio(0.99)), None);

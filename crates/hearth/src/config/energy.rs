@@ -1,6 +1,7 @@
 //! `[energy]`: what a site is, in which modes it runs, and where it hears what it must know.
 
 mod breaker;
+mod evidence;
 mod heat;
 mod lines;
 mod plan;
@@ -8,6 +9,7 @@ mod signals;
 mod switch;
 mod window;
 
+pub use evidence::{Basis, Evidence};
 pub use heat::{Kind, Zone};
 pub use plan::{Demand, Plan};
 pub use signals::Sources;
@@ -96,24 +98,6 @@ pub struct Enable {
     pub machines: Vec<Arc<str>>,
 }
 
-/// The signed record.
-#[derive(Debug, Clone)]
-pub struct Evidence {
-    pub meter: String,
-    pub interval: Duration,
-    /// Grams of CO2 per kilowatt-hour, and who says so.
-    pub factor: Option<(f64, String)>,
-    pub certificates: Vec<String>,
-}
-
-impl Evidence {
-    /// Sums by the usual intervals, for a site without a record.
-    pub fn unrecorded() -> Self {
-        let interval = Duration::from_secs(300);
-        Self { meter: String::new(), interval, factor: None, certificates: Vec::new() }
-    }
-}
-
 /// How Home Assistant is reached.
 #[derive(Debug, Clone)]
 pub struct HomeAssistant {
@@ -184,6 +168,7 @@ pub(super) fn read(mut section: Section<'_, '_>, fleet: bool, folder: &Path) -> 
     let default = Energy::default();
     let sources = signals::read(&mut section, folder);
     let site = section.or("site", default.site.to_string(), label);
+    let utc_offset = window::offset(&mut section);
     let energy = Energy {
         enabled: section.or("enabled", default.enabled, value::flag),
         steer: section.or("steer", default.steer, value::flag),
@@ -194,7 +179,7 @@ pub(super) fn read(mut section: Section<'_, '_>, fleet: bool, folder: &Path) -> 
             Some("off-grid") => Ok(Connection::OffGrid),
             _ => Err(Fault::MustBe("\"grid\" or \"off-grid\"".into())),
         }),
-        utc_offset: window::offset(&mut section),
+        utc_offset,
         import_limit: section.optional("import_limit", power()),
         breaker: breaker::read(section.section("breaker")),
         power_price: section
@@ -212,7 +197,7 @@ pub(super) fn read(mut section: Section<'_, '_>, fleet: bool, folder: &Path) -> 
         compute: read_compute(&mut section),
         enable: read_enable(&mut section),
         plan: plan::read(section.section("plan")),
-        evidence: read_evidence(section.section("evidence")),
+        evidence: evidence::read(section.section("evidence"), utc_offset),
         home_assistant: read_home_assistant(section.section("home_assistant")),
         sources,
     };
@@ -440,19 +425,6 @@ fn read_enable(energy: &mut Section<'_, '_>) -> Vec<Enable> {
         }
     }
     all
-}
-
-fn read_evidence(mut section: Section<'_, '_>) -> Option<Evidence> {
-    let enabled = section.or("enabled", false, value::flag);
-    let meter = section.or("meter", "main".into(), label);
-    let interval = section.or("interval", 5 * MINUTE, value::duration(10 * SECOND, HOUR));
-    let grams = section.optional("grams_co2_per_kwh", value::number(0.0, 3000.0));
-    let source = section.optional("factor_source", value::text);
-    let certificates = section.or("certificates", Vec::new(), texts);
-    if grams.is_some() != source.is_some() && section.clean() {
-        section.fault("factor_source", "and grams_co2_per_kwh are needed together");
-    }
-    enabled.then(|| Evidence { meter, interval, factor: grams.zip(source), certificates })
 }
 
 fn read_home_assistant(mut section: Section<'_, '_>) -> Option<HomeAssistant> {

@@ -76,6 +76,32 @@ pub fn calls(signals: &Signals) -> Vec<Call> {
     calls
 }
 
+/// When a call that runs is to end, its further intervals that follow at once among it.
+pub fn ends(calls: &[Call], id: &str, utc: UnixTime) -> Option<UnixTime> {
+    let own = || calls.iter().filter(|call| *call.id == *id);
+    let mut ends = utc;
+    while let Some(next) =
+        own().find(|call| call.starts <= ends && call.ends.is_none_or(|call_ends| call_ends > ends))
+    {
+        ends = next.ends?;
+    }
+    Some(ends)
+}
+
+/// Power that the site has from its own sun, battery and engine, W: what machines can use that no meter at
+/// the connection point sees. `None` while a source that was heard is silent.
+pub fn beside(signals: &Signals, now: Moment) -> Option<f64> {
+    fn own<T: Copy>(told: &Option<Told<T>>, signal: Signal, now: Moment) -> Option<Option<T>> {
+        let Some(told) = told else { return Some(None) };
+        told.reading.fresh(now, signal.age_limit()).copied().map(Some)
+    }
+    let sun = own(&signals.pv, Signal::Pv, now)?.map_or(0.0, Watts::get);
+    let engine = own(&signals.generator, Signal::Generator, now)?.map_or(0.0, Watts::get);
+    // What charges it comes from one of the others.
+    let battery = own(&signals.battery_power, Signal::BatteryPower, now)?;
+    Some(sun + engine + battery.map_or(0.0, |battery| battery.export().get()))
+}
+
 /// Everything for one step.
 pub fn inputs<'a>(
     outlook: &Outlook<'_>,
@@ -187,6 +213,44 @@ mod tests {
         assert_eq!(price(1500).map(EnergyPrice::usd_per_kwh), Some(0.5), "nor its price");
         hub.tell_events(&"one".into(), Quality::Measured, Events(Vec::new()));
         assert_eq!(hub.snapshot().events["other"].reading.value.0.len(), 1, "others stay");
+    }
+
+    #[test]
+    fn a_call_ends_with_the_last_interval_that_follows_at_once() {
+        let call = |id: &str, starts: u64, ends: Option<u64>| Call {
+            id: id.into(),
+            starts: UnixTime(starts),
+            ends: ends.map(UnixTime),
+            asks: Called::Simple(1),
+            priority: 0,
+        };
+        let mut calls = vec![
+            call("a", 20, Some(30)),
+            call("a", 10, Some(20)),
+            call("b", 30, Some(50)),
+            call("a", 40, Some(60)),
+        ];
+        let ends = |calls: &[Call], at| super::ends(calls, "a", UnixTime(at));
+        assert_eq!(ends(&calls, 10), Some(UnixTime(30)));
+        assert_eq!(ends(&calls, 45), Some(UnixTime(60)));
+        calls.push(call("a", 30, None));
+        assert_eq!(ends(&calls, 10), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn power_of_ones_own_is_what_sun_engine_and_battery_give() {
+        let hub = Hub::new(Instant::now());
+        let now = || beside(&hub.snapshot(), hub.now());
+        let tell = |signal, watts| hub.tell(&"inverter".into(), Quality::Measured, &signal, watts);
+        assert_eq!(now(), Some(0.0), "there is none");
+        tell(Signal::Pv, 3000.0);
+        tell(Signal::BatteryPower, 1000.0);
+        assert_eq!(now(), Some(3000.0), "charging gives nothing");
+        tell(Signal::BatteryPower, -500.0);
+        tell(Signal::Generator, 2000.0);
+        assert_eq!(now(), Some(5500.0));
+        tokio::time::advance(Duration::from_secs(6)).await;
+        assert_eq!(now(), None, "the generator is silent");
     }
 
     #[test]

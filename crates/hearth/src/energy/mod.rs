@@ -5,19 +5,22 @@
 //!  grid::Hub ─ Signals ─▶ inputs ─▶ dispatch::Site ─ moves ─▶ orders ─▶ fleet, compute
 //!      ▲                              ▲       │                           │ read back
 //!   sources                 plan ─────┘       ├─▶ view (state tree)       ▼
-//!                                             ├─▶ record (evidence)    LoadState
+//!                                             ├─▶ meterage ─▶ record   LoadState
 //!                                             └─▶ home (Home Assistant)
 //! ```
 
 mod backup;
+mod baseline;
 mod door;
 mod home;
 mod inputs;
 mod loads;
+mod meterage;
 mod operators;
 mod orders;
 mod outlook;
 mod plan;
+mod proof;
 mod record;
 mod run;
 mod view;

@@ -6,11 +6,12 @@ use super::{
     backup::Backups,
     hold, inputs,
     loads::{self, Held, How, Standing},
+    meterage::{Counted, Meterage, Second},
     operators::Operators,
     orders::Hands,
     outlook::Outlook,
     plan::{self, Planner},
-    record::{Meterage, Second, Sender},
+    record::Sender,
     view,
 };
 use crate::{
@@ -52,6 +53,8 @@ const ASK: Duration = Duration::from_secs(10);
 const URGENT: Duration = Duration::from_millis(40);
 /// Verified work older than this is not known.
 const COUNTED: Duration = Duration::from_secs(3);
+/// Of workers with a share within so many seconds the hardest counts.
+const JUST_NOW: u64 = 5;
 /// A machine's reading of its own power is taken for heat for so long.
 const MEASURED: Duration = Duration::from_secs(30);
 
@@ -89,8 +92,7 @@ pub struct Loop {
     /// When the list was made, of how many machines, and when it is due again.
     loaded: Option<(Moment, usize, Duration)>,
     running: Shared<Vec<Option<bool>>>,
-    /// Accepted shares and verified work of all miners since the start.
-    counted: Shared<Option<(Instant, u64, Work)>>,
+    counted: Shared<Option<(Instant, Counted)>>,
     asking: Vec<JoinHandle<()>>,
     meterage: Option<Meterage>,
     recorded: Option<UnixTime>,
@@ -274,10 +276,12 @@ impl Loop {
             utc,
         });
         let running = calls.iter().find(|call| call.runs(utc)).map(|call| &call.id);
+        let event = running.map(|id| (id, inputs::ends(&calls, id, utc)));
         let heating = self.heating(&states, now);
         let by_call = running.is_some() && decision.target.mode == Mode::DemandResponse;
         self.followed |= by_call;
-        self.record(net, signals.made_up(), running, heating, now, utc);
+        let beside = inputs::beside(&signals, now);
+        self.record(net, signals.made_up(), event, (heating, beside), now, utc);
         let best = hash.and_then(|_| self.best());
         let tree = view::make(&view::Seen {
             told: &self.parts.told,
@@ -293,6 +297,7 @@ impl Loop {
             hash: best,
             planned: &hold(&self.planner.planned),
             record: self.parts.record.as_ref(),
+            said: self.meterage.as_ref().map(Meterage::said),
             now,
             utc,
         });
@@ -395,8 +400,8 @@ impl Loop {
         &mut self,
         net: Option<NetWatts>,
         made_up: bool,
-        event: Option<&Arc<str>>,
-        heating: Option<f64>,
+        event: Option<(&Arc<str>, Option<UnixTime>)>,
+        (heating, beside): (Option<f64>, Option<f64>),
         now: Moment,
         utc: UnixTime,
     ) {
@@ -406,9 +411,9 @@ impl Loop {
             return;
         }
         let counted = *hold(&self.counted);
-        let work = counted.filter(|(at, ..)| at.elapsed() < COUNTED);
-        let work = work.map(|(_, shares, work)| (shares, work));
-        let second = Second { utc, at: now.0.as_secs_f64(), net, work, heating, made_up, event };
+        let work = counted.filter(|(at, _)| at.elapsed() < COUNTED).map(|(_, counted)| counted);
+        let at = now.0.as_secs_f64();
+        let second = Second { utc, at, net, work, heating, beside, made_up, event };
         let Some(done) = meterage.take(&second) else { return };
         let state = match std::mem::take(&mut self.followed) {
             true => openadr::State::Curtailed,
@@ -429,7 +434,7 @@ impl Loop {
 }
 
 /// Sums up verified work for ever, away from the loop: the server answers when its threads have time.
-async fn count(bridge: Arc<Bridge>, counted: Shared<Option<(Instant, u64, Work)>>) {
+async fn count(bridge: Arc<Bridge>, counted: Shared<Option<(Instant, Counted)>>) {
     let mut every = interval(EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -439,7 +444,10 @@ async fn count(bridge: Arc<Bridge>, counted: Shared<Option<(Instant, u64, Work)>
             let snapshot = bridge.server.get()?.snapshot();
             let shares = snapshot.workers.iter().map(|worker| worker.accepted).sum();
             let work: Work = snapshot.workers.iter().map(|worker| worker.work).sum();
-            snapshot.complete.then(|| (Instant::now(), shares, work))
+            let since = utc().0.saturating_sub(JUST_NOW);
+            let fresh = snapshot.workers.iter().filter(|worker| worker.last_share >= Some(since));
+            let hardest = fresh.filter_map(|worker| worker.difficulty).reduce(Difficulty::max);
+            snapshot.complete.then(|| (Instant::now(), Counted { shares, work, hardest }))
         });
         if let Ok(Some(all)) = asked.await {
             *hold(&counted) = Some(all);

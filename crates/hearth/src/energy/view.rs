@@ -1,6 +1,6 @@
 //! Power as the state tree shows it. It computes nothing but ages and names.
 
-use super::{loads::Held, plan::Planned, record::Sender};
+use super::{loads::Held, meterage::Said, plan::Planned, record::Sender};
 use crate::config::Energy;
 use api::energy as shown;
 use dispatch::{
@@ -9,7 +9,7 @@ use dispatch::{
 };
 use grid::{Hub, Link, Signal, Signals, Told};
 use std::{sync::atomic::Ordering, time::Duration};
-use units::{EnergyPrice, Moment, UnixTime, Watts};
+use units::{EnergyPrice, Moment, Ratio, UnixTime, Watts};
 
 /// Loads shown; all are steered.
 const LOADS: usize = 10_000;
@@ -34,6 +34,8 @@ pub struct Seen<'a> {
     pub hash: Option<EnergyPrice>,
     pub planned: &'a Planned,
     pub record: Option<&'a Sender>,
+    /// What the last interval showed.
+    pub said: Option<&'a Said>,
     pub now: Moment,
     pub utc: UnixTime,
 }
@@ -59,6 +61,7 @@ pub fn make(seen: &Seen<'_>) -> shown::Energy {
     }
     if let Some(record) = seen.record {
         warnings.extend(super::hold(&record.trouble).clone());
+        warnings.extend(seen.said.iter().flat_map(|said| said.warnings.clone()));
     }
     if !seen.told.steer {
         warnings.push("decisions are shown and not sent: steer is false".into());
@@ -82,12 +85,7 @@ pub fn make(seen: &Seen<'_>) -> shown::Energy {
         offer: offer(seen),
         events: events(seen),
         plan: plan(seen.planned, seen.utc),
-        evidence: seen.record.map(|record| shown::Evidence {
-            path: record.path.to_string(),
-            records: record.records.load(Ordering::Relaxed),
-            last_at: Some(record.last.load(Ordering::Relaxed)).filter(|at| *at > 0),
-            key: record.key.to_string(),
-        }),
+        evidence: seen.record.map(|record| evidence(record, seen.said)),
         warnings,
     }
 }
@@ -249,6 +247,26 @@ fn events(seen: &Seen<'_>) -> Vec<shown::Event> {
         ..shown::Event::default()
     }));
     events
+}
+
+fn evidence(record: &Sender, said: Option<&Said>) -> shown::Evidence {
+    let proof = said.and_then(|said| said.proof);
+    let call = said.and_then(|said| said.call.as_ref());
+    shown::Evidence {
+        path: record.path.to_string(),
+        records: record.records.load(Ordering::Relaxed),
+        last_at: Some(record.last.load(Ordering::Relaxed)).filter(|at| *at > 0),
+        key: record.key.to_string(),
+        proven_wh: proof.map(|proof| proof.least.get()),
+        residual_percent: proof.and_then(|proof| proof.residual).map(Ratio::as_percent),
+        call: call.map(|(event, given)| shown::Given {
+            event: event.to_string(),
+            delivered_wh: given.energy.get(),
+            least_wh: given.low.get(),
+            most_wh: given.high.get(),
+            confidence_percent: given.confidence.as_percent(),
+        }),
+    }
 }
 
 fn plan(planned: &Planned, utc: UnixTime) -> Option<shown::Plan> {

@@ -4,7 +4,7 @@
 use super::key::PublicKey;
 use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
-use units::{EmissionFactor, NetWattHours, Ratio, UnixTime, WattHours, Work};
+use units::{Efficiency, EmissionFactor, NetWattHours, Ratio, UnixTime, WattHours, Work};
 
 /// Longest line, without its end.
 pub const MAX_LINE: usize = 4096;
@@ -19,6 +19,8 @@ const MAX_LABEL: usize = 120;
 const LONGEST: Duration = Duration::from_secs(86_400);
 /// A terawatt-hour: every whole milliwatt-hour up to here survives as an `f64`.
 const MOST: f64 = 1e12;
+/// What rounding may move, Wh.
+const ROUNDING: f64 = 0.01;
 /// Year 36812; beyond it a time is a mistake.
 const LATEST: u64 = 1 << 40;
 
@@ -70,7 +72,7 @@ pub struct Interval {
     pub seconds: Duration,
     /// How far to trust it.
     pub quality: Quality,
-    /// Why it is not metered, where it is not.
+    /// Why it is not metered, where it is not; else why a call has no baseline.
     pub why: Option<Label>,
     /// Drawn through the meter.
     #[serde(rename = "in_milli_wh", with = "milli")]
@@ -93,6 +95,14 @@ pub struct Interval {
     pub delivered: Option<Delivered>,
     /// The call that was answered, or the hash of [rows](super::Rows) that say more.
     pub event: Option<Label>,
+    /// What its work proves. Like what follows it is left out where unknown, as in records from before it
+    /// was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
+    /// What was given up since the call began, void intervals left out. Errors within a call do not
+    /// average out, so this is not the sum of its intervals' bounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<Delivered>,
 }
 
 /// How far to trust an interval.
@@ -115,6 +125,29 @@ pub struct AcceptedWork {
     /// Expected hashes behind them: the sum of their difficulties times 2^256 / (0xffff << 208).
     #[serde(with = "hashes")]
     pub hashes: Work,
+}
+
+/// What accepted work proves of a metered energy.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Proof {
+    /// Expected hashes behind the hardest share: easier ones count as parts of it.
+    #[serde(rename = "hardest_hashes", with = "hashes")]
+    pub hardest: Work,
+    /// Of the best machine that there is.
+    #[serde(rename = "best_mj_per_th", with = "efficiency")]
+    pub best: Efficiency,
+    /// The least energy that the work can have taken, with this confidence.
+    #[serde(rename = "least_milli_wh", with = "milli_always")]
+    pub least: WattHours,
+    /// What the site got from its own sun, battery or engine, not through the meter.
+    #[serde(rename = "beside_milli_wh", with = "milli")]
+    pub beside: Option<WattHours>,
+    /// The most that still hashed here during a call, as part of what did before it.
+    #[serde(rename = "residual_ppm", with = "ppm_if_known")]
+    pub residual: Option<Ratio>,
+    /// One-sided, of both bounds.
+    #[serde(rename = "confidence_ppm", with = "ppm")]
+    pub confidence: Ratio,
 }
 
 /// What a kilowatt-hour from the grid emitted, and who says so.
@@ -209,8 +242,12 @@ pub enum Unfit {
     Time,
     #[error("an energy in it is above 1 TWh")]
     Energy,
-    #[error("its work is above 3e38 hashes")]
+    #[error("its work is above 3e38 hashes, or its hardest share below one")]
     Work,
+    #[error("its work takes more energy than was metered")]
+    Contradiction,
+    #[error("an efficiency of more than 1e6 J/TH, or of less than 1 mJ/TH, is a mistake")]
+    Efficiency,
     #[error("an emission factor of more than 1e9 g/kWh is a mistake")]
     Factor,
     #[error("it is called metered without a metered energy")]
@@ -276,6 +313,8 @@ impl Interval {
             baseline: None,
             delivered: None,
             event: None,
+            proof: None,
+            call: None,
         }
     }
 
@@ -289,14 +328,25 @@ impl Interval {
             return Err(Unfit::Time);
         }
         let baseline = self.baseline.iter().flat_map(|b| [b.energy.get(), b.error.get()]);
-        let delivered = self.delivered.iter().flat_map(|d| [d.low.get(), d.high.get()]);
-        let metered = [self.imported, self.exported, self.heat_reused];
+        let claims = || self.delivered.iter().chain(&self.call);
+        let delivered = claims().flat_map(|d| [d.low.get(), d.high.get()]);
+        let proven = self.proof.map(|proof| (proof.least, proof.beside));
+        let (least, beside) = (proven.map(|proven| proven.0), proven.and_then(|proven| proven.1));
+        let metered = [self.imported, self.exported, self.heat_reused, least, beside];
         let metered = metered.into_iter().flatten().map(WattHours::get);
         if metered.chain(baseline).chain(delivered).any(|wh| wh.abs() > MOST) {
             return Err(Unfit::Energy);
         }
         if self.work.is_some_and(|w| w.hashes.hashes() > 3e38) {
             return Err(Unfit::Work);
+        }
+        if let Some(proof) = self.proof {
+            if !(1.0..=3e38).contains(&proof.hardest.hashes()) {
+                return Err(Unfit::Work);
+            }
+            if !(1e-3..=1e6).contains(&proof.best.joules_per_terahash()) {
+                return Err(Unfit::Efficiency);
+            }
         }
         if self.grid.as_ref().is_some_and(|g| g.factor.get() > 1e9) {
             return Err(Unfit::Factor);
@@ -305,16 +355,27 @@ impl Interval {
             Quality::Metered if self.imported.is_none() => return Err(Unfit::NotMetered),
             Quality::Metered => {}
             _ if self.why.is_none() => return Err(Unfit::NoReason),
-            Quality::Void if self.delivered.is_some() => return Err(Unfit::VoidClaim),
+            Quality::Void if claims().next().is_some() => return Err(Unfit::VoidClaim),
             _ => {}
         }
-        if self.delivered.is_some_and(|d| !(d.low <= d.energy && d.energy <= d.high)) {
+        if claims().any(|d| !(d.low <= d.energy && d.energy <= d.high)) {
             return Err(Unfit::Bounds);
+        }
+        if self.quality != Quality::Void && self.short() > ROUNDING {
+            return Err(Unfit::Contradiction);
         }
         if self.certificates.len() > MAX_CERTIFICATES {
             return Err(Unfit::Certificates);
         }
         Ok(())
+    }
+
+    /// By how much its work takes more energy than the site had, Wh; below zero where that is not known.
+    fn short(&self) -> f64 {
+        let (Some(proof), Some(imported)) = (self.proof, self.imported) else { return -1.0 };
+        let Some(beside) = proof.beside else { return -1.0 };
+        let exported = self.exported.unwrap_or_default();
+        proof.least.get() - (imported.get() - exported.get() + beside.get()).max(0.0)
     }
 
     /// When it is over.
@@ -444,6 +505,20 @@ whole!(
 whole!(ppm, Ratio, u32, |r: &Ratio| (r.get() * 1e6).round() as u32, |n: u32| Ratio::new(
     f64::from(n) / 1e6
 ));
+whole!(
+    ppm_if_known,
+    Option<Ratio>,
+    Option<u32>,
+    |r: &Option<Ratio>| r.map(|r| (r.get() * 1e6).round() as u32),
+    |n: Option<u32>| n.map(|n| Ratio::new(f64::from(n) / 1e6)).transpose()
+);
+whole!(
+    efficiency,
+    Efficiency,
+    u64,
+    |e: &Efficiency| (e.joules_per_terahash() * 1e3).round() as u64,
+    |n: u64| Efficiency::new(n as f64 / 1e3)
+);
 // A string: most readers of JSON lose digits beyond 2^53.
 whole!(hashes, Work, String, |w: &Work| (w.hashes() as u128).to_string(), |n: String| n
     .parse::<u128>()

@@ -50,6 +50,8 @@ pub struct Summary {
     pub heat_reused: WattHours,
     /// Verified work.
     pub work: Work,
+    /// The least energy that it proves, as the records say, interval by interval.
+    pub proven: WattHours,
     /// Baseline less metered, where a delivery is recorded.
     pub delivered: NetWattHours,
     /// Drawn energy times the emission factor of its interval.
@@ -157,6 +159,7 @@ impl Summary {
             exported: WattHours::ZERO,
             heat_reused: WattHours::ZERO,
             work: Work::ZERO,
+            proven: WattHours::ZERO,
             delivered: NetWattHours::ZERO,
             emitted: Co2::ZERO,
             without_factor: WattHours::ZERO,
@@ -185,6 +188,9 @@ impl Summary {
         self.heat_reused = self.heat_reused + interval.heat_reused.unwrap_or_default();
         if let Some(work) = interval.work {
             self.work += work.hashes;
+        }
+        if let Some(proof) = interval.proof {
+            self.proven = self.proven + proof.least;
         }
         if let Some(delivered) = interval.delivered {
             self.delivered += delivered.energy;

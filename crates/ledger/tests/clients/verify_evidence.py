@@ -21,6 +21,8 @@ INTERVAL = [
     "start", "seconds", "quality", "why", "in_milli_wh", "out_milli_wh", "heat_milli_wh", "work",
     "grid", "certificates", "baseline", "delivered", "event",
 ]
+# Left out where unknown, never null.
+IF_KNOWN = ["proof", "call"]
 LINE = re.compile(rb"([0-9a-f]{128}) (\{[ -~]*\})")
 
 
@@ -53,7 +55,9 @@ class Chain:
         need(json.dumps(record, separators=(",", ":")).encode() == body, "spelled another way")
         kind = record.get("kind")
         need(kind in ("begin", "rotate", "interval"), "kind")
-        need(list(record) == HEAD + (INTERVAL if kind == "interval" else ["public"]), "fields")
+        known = [field for field in IF_KNOWN if record.get(field) is not None]
+        fields = INTERVAL + known if kind == "interval" else ["public"]
+        need(list(record) == HEAD + fields, "fields")
         need(record["v"] == 1, "version")
         if self.public is None:
             need(kind == "begin", "no beginning")
