@@ -135,7 +135,7 @@ async fn a_forecast_is_read_from_a_weather_service_and_outlives_it() {
     until(&hub, "a forecast", |hub| hub.snapshot().forecasts.contains_key(&Signal::Pv)).await;
     reading.abort();
     let told = hub.snapshot().forecasts[&Signal::Pv].clone();
-    assert_eq!(told.reading.value.at(UnixTime(2_084_004_000)), Some(1000.0));
+    assert_eq!(told.reading.value.at(UnixTime(2_084_000_400)), Some(1000.0));
     assert_eq!(hub.health()["weather"].link, Link::Up);
 }
 

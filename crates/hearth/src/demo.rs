@@ -15,6 +15,7 @@ use ledger::BlockRow;
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, HashSet},
+    path::PathBuf,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -45,6 +46,9 @@ pub struct Args {
     /// Print one JSON object instead of text.
     #[arg(long)]
     pub json: bool,
+    /// Keep the signed record of energy in this folder, for `hearth evidence verify`.
+    #[arg(long, value_name = "FOLDER")]
+    pub evidence: Option<PathBuf>,
 }
 
 /// What happened.
@@ -156,7 +160,7 @@ pub async fn run(args: Args) -> Outcome {
     }
     let took = started.elapsed();
     let power = match power {
-        Some(power) => power.finish().await,
+        Some(power) => power.finish(args.evidence.as_deref()).await?,
         None => demo_energy::Report::default(),
     };
     let fleet = match farm {

@@ -42,8 +42,8 @@ const CHEAP: f64 = 0.03;
 const DEAR: f64 = 0.25;
 /// Parts of the time: the call begins, it ends, power becomes dear.
 const CALLS: f64 = 0.3;
-const ENDS: f64 = 0.65;
-const RISES: f64 = 0.85;
+const ENDS: f64 = 0.62;
+const RISES: f64 = 0.78;
 /// The operator leaves this part of what is drawn before.
 const LEAVES: f64 = 0.4;
 const EVERY: Duration = Duration::from_millis(250);
@@ -211,8 +211,8 @@ impl DemoEnergy {
         (!own.is_empty()).then(|| own.iter().sum::<f64>() / own.len() as f64)
     }
 
-    /// Stops, reads the record back, and tells what happened.
-    pub async fn finish(self) -> Report {
+    /// Stops, reads the record back, and tells what happened. The record is copied to `keep`.
+    pub async fn finish(self, keep: Option<&Path>) -> Result<Report, Failure> {
         let mut report = Report::default();
         if let Some(called) = &self.called {
             let end = called.at + self.time.mul_f64(ENDS - CALLS);
@@ -245,14 +245,29 @@ impl DemoEnergy {
         self.over.store(true, Ordering::Relaxed);
         let _ = self.world.await;
         let folder = self.folder;
+        if let Some(keep) = keep {
+            copy(&folder, keep).map_err(|error| {
+                format!("the record of energy is not kept in {}: {error}", keep.display())
+            })?;
+        }
         let checked = tokio::task::spawn_blocking(move || check(&folder)).await;
         if let Ok(Ok((records, accepted, rejected))) = checked {
             report.evidence_records = Some(records);
             (report.evidence_accepted, report.evidence_rejected_changed) =
                 (Some(accepted), Some(rejected));
         }
-        report
+        Ok(report)
     }
+}
+
+/// Copies the files of a record.
+fn copy(record: &Path, to: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(to)?;
+    for file in evidence::files_in(record)? {
+        let name = file.file_name().ok_or("a record without a name")?;
+        std::fs::copy(&file, to.join(name))?;
+    }
+    Ok(())
 }
 
 /// Verifies the record as written, and a copy with one byte changed.

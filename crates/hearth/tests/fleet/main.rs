@@ -1,5 +1,5 @@
 //! The whole program and a farm of emulated machines at the real ports of their own addresses: found,
-//! shown, tuned, put back after a crash, fed under a breaker, told by
+//! shown, tuned, put back after a crash, fed under a breaker, told by an operator and
 //! an aggregator, and stopped when they must not run. Ports below 1024 must be allowed.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what fails here fails the test")]
@@ -7,6 +7,7 @@
 #[path = "../common/broker.rs"]
 mod broker;
 mod heat;
+mod operator;
 mod power;
 mod site;
 
