@@ -41,8 +41,8 @@ const CHEAP: f64 = 0.03;
 /// And in the end: above what any earns.
 const DEAR: f64 = 0.25;
 /// Parts of the time: the call begins, it ends, power becomes dear.
-const CALLS: f64 = 0.3;
-const ENDS: f64 = 0.62;
+const CALLS: f64 = 0.2;
+const ENDS: f64 = 0.6;
 const RISES: f64 = 0.78;
 /// The operator leaves this part of what is drawn before.
 const LEAVES: f64 = 0.4;

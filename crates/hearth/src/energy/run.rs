@@ -272,6 +272,7 @@ impl Loop {
             loads: &loads,
             calls: &calls,
             set_points: &owner.set_points,
+            priced: hash.is_some(),
             now,
             utc,
         });

@@ -135,12 +135,22 @@ fn a_site_gives_way_to_its_operator_reports_and_holds_a_call_whose_links_are_cut
     );
     let mut site = Site { hearth, meter, runs };
     site.hearth.configure(&format!(
-        "{power}[energy.evidence]\nenabled = true\ninterval = \"10s\"\n\
+        "{power}[energy.plan]\nenabled = true\n[energy.evidence]\nenabled = true\ninterval = \"10s\"\n\
          [[energy.openadr]]\nname = \"operator\"\nurl = \"http://{}/\"\nclient_id = \"ven\"\n\
          client_secret = \"secret\"\nven_name = \"farm\"\nevery = \"1s\"\n",
         vtn.address()
     ));
     site.until_works("the machine and the job at work");
+    let planned = site.until("a plan of the day", |status| {
+        status.energy.as_ref().is_some_and(|energy| energy.plan.is_some())
+    });
+    let plan = planned.energy.unwrap().plan.unwrap();
+    assert!(plan.steps.len() >= 95, "{} quarters of an hour", plan.steps.len());
+    // What earns most of the day is the job's half dollar and the machine's hashes: both run.
+    assert!(
+        plan.steps.iter().all(|step| step.power_w > 2000.0 && !step.why.is_empty()),
+        "{plan:?}"
+    );
 
     let call = Call {
         name: "peak".into(),

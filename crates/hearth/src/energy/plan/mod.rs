@@ -26,9 +26,32 @@ pub struct Planned {
     /// Why there is none, if there is none.
     pub trouble: Option<String>,
     pub busy: bool,
-    /// Begin of the step for which one was last asked for.
-    pub asked: Option<UnixTime>,
+    /// The last one that was asked for.
+    pub asked: Option<Asked>,
 }
+
+/// A plan that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// When.
+    pub at: UnixTime,
+    /// Begin of its first step.
+    pub step: UnixTime,
+    /// What it went by.
+    pub basis: Basis,
+}
+
+/// What makes another plan worth its while within a step: loads that came or went, a call that was announced
+/// or taken back, what hashing earns becoming known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Basis {
+    pub loads: usize,
+    pub calls: usize,
+    pub priced: bool,
+}
+
+/// Within a step there is no other plan sooner than this.
+const SOONEST: Duration = Duration::from_secs(30);
 
 /// A plan and what it was made of.
 #[derive(Debug)]
@@ -45,11 +68,17 @@ pub struct Made {
 }
 
 impl Planned {
-    /// Whether a plan for this step has to be asked for; then it counts as asked for.
-    pub fn due(&mut self, step: UnixTime) -> bool {
-        let due = !self.busy && self.asked != Some(step);
+    /// Whether a plan has to be asked for; then it counts as asked for.
+    pub fn due(&mut self, now: Asked) -> bool {
+        let due = match self.asked {
+            _ if self.busy => false,
+            Some(last) if last.step == now.step => {
+                last.basis != now.basis && now.at.since(last.at) >= SOONEST
+            }
+            Some(_) | None => true,
+        };
         if due {
-            self.asked = Some(step);
+            self.asked = Some(now);
         }
         due
     }

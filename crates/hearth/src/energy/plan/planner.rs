@@ -6,7 +6,7 @@ use super::{
         loads::Held,
         outlook::{self, Outlook},
     },
-    ENGINE, Known, Memory, Planned, Running, make, problem,
+    Asked, Basis, ENGINE, Known, Memory, Planned, Running, make, problem,
 };
 use crate::config::Energy;
 use dispatch::site::Call;
@@ -40,6 +40,8 @@ pub struct Seen<'a> {
     pub loads: &'a [Set<'a>],
     pub calls: &'a [Call],
     pub set_points: &'a BTreeMap<Arc<str>, Celsius>,
+    /// What hashing earns is known.
+    pub priced: bool,
     pub now: Moment,
     pub utc: UnixTime,
 }
@@ -69,7 +71,9 @@ impl Planner {
             self.memory.forget(&there);
             self.keep();
         }
-        if seen.loads.is_empty() || !hold(&self.planned).due(step) {
+        let basis = Basis { loads: seen.loads.len(), calls: seen.calls.len(), priced: seen.priced };
+        let asked = Asked { at: seen.utc, step, basis };
+        if seen.loads.is_empty() || !hold(&self.planned).due(asked) {
             return;
         }
         let running = |&(held, level): &Set<'a>| Running {

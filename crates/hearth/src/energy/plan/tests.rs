@@ -293,6 +293,7 @@ fn seen<'a>(
         loads,
         calls: &[],
         set_points,
+        priced: true,
         now: hub.now(),
         utc,
     }
@@ -350,4 +351,19 @@ async fn a_plan_is_made_anew_at_each_step_from_what_then_is() {
     assert_eq!(stops(&again), Some(later(9 * 900)));
     // In its time it is off.
     assert_eq!(step(&mut again, 1, 9 * 900).await, (Some(later(9 * 900)), Some(0.0), None));
+}
+
+#[test]
+fn within_a_step_another_plan_is_made_only_for_what_came_or_went_and_not_at_once() {
+    let mut planned = Planned::default();
+    let mut due = |second: u64, loads: usize, priced: bool| {
+        let basis = Basis { loads, calls: 0, priced };
+        let step = later(second).floor_to(Duration::from_secs(900));
+        planned.due(Asked { at: later(second), step, basis })
+    };
+    assert!(due(0, 1, false));
+    assert!(!due(1, 1, false) && !due(20, 5, true), "soon enough in half a minute");
+    assert!(due(30, 5, true), "machines were found, and what they earn");
+    assert!(!due(31, 5, true) && !due(899, 5, true));
+    assert!(due(900, 5, true), "the next step");
 }
