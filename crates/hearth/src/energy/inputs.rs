@@ -254,6 +254,45 @@ mod tests {
     }
 
     #[test]
+    fn an_emergency_asks_for_all_that_can_go_and_a_price_is_no_call() {
+        let hub = Hub::new(Instant::now());
+        let mut event = priced("a", 0, 0.5);
+        event.intervals[0].asks = vec![
+            Ask::Emergency("storm".into()),
+            Ask::Simple(2),
+            Ask::ImportLimit(Watts::new(900.0).unwrap()),
+            Ask::Price(EnergyPrice::ZERO),
+        ];
+        hub.tell_events(&"one".into(), Quality::Measured, Events(vec![event]));
+        let asks: Vec<Called> = calls(&hub.snapshot()).into_iter().map(|call| call.asks).collect();
+        let limit = Called::ImportLimit(Watts::new(900.0).unwrap());
+        assert_eq!(asks, [Called::Simple(3), Called::Simple(2), limit]);
+    }
+
+    #[test]
+    fn fuel_pressure_counts_as_a_part_of_what_it_should_be_and_no_gauge_as_fed() {
+        let told = |gauge: &str| {
+            let text = format!("[energy.engine]\nrated = \"20 kW\"\nblock = \"3 kW\"\n{gauge}");
+            Config::parse(&text, Path::new(".")).unwrap().energy
+        };
+        let fuel = |told: &Energy, hub: &Hub| {
+            let (signals, memory) = (hub.snapshot(), Memory::default());
+            let (now, utc) = (hub.now(), UnixTime(1_800_000_000));
+            let outlook = Outlook { told, signals: &signals, memory: &memory, now, utc };
+            let inputs = inputs(&outlook, &Owner::default(), &[], None);
+            inputs.fuel.map(|fuel| fuel.value.get())
+        };
+        let (gauge, blind) = (told("full_pressure_kpa = 40"), told(""));
+        let hub = Hub::new(Instant::now());
+        assert_eq!(fuel(&gauge, &hub), None, "its gauge has not been heard");
+        assert_eq!(fuel(&blind, &hub), Some(1.0));
+        hub.tell(&"gauge".into(), Quality::Measured, &Signal::FuelPressure, 10.0);
+        assert_eq!(fuel(&gauge, &hub), Some(0.25));
+        hub.tell(&"gauge".into(), Quality::Measured, &Signal::FuelPressure, 60.0);
+        assert_eq!(fuel(&gauge, &hub), Some(1.0), "more is not more than fed");
+    }
+
+    #[test]
     fn what_is_ahead_reaches_as_far_as_prices_are_known() {
         let hub = Hub::new(Instant::now());
         let text = "[energy]\nenabled = true\nsite = \"a\"\n[[energy.heat]]\nname = \"room\"\n\
