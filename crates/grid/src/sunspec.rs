@@ -309,6 +309,45 @@ mod tests {
         assert_eq!(float(f32::NAN), None);
     }
 
+    #[test]
+    fn what_a_device_is_says_which_signals_its_power_becomes() {
+        let measured = Measured {
+            power: Some(1500.0),
+            phases: [Some(500.0), None, Some(1000.0)],
+            frequency: Some(60.0),
+            charge: Some(55.0),
+        };
+        let told = |role, invert| {
+            let device = Device {
+                name: "device".into(),
+                host: "127.0.0.1".into(),
+                port: 502,
+                unit: 1,
+                role,
+                invert,
+                every: Duration::from_secs(1),
+                timeout: Duration::from_secs(1),
+                quality: Quality::Synthetic,
+            };
+            device.signals(&measured)
+        };
+        let meter = told(Role::Meter, true);
+        assert_eq!(
+            meter,
+            [
+                (Signal::NetPower, -1500.0),
+                (Signal::PhasePower(0), -500.0),
+                (Signal::PhasePower(2), -1000.0),
+                (Signal::Frequency, 60.0),
+            ]
+        );
+        assert_eq!(told(Role::Inverter, false), [(Signal::Pv, 1500.0)]);
+        let battery = [(Signal::BatteryPower, -1500.0), (Signal::BatteryCharge, 55.0)];
+        assert_eq!(told(Role::Battery, true), battery);
+        let generator = [(Signal::Generator, 1500.0), (Signal::Frequency, 60.0)];
+        assert_eq!(told(Role::Generator, false), generator);
+    }
+
     proptest! {
         #[test]
         fn any_words_are_numbers_or_a_sentence(
