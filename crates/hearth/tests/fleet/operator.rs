@@ -161,7 +161,7 @@ fn a_site_gives_way_to_its_operator_reports_and_holds_a_call_whose_links_are_cut
         import_limit: Watts::new(500.0).unwrap(),
     };
     let event = vtn.call(&call, utc());
-    let during = site.until_off("machine and job off", IDLE);
+    let during = site.until_off("job off, and the machine as far as it may go", LOWEST);
     assert_eq!(during.energy.unwrap().mode, "demand_response");
     site.until("what was drawn in a report", |_| {
         vtn.reports().iter().any(|report| report.to_string().contains("USAGE"))
@@ -184,7 +184,7 @@ fn a_site_gives_way_to_its_operator_reports_and_holds_a_call_whose_links_are_cut
     let cut = Instant::now();
     while cut.elapsed() < Duration::from_secs(15) {
         let status = site.until("the status", |_| true);
-        assert!(drawn(&status) < IDLE, "the call holds: {:?}", status.energy);
+        assert!(drawn(&status) < LOWEST, "the call holds: {:?}", status.energy);
         assert!(!site.runs.load(Ordering::Relaxed));
     }
 
