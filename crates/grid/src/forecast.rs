@@ -3,7 +3,7 @@
 
 use crate::{
     BadSetting, Hub, LinkError, Quality, Signal,
-    http::{self, From, unix_now},
+    http::{From, unix_now},
     link::keep,
     series::{Layout, Series},
 };
@@ -79,18 +79,17 @@ impl Source {
     }
 
     async fn session(&self, hub: &Hub) -> Result<(), LinkError> {
-        let client = http::client()?;
-        loop {
-            let text = self.from.text(&client).await?;
+        let take = |text: &[u8]| {
             let series = self
-                .read(&text)
+                .read(text)
                 .map_err(|BadSetting(sentence)| LinkError(format!("{}: {sentence}", self.name)))?;
             if series.end().is_none_or(|end| end <= unix_now()) {
                 hub.refuse(&self.name, "all of its forecast lies in the past".into());
             }
             hub.tell_forecast(&self.name, self.quality, self.of.clone(), series);
-            tokio::time::sleep(self.every).await;
-        }
+            Ok(())
+        };
+        self.from.each(self.every, take).await
     }
 }
 

@@ -128,11 +128,20 @@ impl From {
         }
     }
 
-    /// All of it, at most [`number::LONGEST`] bytes.
-    pub(crate) async fn text(&self, client: &reqwest::Client) -> Result<Vec<u8>, LinkError> {
-        match self {
-            Self::File(path) => read_file(path).await,
-            Self::Http(get) => get.body(client).await,
+    /// Reads all of it, at most [`number::LONGEST`] bytes, again and again; ends with the first fault.
+    pub(crate) async fn each(
+        &self,
+        every: Duration,
+        mut take: impl FnMut(&[u8]) -> Result<(), LinkError>,
+    ) -> Result<(), LinkError> {
+        let client = client()?;
+        loop {
+            let text = match self {
+                Self::File(path) => read_file(path).await?,
+                Self::Http(get) => get.body(&client).await?,
+            };
+            take(&text)?;
+            tokio::time::sleep(every).await;
         }
     }
 }

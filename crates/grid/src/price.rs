@@ -3,7 +3,7 @@
 
 use crate::{
     BadSetting, Hub, LinkError, Quality,
-    http::{self, From, unix_now},
+    http::{From, unix_now},
     link::keep,
     series::{Layout, Series},
 };
@@ -140,20 +140,19 @@ impl Source {
         hub: &Hub,
         read: &watch::Sender<Option<Prices>>,
     ) -> Result<(), LinkError> {
-        let client = http::client()?;
-        loop {
-            let text = self.from.text(&client).await?;
+        let take = |text: &[u8]| {
             let prices = self
                 .format
-                .read(&text)
+                .read(text)
                 .map_err(|BadSetting(sentence)| LinkError(format!("{}: {sentence}", self.name)))?;
             if prices.end().is_none_or(|end| end <= unix_now()) {
                 hub.refuse(&self.name, "all its prices lie in the past".into());
             }
             hub.tell_prices(&self.name, self.quality, prices.clone());
             read.send_replace(Some(prices));
-            tokio::time::sleep(self.every).await;
-        }
+            Ok(())
+        };
+        self.from.each(self.every, take).await
     }
 
     async fn present(&self, hub: &Hub, mut series: watch::Receiver<Option<Prices>>) {
