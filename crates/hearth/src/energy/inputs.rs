@@ -12,7 +12,7 @@ use grid::{
     event::{Ask, Event},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use units::{Celsius, EnergyPrice, Moment, Ratio, Reading, UnixTime, Watts};
+use units::{Celsius, EnergyPrice, Moment, NetWatts, Ratio, Reading, UnixTime, Watts};
 
 /// A predictive control looks so far ahead, in such steps.
 const AHEAD: usize = 96;
@@ -91,15 +91,31 @@ pub fn ends(calls: &[Call], id: &str, utc: UnixTime) -> Option<UnixTime> {
 /// Power that the site has from its own sun, battery and engine, W: what machines can use that no meter at
 /// the connection point sees. `None` while a source that was heard is silent.
 pub fn beside(signals: &Signals, now: Moment) -> Option<f64> {
-    fn own<T: Copy>(told: &Option<Told<T>>, signal: Signal, now: Moment) -> Option<Option<T>> {
-        let Some(told) = told else { return Some(None) };
-        told.reading.fresh(now, signal.age_limit()).copied().map(Some)
+    let own = own(signals, now)?;
+    // What charges the battery comes from one of the others.
+    Some(own.sun.get() + own.engine.get() + own.battery.export().get())
+}
+
+/// What the site's own sources give, and what its battery takes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Own {
+    pub sun: Watts,
+    pub engine: Watts,
+    /// Positive charges it.
+    pub battery: NetWatts,
+}
+
+/// Of the site's own sources, none where none was ever heard; `None` while one that was heard is silent.
+pub fn own(signals: &Signals, now: Moment) -> Option<Own> {
+    fn one<T: Copy + Default>(told: &Option<Told<T>>, of: Signal, now: Moment) -> Option<T> {
+        let Some(told) = told else { return Some(T::default()) };
+        told.reading.fresh(now, of.age_limit()).copied()
     }
-    let sun = own(&signals.pv, Signal::Pv, now)?.map_or(0.0, Watts::get);
-    let engine = own(&signals.generator, Signal::Generator, now)?.map_or(0.0, Watts::get);
-    // What charges it comes from one of the others.
-    let battery = own(&signals.battery_power, Signal::BatteryPower, now)?;
-    Some(sun + engine + battery.map_or(0.0, |battery| battery.export().get()))
+    Some(Own {
+        sun: one(&signals.pv, Signal::Pv, now)?,
+        engine: one(&signals.generator, Signal::Generator, now)?,
+        battery: one(&signals.battery_power, Signal::BatteryPower, now)?,
+    })
 }
 
 /// Everything for one step.

@@ -1,7 +1,10 @@
 //! What is expected at a time to come: what a source forecast, else what is usual then, else what is
 //! measured now. It decides nothing.
 
-use super::{inputs::price_at, plan::Memory};
+use super::{
+    inputs::{own, price_at},
+    plan::Memory,
+};
 use crate::config::{Energy, Zone};
 use grid::{Signal, Signals, Told};
 use std::sync::Arc;
@@ -51,15 +54,12 @@ impl Outlook<'_> {
         Watts::new(watts.max(0.0)).ok()
     }
 
-    /// What the site draws beside steered loads that draw this, its panels, battery and generator now.
+    /// What the site draws beside steered loads that draw this, its panels, battery and generator now;
+    /// `None` while one of these that was heard is silent.
     pub fn others_now(&self, drawn: Watts) -> Option<NetWatts> {
-        let signals = self.signals;
-        let net = self.fresh(signals.net_power.as_ref(), &Signal::NetPower, 1)?;
-        let pv = self.measured_pv().unwrap_or(Watts::ZERO);
-        let generator = self.fresh(signals.generator.as_ref(), &Signal::Generator, 1);
-        let battery = self.fresh(signals.battery_power.as_ref(), &Signal::BatteryPower, 1);
-        let made = NetWatts::from(pv) + generator.unwrap_or(Watts::ZERO).into();
-        Some(net - drawn.into() + made - battery.unwrap_or_default())
+        let net = self.fresh(self.signals.net_power.as_ref(), &Signal::NetPower, 1)?;
+        let own = own(self.signals, self.now)?;
+        Some(net - drawn.into() + own.sun.into() + own.engine.into() - own.battery)
     }
 
     /// The same for a time to come; `now` is what it is at present.
@@ -152,6 +152,9 @@ mod tests {
         // 1000 in from the grid, 3000 from the sun, 200 from the generator; 500 go into the battery.
         let others = outlook.others_now(Watts::new(2500.0).unwrap()).unwrap();
         assert_eq!(others.get(), 1000.0 + 3000.0 + 200.0 - 500.0 - 2500.0);
+        // Panels that nobody reads would make all else look smaller by what they give.
+        let later = Moment(hub.now().0 + Duration::from_secs(8));
+        assert_eq!(Outlook { now: later, ..outlook }.others_now(Watts::ZERO), None);
     }
 
     #[test]

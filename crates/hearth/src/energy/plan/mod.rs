@@ -84,7 +84,7 @@ impl Planned {
     }
 
     /// The step under way.
-    pub fn interval(&self, utc: UnixTime) -> Option<&Interval> {
+    fn interval(&self, utc: UnixTime) -> Option<&Interval> {
         let made = self.plan.as_ref()?;
         let holds = |at: UnixTime| at <= utc && utc < at.after(made.step);
         made.plan.intervals.iter().find(|interval| holds(interval.at))

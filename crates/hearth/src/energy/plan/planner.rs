@@ -62,14 +62,14 @@ impl Planner {
     pub fn step<'a>(&mut self, seen: &Seen<'a>) {
         let told = self.told.clone();
         self.learn(&told, seen);
-        if !told.plan.enabled {
-            return;
-        }
         let step = seen.utc.floor_to(told.plan.step);
         if self.kept.replace(step) != Some(step) {
             let there: Vec<&str> = seen.loads.iter().map(|(held, _)| &*held.load.id).collect();
             self.memory.forget(&there);
             self.keep();
+        }
+        if !told.plan.enabled {
+            return;
         }
         let basis = Basis { loads: seen.loads.len(), calls: seen.calls.len(), priced: seen.priced };
         let asked = Asked { at: seen.utc, step, basis };

@@ -93,11 +93,11 @@ pub fn problem(known: &Known<'_>) -> Result<Made, String> {
             outdoor: Vec::new(),
             import_limit: if off_grid { Some(Watts::ZERO) } else { told.carries() },
             export_limit: if off_grid { Some(Watts::ZERO) } else { plan.export_limit },
-            battery: battery(known, &mut without),
+            battery: battery(known, &import, &mut without),
             genset,
             demand: demand(known, &times),
             coincident: coincident(told, &times),
-            commitments: contracts(told, &times).chain(called(known, &times)).collect(),
+            commitments: contracts(told, &times).chain(called(known, &times, others)).collect(),
             reserves: reserves(told, &times, &free),
             zones: zones.into_iter().map(|(_, zone)| zone).collect(),
             classes,
@@ -212,7 +212,11 @@ fn zones(
     zones
 }
 
-fn battery(known: &Known<'_>, without: &mut Vec<String>) -> Option<Battery> {
+fn battery(
+    known: &Known<'_>,
+    import: &[EnergyPrice],
+    without: &mut Vec<String>,
+) -> Option<Battery> {
     let outlook = &known.outlook;
     let told = outlook.told.plan.battery.as_ref()?;
     let charge = outlook.signals.battery_charge.as_ref();
@@ -225,14 +229,9 @@ fn battery(known: &Known<'_>, without: &mut Vec<String>) -> Option<Battery> {
     };
     let wh = |part: f64| WattHours::new(told.capacity.get() * part).unwrap_or_default();
     let now = charge.get();
-    let import = (0..).map_while(|step| {
-        let at = outlook.utc.after(outlook.told.plan.step * step);
-        outlook.price(at).filter(|_| at.since(outlook.utc) < outlook.told.plan.horizon)
-    });
     // What is left at the end is worth what energy costs on average, less what is lost on the way out.
-    let (sum, count) =
-        import.fold((0.0, 0.0), |(sum, count), price| (sum + price.usd_per_kwh(), count + 1.0));
-    let worth = sum / f64::max(count, 1.0) * told.discharge_efficiency.get();
+    let sum: f64 = import.iter().map(|price| price.usd_per_kwh()).sum();
+    let worth = sum / import.len().max(1) as f64 * told.discharge_efficiency.get();
     Some(Battery {
         now: wh(now),
         // Where the inverter has it outside of its limits, they are not what stands in the way.
@@ -330,18 +329,18 @@ fn contracts<'a>(told: &'a Energy, times: &'a [UnixTime]) -> impl Iterator<Item 
 fn called<'a>(
     known: &'a Known<'_>,
     times: &'a [UnixTime],
+    now: Option<NetWatts>,
 ) -> impl Iterator<Item = Commitment> + 'a {
     let full: Watts = known.running.iter().map(|one| one.held.load.full()).sum();
     let levels = known.outlook.told.levels.0;
     let outlook = known.outlook;
-    let drawn = known.drawn;
     known.calls.iter().filter_map(move |call| {
         let most = |at: &UnixTime| match call.asks {
             Called::ImportLimit(limit) => Some(limit),
             Called::Net(net) => Some(net.import()),
             Called::Simple(level) => {
                 let loads = full.part(levels[usize::from(level).min(3)]);
-                let others = outlook.others(*at, outlook.others_now(drawn)).unwrap_or_default();
+                let others = outlook.others(*at, now).unwrap_or_default();
                 let pv = outlook.pv(*at).unwrap_or_default();
                 Some((others - pv.into() + loads.into()).import())
             }
