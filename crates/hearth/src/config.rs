@@ -14,8 +14,8 @@ mod write;
 
 pub use self::{
     energy::{
-        Basis, Demand, Energy, Evidence, HomeAssistant, Kind as ZoneKind, Offset, Plan, Sources,
-        Window, Zone,
+        Basis, Demand, Energy, Evidence, HomeAssistant, Kind as ZoneKind, Plan, Sources, Window,
+        Zone,
     },
     fleet::{Declared, Fed, Fleet, Login},
 };

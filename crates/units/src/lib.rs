@@ -4,6 +4,7 @@
 //! It never does I/O and never knows a protocol.
 
 mod ambient;
+mod calendar;
 mod carbon;
 mod celsius;
 mod difficulty;
@@ -21,6 +22,7 @@ mod net;
 mod si;
 
 pub use ambient::{Irradiance, Kilopascals};
+pub use calendar::{Date, UtcOffset};
 pub use carbon::{Co2, EmissionFactor};
 pub use celsius::Celsius;
 pub use difficulty::{Difficulty, Work};

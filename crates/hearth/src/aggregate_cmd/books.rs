@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use units::{NetWattHours, Ratio, Sats, UnixTime};
+use units::{NetWattHours, Ratio, Sats, UnixTime, UtcOffset};
 
 type Failed = Box<dyn Error + Send + Sync>;
 
@@ -257,16 +257,9 @@ fn cut(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// `2026-11-28`, in UTC: days to civil date after Hinnant.
+/// `2026-11-28`, in UTC.
 fn date(at: UnixTime) -> String {
-    let days = at.0 / 86_400 + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    format!("{}-{month:02}-{day:02}", year + era * 400 + u64::from(month <= 2))
+    UtcOffset::default().date(at).to_string()
 }
 
 #[cfg(test)]

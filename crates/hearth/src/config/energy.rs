@@ -13,7 +13,7 @@ pub use evidence::{Basis, Evidence};
 pub use heat::{Kind, Zone};
 pub use plan::{Demand, Plan};
 pub use signals::Sources;
-pub use window::{Offset, Window};
+pub use window::Window;
 
 use super::{
     DAY, HOUR, MINUTE, SECOND,
@@ -30,7 +30,7 @@ use grid::{BadSetting, switch::Switch};
 use lines::{quantity, texts};
 use std::{path::Path, sync::Arc, time::Duration};
 use toml::de::DeValue;
-use units::{Celsius, EnergyPrice, Hertz, Kilopascals, Ratio, Usd, Watts};
+use units::{Celsius, EnergyPrice, Hertz, Kilopascals, Ratio, Usd, UtcOffset, Watts};
 
 /// What decides on power is told.
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ pub struct Energy {
     pub site: Arc<str>,
     pub connection: Connection,
     /// The site's own time, in which tariffs name hours.
-    pub utc_offset: Offset,
+    pub utc_offset: UtcOffset,
     pub import_limit: Option<Watts>,
     /// The main breaker, where its rating is told.
     pub breaker: Option<Rating>,
@@ -113,7 +113,7 @@ impl Default for Energy {
             steer: true,
             site: "home".into(),
             connection: Connection::Grid,
-            utc_offset: Offset::default(),
+            utc_offset: UtcOffset::default(),
             import_limit: None,
             breaker: None,
             power_price: None,

@@ -1,7 +1,7 @@
 //! `[energy.evidence]`: what is signed and kept, and by which rules a call's baseline is made. It knows the
 //! rules of markets by their names; what they say is `dispatch`'s.
 
-use super::{Offset, label, lines::texts, percent};
+use super::{label, lines::texts, percent};
 use crate::config::{
     HOUR, MINUTE, SECOND,
     section::{Fault, Read, Section},
@@ -9,13 +9,13 @@ use crate::config::{
 };
 use dispatch::baseline::{
     METER_CLASS_1, MeterError,
-    calendar::{Calendar, day_of},
+    calendar::Calendar,
     like_days::{CAISO_5_OF_10, CAISO_10_OF_10, ERCOT_MIDDLE_8_OF_10, NYISO_5_OF_10, Rule},
 };
 use ledger::evidence::{Grid, Label, Method, Resolution};
 use std::time::Duration;
 use toml::de::DeValue;
-use units::{Efficiency, EmissionFactor, Ratio};
+use units::{Date, Efficiency, EmissionFactor, Ratio, UtcOffset};
 
 /// Less than any machine needs, J/TH: 9.5 is the best nameplate in the catalogue (Antminer S23 Hydro), and
 /// at low power a machine needs up to a fifth less than its nameplate says.
@@ -90,7 +90,7 @@ fn best(joules_per_terahash: f64) -> Efficiency {
     Efficiency::new(joules_per_terahash).unwrap_or(Efficiency::ONE)
 }
 
-pub(super) fn read(mut section: Section<'_, '_>, offset: Offset) -> Option<Evidence> {
+pub(super) fn read(mut section: Section<'_, '_>, offset: UtcOffset) -> Option<Evidence> {
     let usual = Evidence::unrecorded();
     let enabled = section.or("enabled", false, value::flag);
     let meter = section.or("meter", "main".into(), label);
@@ -131,7 +131,7 @@ fn read_grid(section: &mut Section<'_, '_>) -> Option<Grid> {
     Some(Grid { factor, source, method, resolution })
 }
 
-fn read_basis(section: &mut Section<'_, '_>, interval: Duration, offset: Offset) -> Basis {
+fn read_basis(section: &mut Section<'_, '_>, interval: Duration, offset: UtcOffset) -> Basis {
     let named = |value: &DeValue| {
         let text = value.as_str().unwrap_or_default();
         let rule = RULES.into_iter().find(|(name, _)| *name == text);
@@ -167,7 +167,7 @@ fn read_basis(section: &mut Section<'_, '_>, interval: Duration, offset: Offset)
     } else if section.clean() && offset.0 % seconds as i64 != 0 {
         section.fault("interval", "must divide energy.utc_offset_h: days begin where intervals do");
     }
-    let calendar = Calendar { ahead_s: offset.0, holidays: holidays.into_iter().collect() };
+    let calendar = Calendar { clock: offset, holidays: holidays.into_iter().collect() };
     Basis::LikeDays { name, rule, calendar }
 }
 
@@ -189,8 +189,8 @@ fn references(value: &DeValue) -> Read<Vec<Label>> {
     })
 }
 
-fn dates(value: &DeValue) -> Read<Vec<i64>> {
-    let read: Option<Vec<i64>> = texts(value)?.iter().map(|text| day_of(text)).collect();
+fn dates(value: &DeValue) -> Read<Vec<Date>> {
+    let read: Option<Vec<Date>> = texts(value)?.iter().map(|text| text.parse().ok()).collect();
     read.ok_or_else(|| Fault::MustBe("a list of dates in quotes, such as [\"2026-12-25\"]".into()))
 }
 
@@ -221,9 +221,9 @@ mod tests {
         let Basis::LikeDays { name, rule, calendar } = told_at(-4.5, keys).unwrap().basis else {
             panic!("like days")
         };
-        assert_eq!((name, calendar.ahead_s), ("nyiso 5 of 10", -16_200));
-        assert!(!calendar.works(day_of("2026-12-25").unwrap()));
-        assert!(calendar.works(day_of("2026-12-24").unwrap()));
+        assert_eq!((name, calendar.clock), ("nyiso 5 of 10", UtcOffset(-16_200)));
+        assert!(!calendar.works("2026-12-25".parse::<Date>().unwrap().days()));
+        assert!(calendar.works("2026-12-24".parse::<Date>().unwrap().days()));
         assert_eq!(rule, NYISO_5_OF_10.capped(Ratio::percent(30.0).unwrap()));
         for (name, rule) in RULES {
             let Basis::LikeDays { rule: read, .. } =

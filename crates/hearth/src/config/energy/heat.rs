@@ -4,7 +4,7 @@ use super::{
     label,
     lines::{quantity, texts},
     switch,
-    window::{self, Offset, Window},
+    window::{self, Window},
 };
 use crate::config::{
     DAY, HOUR, MINUTE,
@@ -20,7 +20,7 @@ use dispatch::{
 };
 use grid::switch::Switch;
 use std::{sync::Arc, time::Duration};
-use units::{Celsius, HeatCapacity, HeatLoss, UnixTime, Usd, Watts};
+use units::{Celsius, HeatCapacity, HeatLoss, UnixTime, Usd, UtcOffset, Watts};
 
 /// Wh.
 const BATH: f64 = 3605.0;
@@ -63,12 +63,12 @@ pub struct Backup {
 
 impl Zone {
     /// Whether it is used at this time.
-    fn is_open(&self, at: UnixTime, offset: Offset) -> bool {
+    fn is_open(&self, at: UnixTime, offset: UtcOffset) -> bool {
         self.open.as_ref().is_none_or(|open| open.holds(at, offset))
     }
 
     /// What it is heated to at this time, where it is used at `set`.
-    fn set_at(&self, set: Celsius, at: UnixTime, offset: Offset) -> Celsius {
+    fn set_at(&self, set: Celsius, at: UnixTime, offset: UtcOffset) -> Celsius {
         match self.is_open(at, offset) {
             true => set,
             false => Celsius::new(set.get() - self.closed_k).unwrap_or(set),
@@ -76,7 +76,7 @@ impl Zone {
     }
 
     /// What its control is told: one that plans ahead knows its hours by itself.
-    pub fn control_at(&self, set: Celsius, at: UnixTime, offset: Offset) -> Celsius {
+    pub fn control_at(&self, set: Celsius, at: UnixTime, offset: UtcOffset) -> Celsius {
         match self.body.control {
             Control::Predictive(..) => set,
             Control::Pi(_) | Control::Thermostat(_) => self.set_at(set, at, offset),
@@ -84,7 +84,7 @@ impl Zone {
     }
 
     /// How cold and how warm it may be at this time.
-    pub fn comfort(&self, set: Celsius, at: UnixTime, offset: Offset) -> (Celsius, Celsius) {
+    pub fn comfort(&self, set: Celsius, at: UnixTime, offset: UtcOffset) -> (Celsius, Celsius) {
         let bound = |kelvin: f64| Celsius::new(set.get() + kelvin).unwrap_or(set);
         let low = match (&self.open, self.is_open(at, offset)) {
             (None, _) => -self.band_k,

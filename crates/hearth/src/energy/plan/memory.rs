@@ -1,10 +1,7 @@
 //! What a plan takes from the past: what is usual at each time of day, the highest import of the month, since
 //! when each load has been on or off. Kept in a file; forecasts of others count before it.
 
-use crate::{
-    config::{Offset, Window},
-    kept,
-};
+use crate::{config::Window, kept};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +9,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use units::UnixTime;
+use units::{UnixTime, UtcOffset};
 
 /// Its name in the data folder.
 const FILE: &str = "plan.json";
@@ -68,10 +65,18 @@ impl Usual {
     }
 }
 
+/// A year, and a month of it.
+type Month = (i64, u8);
+
+fn month(offset: UtcOffset, at: UnixTime) -> Month {
+    let date = offset.date(at);
+    (date.year, date.month)
+}
+
 /// The highest mean import of a month.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct Peak {
-    month: u64,
+    month: Month,
     watts: f64,
     now: Mean,
 }
@@ -123,11 +128,11 @@ impl Memory {
         &mut self,
         charge: &str,
         (interval, applies): (Duration, &Window),
-        offset: Offset,
+        offset: UtcOffset,
         utc: UnixTime,
         watts: f64,
     ) {
-        let month = offset.month(utc);
+        let month = month(offset, utc);
         let peak = self.peaks.entry(charge.to_owned()).or_default();
         if peak.month != month {
             *peak = Peak { month, ..Peak::default() };
@@ -142,8 +147,8 @@ impl Memory {
     }
 
     /// The highest mean import of this month.
-    pub fn peak(&self, charge: &str, offset: Offset, utc: UnixTime) -> f64 {
-        let peak = self.peaks.get(charge).filter(|peak| peak.month == offset.month(utc));
+    pub fn peak(&self, charge: &str, offset: UtcOffset, utc: UnixTime) -> f64 {
+        let peak = self.peaks.get(charge).filter(|peak| peak.month == month(offset, utc));
         peak.map_or(0.0, |peak| peak.watts)
     }
 
@@ -219,7 +224,7 @@ mod tests {
 
     #[test]
     fn the_highest_quarter_of_the_month_is_paid_for_and_a_new_month_begins_at_none() {
-        let (mut memory, offset) = (Memory::default(), Offset(3600));
+        let (mut memory, offset) = (Memory::default(), UtcOffset(3600));
         let evening = Window::default();
         let quarter = (Duration::from_secs(900), &evening);
         let mut at = |second: u64, watts| {
